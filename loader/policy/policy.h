@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A policy as it was written: names, ranges and sets, before it is compiled. */
+#pragma once
+
+/*
+ * policy.json ─▶ shunt_policy_read ─▶ struct shunt_policy ─▶ loader/policy/compile.h
+ *
+ * The reader reports every error at once, each with the JSON pointer (RFC 6901) of its
+ * place. A struct shunt_policy that the reader handed out is sound: names are
+ * unique, references resolve, ranges are sorted and merged, prefixes have no host bits.
+ * Interface names are not looked up here: that is the instance's business.
+ *
+ * The policy owns all that it points to. It is not changed after reading, and may be
+ * read from several threads.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "maps/consumer.h"
+#include "maps/field.h"
+#include "maps/image.h"
+#include "maps/set.h"
+#include "maps/verdict.h"
+#include "user/base/err.h"
+
+#define SHUNT_POLICY_SCHEMA "shunt.policy/1"
+#define SHUNT_NAME_MAX 64	   /* bytes, the final NUL included */
+#define SHUNT_SET_SIZE_MAX (1u << 20) /* members of one set */
+
+/* An IPv4 or IPv6 prefix; a single address has its family's full length. */
+struct shunt_prefix {
+	uint8_t addr[16]; /* network order; IPv4 in the first 4 bytes, the rest 0 */
+	uint8_t family;	  /* 4 or 6 */
+	uint8_t bits;	  /* 0..32 or 0..128; the bits behind it are 0 */
+};
+
+/* Inclusive range of a field's index (maps/field.h: value + 1, 0 absent). */
+struct shunt_span {
+	uint32_t lo, hi;
+};
+
+/* Sorted, disjoint, not adjacent. No span: the rule does not look at the field. */
+struct shunt_spans {
+	struct shunt_span *at;
+	size_t n;
+};
+
+/* What one address may be: in a prefix or in a set. Both empty: anything. */
+struct shunt_addrs {
+	struct shunt_prefix *prefix;
+	size_t prefixes;
+	uint32_t *set; /* places in struct shunt_policy's set[], each once */
+	size_t sets;
+};
+
+struct shunt_policy_rule {
+	char name[SHUNT_NAME_MAX];
+	struct shunt_addrs side[SHUNT_SIDES];
+	struct shunt_spans field[SHUNT_FIELD_COUNT];
+	uint8_t action;		     /* enum shunt_verdict or SHUNT_ACTION_COUNT */
+	char target[SHUNT_NAME_MAX]; /* of INTERFACE: its name */
+	uint32_t arg;		     /* of CPU: its number; of CONSUMER: place in consumer[] */
+};
+
+struct shunt_policy_set {
+	char name[SHUNT_NAME_MAX];
+	enum shunt_set_type type;
+	struct shunt_prefix *element; /* each once; of ADDRESS: full length only */
+	size_t elements;
+	bool dynamic;  /* neither "elements" nor "file": filled by `shunt set`, kept by apply */
+	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
+};
+
+struct shunt_policy_consumer {
+	char name[SHUNT_NAME_MAX];
+	uint64_t queues; /* bit q: receive queue q; all bits: "all" */
+	uint8_t if_down; /* SHUNT_VERDICT_PASS or _DROP */
+};
+
+struct shunt_policy {
+	char *text;  /* as read, NUL-terminated */
+	char *source; /* file name, or "-" */
+	uint8_t default_action; /* PASS or DROP */
+	uint8_t malformed;	/* PASS or DROP; DROP unless the policy says otherwise */
+	struct shunt_policy_rule *rule;
+	size_t rules; /* 0..SHUNT_RULE_MAX */
+	struct shunt_policy_set *set;
+	size_t sets;
+	struct shunt_policy_consumer *consumer;
+	size_t consumers;
+};
+
+/* --- what the reader found ------------------------------------------------------- */
+
+struct shunt_diag {
+	bool warning;
+	char *pointer; /* JSON pointer; "" is the whole document */
+	char *message; /* a sentence: what, why, what to do */
+};
+
+struct shunt_diags {
+	struct shunt_diag *at;
+	size_t n;
+	size_t errors; /* how many of them are not warnings */
+};
+
+/* Adds one; the strings are copied. Running out of memory aborts the program. */
+void shunt_diag_add(struct shunt_diags *diags, bool warning, const char *pointer,
+		    const char *fmt, ...) SHUNT_PRINTF(4, 5);
+void shunt_diags_free(struct shunt_diags *diags);
+
+/* --- reading ------------------------------------------------------------------------ */
+
+/*
+ * Reads a policy from JSON text (comments of both C kinds allowed). `source` names it in
+ * messages, and its folder is where relative set files are looked for; NULL: no name, the
+ * current folder. All that is wrong is put into diags, with warnings.
+ *
+ * Returns 0 and the policy, or -EINVAL (see diags) or -ENOMEM.
+ */
+SHUNT_MUST_CHECK int shunt_policy_read(struct shunt_policy **policy, const char *text,
+				       size_t len, const char *source,
+				       struct shunt_diags *diags);
+
+/* As above from a file, "-" being standard input. Failures to read it are put into diags
+ * at pointer "". */
+SHUNT_MUST_CHECK int shunt_policy_read_file(struct shunt_policy **policy,
+					    const char *path, struct shunt_diags *diags);
+
+/* NULL is fine. */
+void shunt_policy_free(struct shunt_policy *policy);
+
+/* --- pieces that others need --------------------------------------------------------- */
+
+/*
+ * "192.0.2.0/24", "2001:db8::1". Host bits that are set are an error (-EINVAL), as is
+ * anything else that is not exactly one address or prefix.
+ */
+SHUNT_MUST_CHECK int shunt_prefix_parse(struct shunt_prefix *prefix, const char *text,
+					struct shunt_err *err);
+
+#define SHUNT_PREFIX_TEXT 64 /* bytes that are always enough */
+
+/* Writes the canonical text; a full-length prefix has no "/". Returns buf. */
+const char *shunt_prefix_format(const struct shunt_prefix *prefix,
+				char buf[SHUNT_PREFIX_TEXT]);
+
+/*
+ * One address or prefix a line; '#' starts a comment; blank lines are skipped. An error
+ * names path and line. Returns 0, the elements (sorted, each once) in a malloced array.
+ */
+SHUNT_MUST_CHECK int shunt_set_file_read(const char *path, enum shunt_set_type type,
+					 struct shunt_prefix **element, size_t *elements,
+					 struct shunt_err *err);
+
+/* "tcp" for 6; NULL where the protocol has no name here. */
+const char *shunt_proto_name(unsigned int proto);

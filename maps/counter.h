@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Per-CPU packet and byte counters: by hook, then by (reason, verdict) and by rule. */
+#pragma once
+
+#include "maps/hook.h"
+#include "maps/reason.h"
+#include "maps/type.h"
+#include "maps/verdict.h"
+
+/*
+ * Each hook owns a block of SHUNT_COUNTER_BLOCK counters:
+ *
+ *     0 .. 255      reason * 8 + verdict: every packet is in exactly one of them, so
+ *                   their sum is the number of packets that the hook was offered
+ *     256           rules that are gone: what they had counted is added here
+ *     257           the default
+ *     258 .. 1023   rules, by counter id. An id belongs to a rule's name and
+ *                   outlives a policy swap; which id is whose stands in the state record
+ *
+ * Written by: the programs; by user space only for ids that no active policy names.
+ * Read by: user space, which sums over the CPUs.
+ */
+struct shunt_counter {
+	__u64 packets;
+	__u64 bytes; /* on the wire: Ethernet header and VLAN tags included, FCS not */
+};
+
+#define SHUNT_COUNTER_REASONS (SHUNT_REASON_MAX * SHUNT_VERDICT_MAX)
+#define SHUNT_COUNTER_RETIRED (SHUNT_COUNTER_REASONS + 0)
+#define SHUNT_COUNTER_DEFAULT (SHUNT_COUNTER_REASONS + 1)
+#define SHUNT_COUNTER_RULES (SHUNT_COUNTER_REASONS + 2)
+#define SHUNT_COUNTER_BLOCK 1024
+
+_Static_assert(SHUNT_COUNTER_REASONS == 256, "the comment above says so");
+
+static inline __u32 shunt_counter_key(__u32 hook, __u32 id)
+{
+	return hook * SHUNT_COUNTER_BLOCK + id;
+}
+
+static inline __u32 shunt_counter_reason_id(__u32 reason, __u32 verdict)
+{
+	return reason * SHUNT_VERDICT_MAX + verdict;
+}
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SHUNT_HOOK_MAX * SHUNT_COUNTER_BLOCK);
+	__type(key, __u32);
+	__type(value, struct shunt_counter);
+} shunt_counter SEC(".maps");
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The generation word: which of the two policy images rules. */
+#pragma once
+
+#include "maps/type.h"
+
+/*
+ * A program reads the word once a packet and carries it through; storing it is the commit
+ * of a policy swap, for every hook of the instance at once.
+ *
+ * Written by: user space, by one 8-byte store to the mapped value, under the instance's
+ * lock. Read by: the programs, once a packet.
+ */
+struct shunt_gen {
+	__u64 word;	    /* generation, from 1 upwards; its lowest bit is the image slot */
+	__u64 trace_cookie; /* random; proves that a test run is ours (maps/trace.h) */
+	__u64 pad[6];
+};
+
+_Static_assert(sizeof(struct shunt_gen) == 64, "one cache line");
+
+#define SHUNT_SLOTS 2
+
+static inline __u32 shunt_gen_slot(__u64 word)
+{
+	return word & (SHUNT_SLOTS - 1);
+}
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_gen);
+} shunt_gen SEC(".maps");
+#endif
