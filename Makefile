@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# One Makefile for everything; all that is built goes under build/.
+#
+#   make help       what there is to make
+#   make V=1        show the commands
+#   make SAN=1      build into build/san with AddressSanitizer and UBSan
+
+VERSION := 0.1.0
+SOVERSION := 0
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+AR ?= ar
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+
+B := build$(if $(SAN),/san)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
+
+# --- what is built from what ---------------------------------------------------------
+LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/io/*.c loader/*.c loader/policy/*.c))
+CLI_SRC := $(sort $(wildcard user/cli/*.c user/apps/*.c))
+BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
+BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c tests/net/*.bpf.c bench/*.bpf.c))
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
+TOOL_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/net/*.c)))
+BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
+MODEL_SRC := $(sort $(wildcard tests/model/*.c))
+
+skel = $(addprefix build/skel/,$(addsuffix .skel.h,$(basename $(basename $(notdir $(1))))))
+SKEL := $(call skel,$(BPF_SRC))
+AUX_SKEL := $(call skel,$(BPF_AUX))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
+CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
+MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/obj/%.o)
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
+RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
+TOOL_BIN := $(TOOL_SRC:tests/net/%.c=$(B)/tests/net/%)
+BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
+
+# --- flags -----------------------------------------------------------------------------
+PKGS := libbpf libxdp libcjson libpcap
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wvla -Wundef -Wwrite-strings -Wno-missing-field-initializers
+SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fPIC -fvisibility=hidden \
+	-fno-omit-frame-pointer -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"' \
+	-iquote . -iquote build/skel $(PKG_CFLAGS)
+ALL_LDFLAGS = $(SANFLAGS) $(LDFLAGS) -Wl,--as-needed
+LIBS = $(PKG_LIBS) -lelf -lz
+# Looked up once, and only by targets that compile.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+
+# clang's own search path, for <bpf/…> and <linux/types.h> on any Debian architecture.
+BPF_SYS = $(eval BPF_SYS := $(shell $(CLANG) -v -E - </dev/null 2>&1 | \
+	sed -n '/<...> search starts here:/,/End of search list/ s|^ \(/.*\)|-idirafter \1|p'))$(BPF_SYS)
+BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror \
+	-Wno-missing-field-initializers -Wno-unused-function -fno-stack-protector \
+	-iquote . $(BPF_SYS)
+
+# --- the usual --------------------------------------------------------------------------
+.PHONY: all help deps install clean lint format test demo bench fuzz tests aux
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/shunt $(B)/libshunt.a $(B)/libshunt.so $(B)/shunt.pc ## build the command and the libraries
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | \
+		while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+
+deps: ## install the Debian packages that are missing (Debian 12 and 13; as root)
+	$(Q)tests/deps.sh
+
+# --- kernel side ------------------------------------------------------------------------
+build/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+build/aux/%.bpf.o: tests/bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+build/aux/%.bpf.o: tests/net/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+build/aux/%.bpf.o: bench/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+build/skel/%.skel.h: build/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
+
+build/skel/%.skel.h: build/aux/%.bpf.o
+	@mkdir -p $(@D)
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
+
+# --- user space -------------------------------------------------------------------------
+$(B)/obj/%.o: %.c | $(SKEL)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/libshunt.a: $(LIB_OBJ)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/libshunt.so: $(LIB_OBJ)
+	$(call say,LD,$@)$(CC) -shared -Wl,-soname,libshunt.so.$(SOVERSION) -Wl,-z,defs \
+		$(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
+$(B)/shunt: $(CLI_OBJ) $(B)/libshunt.a
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
+$(B)/shunt.pc: Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
+		'includedir=$${prefix}/include' '' 'Name: shunt' \
+		'Description: programmable dataplane toolkit on eBPF and XDP' \
+		'Version: $(VERSION)' 'Requires.private: $(PKGS)' \
+		'Libs: -L$${libdir} -lshunt' 'Libs.private: -lelf -lz' \
+		'Cflags: -I$${includedir}' >$@
+
+# --- tests and benchmarks ----------------------------------------------------------------
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(MODEL_OBJ) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
+$(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
+$(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
+$(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lm -o $@
+
+$(TOOL_SRC:%.c=$(B)/obj/%.o) $(BENCH_SRC:%.c=$(B)/obj/%.o) $(RUN_SRC:%.c=$(B)/obj/%.o): | $(AUX_SKEL)
+
+# libFuzzer wants clang; the library's sources are compiled again, instrumented.
+build/fuzz/obj/%.o: %.c | $(SKEL)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)$(CLANG) $(filter-out -Wno-missing-field-initializers,$(ALL_CFLAGS)) \
+		-Wno-missing-field-initializers -Wno-missing-prototypes -O1 \
+		-fsanitize=fuzzer-no-link,address,undefined \
+		-fno-sanitize-recover=undefined -MMD -MP -c $< -o $@
+
+build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(MODEL_SRC:%.c=build/fuzz/obj/%.o)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
+
+tests: all $(UNIT_BIN) $(RUN_BIN) $(TOOL_BIN) $(FUZZ_BIN) ## build the tests without running them
+
+test: deps ## run all the tests (as root; under 15 minutes)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/run
+
+demo: deps ## the main job on real traffic, in its own network namespaces (as root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo
+
+bench: deps ## measure, as ratios against named peers (as root; run it alone)
+	$(Q)$(MAKE) --no-print-directory all $(BENCH_BIN)
+	$(Q)bench/run
+
+fuzz: deps ## run each fuzz target for FUZZ_SECONDS (default 60)
+	$(Q)$(MAKE) --no-print-directory $(FUZZ_BIN)
+	$(Q)tests/fuzz/run $(FUZZ_SECONDS)
+
+lint: ## layers, formatting, clang-tidy, shell and Python syntax
+	$(Q)tests/lint
+
+format: ## put the C sources into the house style
+	$(Q)git ls-files '*.c' '*.h' | grep -v '^vmlinux/' | xargs clang-format -i
+
+install: all ## install under DESTDIR and PREFIX (default /usr/local)
+	install -D -m 755 $(B)/shunt $(DESTDIR)$(PREFIX)/bin/shunt
+	install -D -m 644 $(B)/libshunt.a $(DESTDIR)$(PREFIX)/lib/libshunt.a
+	install -D -m 755 $(B)/libshunt.so $(DESTDIR)$(PREFIX)/lib/libshunt.so.$(SOVERSION)
+	ln -sf libshunt.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshunt.so
+	install -D -m 644 $(B)/shunt.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
+	install -D -m 644 loader/shunt.h $(DESTDIR)$(PREFIX)/include/shunt/shunt.h
+
+clean: ## remove build/
+	rm -rf build compile_commands.json
+
+-include $(shell find build -name '*.d' 2>/dev/null)
