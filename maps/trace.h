@@ -2,6 +2,7 @@
 /* What a program thought about one packet: filled on every run, kept only in a test run. */
 #pragma once
 
+#include "maps/image.h"
 #include "maps/pkt.h"
 #include "maps/type.h"
 
@@ -30,10 +31,10 @@ struct shunt_trace {
 	__u32 verdict; /* enum shunt_verdict */
 	__u32 counted; /* `count` rules that matched before the decision */
 	__u16 counted_rule[SHUNT_TRACE_COUNTED];
-	__u32 pad;
+	struct shunt_image_rule rule_data; /* the deciding rule, as the image has it */
 } SHUNT_ALIGN8;
 
-_Static_assert(sizeof(struct shunt_trace) == 160, "shared with pinned maps");
+_Static_assert(sizeof(struct shunt_trace) == 168, "shared with pinned maps");
 
 #ifdef __bpf__
 struct {
