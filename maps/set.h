@@ -38,8 +38,8 @@ struct shunt_addr6 {
 		__uint(type, kind);                                                      \
 		__uint(max_entries, 1);                                                  \
 		__uint(map_flags, flags);                                                \
-		__type(key, key_t);                                                      \
-		__type(value, __u32);                                                    \
+		__uint(key_size, sizeof(key_t));                                         \
+		__uint(value_size, sizeof(__u32));                                       \
 	};                                                                               \
 	struct {                                                                         \
 		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                \

@@ -248,8 +248,7 @@ SHUNT_INLINE int shunt_parse_ip6_ext(struct shunt_cursor *c, struct shunt_pkt *p
 		}
 		length = kind == SHUNT_IP_AH ? (ext->length + 2u) * 4 :
 					       (ext->length + 1u) * 8;
-		/* an AH of 0 or 1 words is shorter than what was taken */
-		if (length < sizeof(*ext) || !shunt_skip(c, length - sizeof(*ext)))
+		if (!shunt_skip(c, length - sizeof(*ext)))
 			return SHUNT_REASON_IP6_EXT;
 	}
 	return shunt_is_ip6_ext(*next) ? SHUNT_REASON_IP6_EXT : SHUNT_PARSE_OK;

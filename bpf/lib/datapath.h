@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the hooks share in the kernel: judge a parsed packet, and the one counted exit. */
+#pragma once
+
+/*
+ *     hook ─▶ parse ─▶ shunt_judge() ─▶ the hook's own way to act ─▶ shunt_exit()
+ *
+ * shunt_judge() reads the generation word once, finds the image, and leaves the deciding
+ * rule in the trace. It is a global function: the verifier checks it once by itself, so
+ * that its paths do not multiply with the parser's.
+ */
+#include <bpf/bpf_helpers.h>
+
+#include "maps/abi.h"
+#include "maps/counter.h"
+#include "maps/gen.h"
+#include "maps/image.h"
+#include "maps/set.h"
+#include "maps/trace.h"
+
+static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
+					 const __u32 addr[4])
+{
+	if (type == SHUNT_SET_ADDRESS && l3 == SHUNT_L3_IP4) {
+		void *inner = bpf_map_lookup_elem(&shunt_addr4, &id);
+
+		return inner && bpf_map_lookup_elem(inner, addr);
+	}
+	if (type == SHUNT_SET_ADDRESS) {
+		void *inner = bpf_map_lookup_elem(&shunt_addr6, &id);
+
+		return inner && bpf_map_lookup_elem(inner, addr);
+	}
+	if (l3 == SHUNT_L3_IP4) {
+		struct shunt_lpm4 key = { .bits = 32, .addr = addr[0] };
+		void *inner = bpf_map_lookup_elem(&shunt_lpm4, &id);
+
+		return inner && bpf_map_lookup_elem(inner, &key);
+	} else {
+		struct shunt_lpm6 key = {
+			.bits = 128, .addr = { addr[0], addr[1], addr[2], addr[3] }
+		};
+		void *inner = bpf_map_lookup_elem(&shunt_lpm6, &id);
+
+		return inner && bpf_map_lookup_elem(inner, &key);
+	}
+}
+
+#include "bpf/lib/decide.h"
+
+static __always_inline void shunt_count(__u32 hook, __u32 id, __u32 len)
+{
+	__u32 key = shunt_counter_key(hook, id);
+	struct shunt_counter *counter = bpf_map_lookup_elem(&shunt_counter, &key);
+
+	if (!counter)
+		return;
+	counter->packets++;
+	counter->bytes += len;
+}
+
+/*
+ * The reason that no rule is asked about, from the parser, is in t->reason; else
+ * SHUNT_REASON_RULE. On return t says which rule decided and t->rule_data what it wants.
+ * `counts` is 0 in a test run. Always returns 0.
+ */
+__noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
+{
+	struct shunt_hits hits;
+	struct shunt_image *image;
+	struct shunt_gen *gen;
+	__u32 key = 0, i;
+
+	if (!t)
+		return 0;
+	t->rule_data.action = SHUNT_VERDICT_PASS;
+	gen = bpf_map_lookup_elem(&shunt_gen, &key);
+	if (!gen)
+		goto damaged;
+	t->generation = *(volatile __u64 *)&gen->word;
+	key = shunt_gen_slot(t->generation);
+	image = bpf_map_lookup_elem(&shunt_image, &key);
+	if (!image || image->abi != SHUNT_ABI)
+		goto damaged;
+	t->rule = image->rules;
+	if (t->reason != SHUNT_REASON_RULE) {
+		t->rule_data.action = image->malformed;
+		return 0;
+	}
+	if (shunt_decide(image, &t->pkt, &hits))
+		goto damaged;
+	SHUNT_NO_UNROLL
+	for (i = 0; i <= SHUNT_RULE_MAX; i++) {
+		__u32 place = shunt_hits_take(&hits, image->rules);
+		const struct shunt_image_rule *rule = shunt_image_rule_at(image, place);
+
+		if (!rule)
+			goto damaged;
+		if (rule->action == SHUNT_ACTION_COUNT) {
+			if (counts)
+				shunt_count(t->hook, rule->counter, t->pkt.len);
+			if (t->counted < SHUNT_TRACE_COUNTED)
+				t->counted_rule[t->counted] = place;
+			t->counted++;
+			continue;
+		}
+		t->rule = place;
+		t->rule_data = *rule;
+		if (place == image->rules)
+			t->reason = SHUNT_REASON_DEFAULT;
+		if (counts)
+			shunt_count(t->hook, rule->counter, t->pkt.len);
+		return 0;
+	}
+damaged:
+	t->reason = SHUNT_REASON_INTERNAL;
+	return 0;
+}
+
+/* Is this request ours? Then the run is a test run: not counted, but recorded. */
+static __always_inline int shunt_is_traced(const struct shunt_trace_req *req)
+{
+	__u32 key = 0;
+	struct shunt_gen *gen = bpf_map_lookup_elem(&shunt_gen, &key);
+
+	return gen && gen->trace_cookie == req->cookie;
+}
+
+/* The one exit: every packet is counted here under its reason and verdict, once. */
+static __always_inline void shunt_exit(struct shunt_trace *t, __u64 token)
+{
+	if (token)
+		bpf_map_update_elem(&shunt_trace, &token, t, BPF_ANY);
+	else
+		shunt_count(t->hook, shunt_counter_reason_id(t->reason, t->verdict),
+			    t->pkt.len);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The TC hooks, ingress and egress. */
+#include "vmlinux/vmlinux.h"
+
+#include "bpf/lib/datapath.h"
+#include "bpf/lib/parse.h"
+#include "maps/target.h"
+
+char _license[] SEC("license") = "GPL";
+
+/* Headers are pulled into the linear part up to here; nothing legitimate has more. */
+#define SHUNT_TC_PULL 512u
+
+/* SHUNT_PARSE_OK or the reason; a global function, as shunt_judge is. */
+__noinline int shunt_parse_tc(struct __sk_buff *skb, struct shunt_pkt *pkt)
+{
+	__u32 want = skb->len < SHUNT_TC_PULL ? skb->len : SHUNT_TC_PULL;
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (!pkt)
+		return SHUNT_REASON_INTERNAL;
+	if (end - data < want)
+		bpf_skb_pull_data(skb, want);
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	/* The tag that the kernel or the NIC has taken off stands beside the packet. */
+	if (skb->vlan_present) {
+		int code;
+
+		pkt->field[SHUNT_FIELD_VLAN] = (skb->vlan_tci & 0xfff) + 1;
+		pkt->len = skb->len;
+		code = shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
+		pkt->len += sizeof(struct shunt_vlan);
+		return code;
+	}
+	pkt->len = skb->len;
+	return shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
+}
+
+static __always_inline __u64 shunt_tc_token(struct __sk_buff *skb)
+{
+	struct shunt_trace_req req = {
+		.cookie = skb->cb[0] | (__u64)skb->cb[1] << 32,
+		.token = skb->cb[2] | (__u64)skb->cb[3] << 32,
+	};
+
+	return shunt_is_traced(&req) ? req.token : 0;
+}
+
+static __always_inline int shunt_tc_swap(struct __sk_buff *skb)
+{
+	struct shunt_eth eth;
+	__u8 swapped[12];
+
+	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
+		return TC_ACT_SHOT;
+	__builtin_memcpy(swapped, eth.src, 6);
+	__builtin_memcpy(swapped + 6, eth.dst, 6);
+	if (bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+/* Does what the rule wants; where this hook cannot, says what became of the packet. */
+static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trace *t)
+{
+	const struct shunt_image_rule *rule = &t->rule_data;
+	__u32 ifindex = rule->arg;
+
+	t->verdict = rule->action;
+	switch (rule->action) {
+	case SHUNT_VERDICT_PASS:
+		return TC_ACT_UNSPEC;
+	case SHUNT_VERDICT_TX:
+		/* From egress it would come back to ingress, and out again, for ever. */
+		if (t->hook == SHUNT_HOOK_TC_INGRESS)
+			return shunt_tc_swap(skb);
+		t->reason = SHUNT_REASON_HOOK_CANNOT;
+		t->verdict = SHUNT_VERDICT_PASS;
+		return TC_ACT_UNSPEC;
+	case SHUNT_VERDICT_INTERFACE:
+		if (bpf_map_lookup_elem(&shunt_dev, &ifindex))
+			return bpf_redirect(ifindex, 0);
+		t->reason = SHUNT_REASON_TARGET_DOWN;
+		break;
+	case SHUNT_VERDICT_CPU:
+		t->reason = SHUNT_REASON_HOOK_CANNOT;
+		t->verdict = SHUNT_VERDICT_PASS;
+		return TC_ACT_UNSPEC;
+	case SHUNT_VERDICT_CONSUMER:
+		t->reason = SHUNT_REASON_HOOK_CANNOT;
+		t->verdict = rule->if_down;
+		return rule->if_down == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	}
+	t->verdict = SHUNT_VERDICT_DROP;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
+{
+	__u64 token = shunt_tc_token(skb);
+	struct shunt_trace t = { .hook = hook };
+	int code = shunt_parse_tc(skb, &t.pkt);
+
+	t.reason = code < 0 ? SHUNT_REASON_RULE : code;
+	shunt_judge(&t, !token);
+	code = shunt_tc_act(skb, &t);
+	shunt_exit(&t, token);
+	return code;
+}
+
+SEC("tc")
+int shunt_tc_in(struct __sk_buff *skb)
+{
+	return shunt_tc(skb, SHUNT_HOOK_TC_INGRESS);
+}
+
+SEC("tc")
+int shunt_tc_out(struct __sk_buff *skb)
+{
+	return shunt_tc(skb, SHUNT_HOOK_TC_EGRESS);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The XDP hook. */
+#include "vmlinux/vmlinux.h"
+
+#include "bpf/lib/datapath.h"
+#include "bpf/lib/parse.h"
+#include "maps/consumer.h"
+#include "maps/target.h"
+
+char _license[] SEC("license") = "GPL";
+
+/* SHUNT_PARSE_OK or the reason; a global function, as shunt_judge is. */
+__noinline int shunt_parse_xdp(struct xdp_md *ctx, struct shunt_pkt *pkt)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (!pkt)
+		return SHUNT_REASON_INTERNAL;
+	pkt->len = bpf_xdp_get_buff_len(ctx);
+	return shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
+}
+
+static __always_inline __u64 shunt_xdp_token(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	struct shunt_trace_req *req = (void *)(long)ctx->data_meta;
+
+	if ((void *)(req + 1) > data || !shunt_is_traced(req))
+		return 0;
+	return req->token;
+}
+
+static __always_inline int shunt_xdp_swap(struct xdp_md *ctx)
+{
+	struct shunt_eth *eth = (void *)(long)ctx->data;
+	__u16 *mac = (void *)eth;
+	int i;
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	for (i = 0; i < 3; i++) {
+		__u16 half = mac[i];
+
+		mac[i] = mac[i + 3];
+		mac[i + 3] = half;
+	}
+	return XDP_TX;
+}
+
+/* Does what the rule wants; where that cannot be, says what became of the packet. */
+static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace *t)
+{
+	const struct shunt_image_rule *rule = &t->rule_data;
+	__u32 queue = ctx->rx_queue_index;
+	int code;
+
+	t->verdict = rule->action;
+	switch (rule->action) {
+	case SHUNT_VERDICT_PASS:
+		return XDP_PASS;
+	case SHUNT_VERDICT_TX:
+		return shunt_xdp_swap(ctx);
+	case SHUNT_VERDICT_INTERFACE:
+		code = bpf_redirect_map(&shunt_dev, rule->arg, XDP_DROP);
+		break;
+	case SHUNT_VERDICT_CPU:
+		code = bpf_redirect_map(&shunt_cpu, rule->arg, XDP_DROP);
+		break;
+	case SHUNT_VERDICT_CONSUMER:
+		code = rule->if_down == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP;
+		if (queue < SHUNT_QUEUE_MAX)
+			code = bpf_redirect_map(&shunt_xsk,
+						shunt_consumer_key(rule->arg, queue), code);
+		if (code == XDP_REDIRECT)
+			return code;
+		t->reason = SHUNT_REASON_CONSUMER_DOWN;
+		t->verdict = rule->if_down;
+		return code;
+	default:
+		t->verdict = SHUNT_VERDICT_DROP;
+		return XDP_DROP;
+	}
+	if (code == XDP_REDIRECT)
+		return code;
+	t->reason = SHUNT_REASON_TARGET_DOWN;
+	t->verdict = SHUNT_VERDICT_DROP;
+	return XDP_DROP;
+}
+
+SEC("xdp.frags")
+int shunt_xdp(struct xdp_md *ctx)
+{
+	__u64 token = shunt_xdp_token(ctx);
+	struct shunt_trace t = { .hook = SHUNT_HOOK_XDP };
+	int code = shunt_parse_xdp(ctx, &t.pkt);
+
+	t.reason = code < 0 ? SHUNT_REASON_RULE : code;
+	shunt_judge(&t, !token);
+	code = shunt_xdp_act(ctx, &t);
+	shunt_exit(&t, token);
+	return code;
+}
