@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A policy to its image (maps/image.h). */
+#pragma once
+
+#include "loader/policy/policy.h"
+
+/*
+ * What the names of a policy mean on one instance: which counter counts a rule, which
+ * interface index a redirect goes to, under which id a set's members stand.
+ */
+struct shunt_binding {
+	uint32_t counter[SHUNT_RULE_MAX];
+	uint32_t arg[SHUNT_RULE_MAX]; /* ifindex, CPU or consumer slot */
+	uint16_t set_id[SHUNT_SET_MAX];
+};
+
+struct shunt_compiled {
+	struct shunt_image *image; /* malloced, image->bytes long; generation is 0 */
+	size_t classes;		   /* bit vectors in it */
+};
+
+/*
+ * Returns 0, -E2BIG where the tables do not fit into SHUNT_IMAGE_BYTES (the sentence has
+ * the numbers), or -ENOMEM.
+ */
+SHUNT_MUST_CHECK int shunt_compile(const struct shunt_policy *policy,
+				   const struct shunt_binding *binding,
+				   struct shunt_compiled *compiled,
+				   struct shunt_err *err);
