@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/bpffs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <bpf/bpf.h>
+
+#include "loader/netns.h"
+#include "user/base/cleanup.h"
+
+#define LOCKS "/run/shunt"
+
+static const char *const folders[] = { "links", "progs", "maps" };
+
+static void cleanup_dir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+#define _dir_ __attribute__((cleanup(cleanup_dir)))
+
+static bool same_mounts_as_host(void)
+{
+	struct stat own, host;
+
+	if (stat("/proc/self/ns/mnt", &own) || stat("/proc/1/ns/mnt", &host))
+		return false;
+	return own.st_ino == host.st_ino;
+}
+
+int shunt_bpffs_ready(bool mnt, bool *mounted, struct shunt_err *err)
+{
+	struct statfs fs;
+
+	*mounted = false;
+	if (!statfs(SHUNT_BPFFS, &fs) && fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	if (!same_mounts_as_host())
+		return shunt_fail(err, -ENOENT,
+				  SHUNT_BPFFS " is no bpffs in this mount namespace, so "
+				  "that pins would be lost with it. Under `ip netns exec` "
+				  "leave that out and say `shunt … --netns NAME`; elsewhere "
+				  "run `mount -t bpf bpf " SHUNT_BPFFS "` first");
+	if (!mnt)
+		return shunt_fail(err, -ENOENT,
+				  SHUNT_BPFFS " is no bpffs: nothing is attached here. "
+				  "`mount -t bpf bpf " SHUNT_BPFFS "` mounts it");
+	if (mount("bpf", SHUNT_BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return shunt_fail(err, -errno,
+				  SHUNT_BPFFS " is no bpffs, and mounting one failed: %s; "
+				  "run `mount -t bpf bpf " SHUNT_BPFFS "`",
+				  strerror(errno));
+	*mounted = true;
+	return 0;
+}
+
+int shunt_instance_name(char name[SHUNT_INSTANCE_MAX], const char *interface,
+			struct shunt_err *err)
+{
+	size_t n = 0;
+
+	if (!*interface || strlen(interface) >= IF_NAMESIZE || strchr(interface, '/'))
+		return shunt_fail(err, -EINVAL,
+				  "interface \"%s\": a name has 1 to 15 bytes and no '/'",
+				  interface);
+	if (!shunt_netns_is_host()) {
+		uint64_t cookie;
+		int ret = shunt_netns_cookie(&cookie, err);
+
+		if (ret)
+			return ret;
+		n = snprintf(name, SHUNT_INSTANCE_MAX, "ns%llu:",
+			     (unsigned long long)cookie);
+	}
+	for (; *interface; interface++)
+		n += snprintf(name + n, SHUNT_INSTANCE_MAX - n,
+			      *interface == '.' || *interface == '%' ? "%%%02x" : "%c",
+			      *interface);
+	return 0;
+}
+
+void shunt_pin_path(char path[SHUNT_PIN_MAX], const char *instance, const char *folder,
+		    const char *leaf)
+{
+	snprintf(path, SHUNT_PIN_MAX, SHUNT_BPFFS_TREE "/%s%s%s%s%s", instance,
+		 folder ? "/" : "", folder ? folder : "", leaf ? "/" : "",
+		 leaf ? leaf : "");
+}
+
+static int make_dir(const char *path, struct shunt_err *err)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return shunt_fail_errno(err, -errno, "make the folder %s", path);
+	return 0;
+}
+
+int shunt_pin_mkdirs(const char *instance, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+	size_t i;
+	int ret = make_dir(SHUNT_BPFFS_ROOT, err);
+
+	if (!ret)
+		ret = make_dir(SHUNT_BPFFS_TREE, err);
+	shunt_pin_path(path, instance, NULL, NULL);
+	if (!ret)
+		ret = make_dir(path, err);
+	for (i = 0; !ret && i < sizeof(folders) / sizeof(*folders); i++) {
+		shunt_pin_path(path, instance, folders[i], NULL);
+		ret = make_dir(path, err);
+	}
+	return ret;
+}
+
+static int remove_dir(const char *path, struct shunt_err *err)
+{
+	if (rmdir(path) && errno != ENOENT)
+		return shunt_fail_errno(err, -errno, "remove the folder %s", path);
+	return 0;
+}
+
+/* Unpins every file of one folder, then removes it. */
+static int empty_dir(const char *path, struct shunt_err *err)
+{
+	_dir_ DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		return errno == ENOENT ?
+			       0 :
+			       shunt_fail_errno(err, -errno, "open the folder %s", path);
+	while ((entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (entry->d_type == DT_DIR)
+			continue;
+		if (unlinkat(dirfd(dir), entry->d_name, 0) && errno != ENOENT)
+			return shunt_fail_errno(err, -errno, "unpin %s/%s", path,
+						entry->d_name);
+	}
+	return remove_dir(path, err);
+}
+
+int shunt_pin_remove_all(const char *instance, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < sizeof(folders) / sizeof(*folders); i++) {
+		shunt_pin_path(path, instance, folders[i], NULL);
+		ret = empty_dir(path, err);
+	}
+	shunt_pin_path(path, instance, NULL, NULL);
+	if (!ret)
+		ret = empty_dir(path, err);
+	if (ret)
+		return ret;
+	/* the last instance takes the tree with it; otherwise these are not empty */
+	if (!rmdir(SHUNT_BPFFS_TREE))
+		rmdir(SHUNT_BPFFS_ROOT);
+	return 0;
+}
+
+int shunt_pin_put(int fd, const char *path, struct shunt_err *err)
+{
+	int ret = bpf_obj_pin(fd, path);
+
+	return ret ? shunt_fail_errno(err, ret, "pin %s", path) : 0;
+}
+
+/* --- the lock -------------------------------------------------------------------------- */
+
+static void lock_path(char path[SHUNT_PIN_MAX], const char *instance)
+{
+	snprintf(path, SHUNT_PIN_MAX, LOCKS "/%s.lock", instance);
+}
+
+int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+
+	if (mkdir(LOCKS, 0700) && errno != EEXIST)
+		return shunt_fail_errno(err, -errno, "make the folder " LOCKS);
+	lock_path(path, instance);
+	for (;;) {
+		_fd_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		struct stat held, named;
+
+		if (fd < 0)
+			return shunt_fail_errno(err, -errno, "open the lock %s", path);
+		if (flock(fd, LOCK_EX))
+			return shunt_fail_errno(err, -errno, "take the lock %s", path);
+		/* its holder may have removed the file while we waited */
+		if (!fstat(fd, &held) && !stat(path, &named) &&
+		    held.st_ino == named.st_ino) {
+			*lock = shunt_steal_fd(&fd);
+			return 0;
+		}
+	}
+}
+
+void shunt_unlock_gone(int fd, const char *instance)
+{
+	char path[SHUNT_PIN_MAX];
+
+	lock_path(path, instance);
+	unlink(path);
+	rmdir(LOCKS);
+	close(fd);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/hook.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+
+#include "loader/bpffs.h"
+#include "loader/owner.h"
+#include "loader/program.h"
+#include "user/base/cleanup.h"
+
+/* The headers of Debian 12 are older than TCX (Linux 6.6). */
+#define ATTACH_TCX_INGRESS 46
+#define ATTACH_TCX_EGRESS 47
+
+/* A clsact filter of ours is known by these; the priority leaves room before it. */
+#define CLSACT_HANDLE 0x5348
+#define CLSACT_PRIORITY 0x5348
+
+static bool wants(const struct shunt_place_request *request, const char *mode)
+{
+	return !request->mode || !strcmp(request->mode, "auto") ||
+	       !strcmp(request->mode, mode);
+}
+
+static void placed(struct shunt_place *place, const char *mode, int prog_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	place->on = true;
+	snprintf(place->mode, sizeof(place->mode), "%s", mode);
+	if (!bpf_obj_get_info_by_fd(prog_fd, &info, &len))
+		place->prog_id = info.id;
+}
+
+/* --- XDP -------------------------------------------------------------------------------- */
+
+int shunt_place_free(const char *interface, unsigned int ifindex, struct shunt_err *err)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	char owner[SHUNT_OWNER_TEXT];
+	const char *mode = "native";
+	__u32 id;
+	int ret = bpf_xdp_query(ifindex, 0, &query);
+
+	if (ret)
+		return shunt_fail_errno(err, ret, "ask %s for its XDP program", interface);
+	id = query.drv_prog_id;
+	if (!id && query.skb_prog_id) {
+		id = query.skb_prog_id;
+		mode = "generic";
+	} else if (!id && query.hw_prog_id) {
+		id = query.hw_prog_id;
+		mode = "offloaded";
+	}
+	if (!id)
+		id = query.prog_id;
+	if (!id)
+		return 0;
+	shunt_owner_describe(id, owner);
+	return shunt_fail(err, -EBUSY,
+			  "%s already has an XDP program (%s mode) that is not Shunt's: "
+			  "%s. It stays: have its owner take it off first",
+			  interface, mode, owner);
+}
+
+static int attach_xdp(const struct shunt_place_request *request,
+		      struct shunt_place *place, int *link_fd, struct shunt_err *note,
+		      struct shunt_err *err)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
+	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
+	int ret = shunt_place_free(request->interface, request->ifindex, err), first = 0;
+
+	if (ret)
+		return ret;
+	if (wants(request, "native")) {
+		*link_fd = bpf_link_create(request->prog_fd, request->ifindex, BPF_XDP,
+					   &native);
+		if (*link_fd >= 0) {
+			placed(place, "native", request->prog_fd);
+			return 0;
+		}
+		first = *link_fd;
+		if (!wants(request, "generic"))
+			return shunt_fail(err, first,
+					  "%s does not take an XDP program in native mode: "
+					  "%s; `--mode generic` works on every interface, "
+					  "more slowly",
+					  request->interface, strerror(-first));
+	}
+	*link_fd = bpf_link_create(request->prog_fd, request->ifindex, BPF_XDP, &generic);
+	if (*link_fd < 0)
+		return shunt_fail_errno(err, *link_fd,
+					"attach the XDP program to %s in generic mode",
+					request->interface);
+	placed(place, "generic", request->prog_fd);
+	if (first)
+		shunt_fail(note, 0,
+			   "%s does not take an XDP program in native mode (%s): generic "
+			   "mode is used, which is several times slower",
+			   request->interface, strerror(-first));
+	return 0;
+}
+
+/* --- TC ----------------------------------------------------------------------------------- */
+
+static enum bpf_tc_attach_point tc_point(enum shunt_hook hook)
+{
+	return hook == SHUNT_HOOK_TC_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+}
+
+static int attach_clsact(const struct shunt_place_request *request,
+			 struct shunt_place *place, struct shunt_err *err)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = request->ifindex,
+		    .attach_point = tc_point(request->hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+		    .priority = CLSACT_PRIORITY, .prog_fd = request->prog_fd);
+	int ret = bpf_tc_hook_create(&hook);
+
+	place->made_qdisc = ret == 0;
+	if (ret && ret != -EEXIST)
+		return shunt_fail_errno(err, ret, "add a clsact qdisc to %s",
+					request->interface);
+	ret = bpf_tc_attach(&hook, &opts);
+	if (ret)
+		return shunt_fail(err, ret,
+				  "attach a clsact filter to %s at priority %u: %s%s",
+				  request->interface, CLSACT_PRIORITY, strerror(-ret),
+				  ret == -EEXIST ? "; `tc filter show` names the one that "
+						   "sits there" :
+						   "");
+	placed(place, "clsact", request->prog_fd);
+	return 0;
+}
+
+static int attach_tc(const struct shunt_place_request *request, struct shunt_place *place,
+		     int *link_fd, struct shunt_err *note, struct shunt_err *err)
+{
+	int type = request->hook == SHUNT_HOOK_TC_INGRESS ? ATTACH_TCX_INGRESS :
+							    ATTACH_TCX_EGRESS;
+	int first = 0;
+
+	if (wants(request, "tcx")) {
+		*link_fd = bpf_link_create(request->prog_fd, request->ifindex, type, NULL);
+		if (*link_fd >= 0) {
+			placed(place, "tcx", request->prog_fd);
+			return 0;
+		}
+		first = *link_fd;
+		if (!wants(request, "clsact"))
+			return shunt_fail(err, first,
+					  "%s does not take a TCX link: %s (needs Linux "
+					  "6.6); `--mode clsact` works on older kernels",
+					  request->interface, strerror(-first));
+	}
+	*link_fd = -1;
+	if (first)
+		shunt_fail(note, 0, "no TCX here (%s; needs Linux 6.6): a clsact filter is "
+				    "used", strerror(-first));
+	return attach_clsact(request, place, err);
+}
+
+int shunt_place_detach(enum shunt_hook hook, const struct shunt_place *place,
+		       unsigned int ifindex, struct shunt_err *err)
+{
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex, .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+		    .priority = CLSACT_PRIORITY);
+	int ret;
+
+	if (strcmp(place->mode, "clsact"))
+		return 0;
+	ret = bpf_tc_detach(&at, &opts);
+	if (ret && ret != -ENOENT && ret != -EINVAL && ret != -ENODEV)
+		return shunt_fail_errno(err, ret, "take the clsact filter off");
+	/* the qdisc goes only if we made it and nobody else has moved in since */
+	if (place->made_qdisc && !shunt_clsact_in_use(ifindex)) {
+		at.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+		bpf_tc_hook_destroy(&at);
+	}
+	return 0;
+}
+
+/* --- either ------------------------------------------------------------------------------ */
+
+int shunt_place_attach(const struct shunt_place_request *request,
+		       struct shunt_place *place, int *link_fd, struct shunt_err *note,
+		       struct shunt_err *err)
+{
+	memset(place, 0, sizeof(*place));
+	note->message[0] = 0;
+	*link_fd = -1;
+	if (request->hook == SHUNT_HOOK_XDP)
+		return attach_xdp(request, place, link_fd, note, err);
+	return attach_tc(request, place, link_fd, note, err);
+}
+
+static bool link_alive(const char *instance, enum shunt_hook hook)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
+	_fd_ int fd = bpf_obj_get(path);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return false;
+	/* both kinds begin with the interface, which is 0 once it is gone */
+	return info.xdp.ifindex != 0;
+}
+
+bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
+		       const char *instance, unsigned int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex, .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+		    .priority = CLSACT_PRIORITY);
+
+	if (!place->on)
+		return false;
+	if (strcmp(place->mode, "clsact"))
+		return link_alive(instance, hook);
+	return ifindex && !bpf_tc_query(&at, &opts) && opts.prog_id == place->prog_id;
+}

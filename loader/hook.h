@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A program's place on an interface: XDP link, TCX link, or a clsact filter. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "maps/hook.h"
+#include "user/base/err.h"
+
+/* How a program sits; zeroed: it does not. */
+struct shunt_place {
+	bool on;
+	char mode[12];	   /* "native", "generic", "tcx" or "clsact" */
+	uint32_t prog_id;
+	bool made_qdisc;   /* clsact: the qdisc is ours as well */
+};
+
+struct shunt_place_request {
+	enum shunt_hook hook;
+	int prog_fd;
+	const char *interface;
+	unsigned int ifindex;
+	const char *mode; /* NULL or "auto", or one of the modes above, insisted on */
+};
+
+/*
+ * Attaches the program. On success *link_fd is the link to be pinned (the caller owns
+ * it; closed unpinned, the program leaves), or -1 for clsact. Where a lesser mode had to do,
+ * `note` says why, else it is empty. Another owner's XDP program is not
+ * touched: -EBUSY, with its name, id and owner.
+ */
+SHUNT_MUST_CHECK int shunt_place_attach(const struct shunt_place_request *request,
+					struct shunt_place *place, int *link_fd,
+					struct shunt_err *note, struct shunt_err *err);
+
+/* Takes a clsact filter of ours off again (links leave with their pin). */
+SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook,
+					const struct shunt_place *place,
+					unsigned int ifindex, struct shunt_err *err);
+
+/*
+ * Is the program still where `place` says? For a link that is asked of the pinned
+ * link; for clsact of the interface, in the calling thread's namespace.
+ */
+bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
+		       const char *instance, unsigned int ifindex);
+
+/* 0, or -EBUSY and who sits there: an XDP program that Shunt has not attached. */
+SHUNT_MUST_CHECK int shunt_place_free(const char *interface, unsigned int ifindex,
+				      struct shunt_err *err);

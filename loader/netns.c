@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/netns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "user/base/cleanup.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+int shunt_netns_enter(const char *name, struct shunt_err *err)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), strchr(name, '/') ? "%s" : "/run/netns/%s", name);
+	_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return shunt_fail(err, -errno,
+				  "enter network namespace %s: %s: %s; `ip netns list` "
+				  "shows those that have a name",
+				  name, path, strerror(errno));
+	if (setns(fd, CLONE_NEWNET))
+		return shunt_fail(err, -errno, "enter network namespace %s: %s%s", name,
+				  strerror(errno),
+				  errno == EPERM ? "; run this as root" : "");
+	return 0;
+}
+
+int shunt_netns_cookie(uint64_t *cookie, struct shunt_err *err)
+{
+	_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*cookie);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &len))
+		return shunt_fail_errno(err, -errno,
+					"ask for the network namespace's cookie (needs "
+					"Linux 5.14)");
+	return 0;
+}
+
+bool shunt_netns_is_host(void)
+{
+	struct stat own, host;
+
+	if (stat("/proc/thread-self/ns/net", &own) || stat("/proc/1/ns/net", &host))
+		return true;
+	return own.st_ino == host.st_ino && own.st_dev == host.st_dev;
+}

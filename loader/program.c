@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "tc.skel.h"
+#include "user/base/cleanup.h"
+#include "xdp.skel.h"
+
+static const struct {
+	const char *name;
+	const char *program;
+} hooks[SHUNT_HOOK_MAX] = {
+#define X(id, value, text, prog) [value] = { text, #prog },
+	SHUNT_HOOKS(X)
+#undef X
+};
+
+const char *shunt_hook_name(unsigned int hook)
+{
+	return hook < SHUNT_HOOK_MAX ? hooks[hook].name : NULL;
+}
+
+int shunt_hook_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_HOOK_MAX; i++)
+		if (hooks[i].name && !strcmp(hooks[i].name, name))
+			return i;
+	return -1;
+}
+
+/* libbpf's messages of the load under way: the library itself never prints. */
+static __thread struct {
+	char text[1 << 16];
+	size_t len;
+} said;
+
+static int listen_to(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	int n;
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	n = vsnprintf(said.text + said.len, sizeof(said.text) - said.len, fmt, args);
+	if (n > 0)
+		said.len += (size_t)n < sizeof(said.text) - said.len ?
+				    (size_t)n :
+				    sizeof(said.text) - said.len - 1;
+	return 0;
+}
+
+/* The end of what was said is where the verifier gives its reason. */
+static const char *last_words(void)
+{
+	const size_t room = 1200;
+
+	return said.len > room ? said.text + said.len - room : said.text;
+}
+
+static int load(struct bpf_object *object, const char *name, struct shunt_maps *maps,
+		struct shunt_err *err)
+{
+	struct bpf_program *program, *wanted = NULL;
+	int ret = shunt_maps_lend(maps, object, err), fd;
+
+	if (ret)
+		return ret;
+	bpf_object__for_each_program(program, object) {
+		bool is = !strcmp(bpf_program__name(program), name);
+
+		bpf_program__set_autoload(program, is);
+		if (is)
+			wanted = program;
+	}
+	ret = bpf_object__load(object);
+	if (ret == -EPERM)
+		return shunt_fail(err, ret, "load %s: not permitted; run this as root",
+				  name);
+	if (ret)
+		return shunt_fail(err, ret, "load %s: %s. The kernel said:\n%s", name,
+				  strerror(-ret), last_words());
+	ret = shunt_maps_take(maps, object, err);
+	if (ret)
+		return ret;
+	fd = fcntl(bpf_program__fd(wanted), F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? shunt_fail_errno(err, -errno, "keep %s", name) : fd;
+}
+
+static int btf_present(struct shunt_err *err)
+{
+	if (!access("/sys/kernel/btf/vmlinux", R_OK))
+		return 0;
+	return shunt_fail(err, -ENOTSUP,
+			  "this kernel shows no BTF at /sys/kernel/btf/vmlinux, which "
+			  "Shunt's programs need: run a kernel that was built with "
+			  "CONFIG_DEBUG_INFO_BTF=y, as Debian's are, and mount sysfs");
+}
+
+int shunt_program_load(enum shunt_hook hook, struct shunt_maps *maps,
+		       struct shunt_err *err)
+{
+	libbpf_print_fn_t before;
+	int ret = btf_present(err);
+
+	if (ret)
+		return ret;
+	said.len = 0;
+	said.text[0] = 0;
+	before = libbpf_set_print(listen_to);
+	if (hook == SHUNT_HOOK_XDP) {
+		struct xdp_bpf *skel = xdp_bpf__open();
+
+		ret = skel ? load(skel->obj, hooks[hook].program, maps, err) :
+			     shunt_fail_errno(err, -errno, "open the XDP object");
+		xdp_bpf__destroy(skel);
+	} else {
+		struct tc_bpf *skel = tc_bpf__open();
+
+		ret = skel ? load(skel->obj, hooks[hook].program, maps, err) :
+			     shunt_fail_errno(err, -errno, "open the TC object");
+		tc_bpf__destroy(skel);
+	}
+	libbpf_set_print(before);
+	return ret;
+}

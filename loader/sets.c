@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/sets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "user/base/cleanup.h"
+
+/* The four kinds of inner map, by [type][family is 6]. */
+static const struct kind {
+	enum shunt_map outer;
+	enum bpf_map_type type;
+	uint32_t key_bytes;
+	uint32_t flags;
+	const char *name;
+} kinds[2][2] = {
+	[SHUNT_SET_ADDRESS] = {
+		{ SHUNT_MAP_ADDR4, BPF_MAP_TYPE_HASH, 4, 0, "shunt_addr4_in" },
+		{ SHUNT_MAP_ADDR6, BPF_MAP_TYPE_HASH, 16, 0, "shunt_addr6_in" },
+	},
+	[SHUNT_SET_PREFIX] = {
+		{ SHUNT_MAP_LPM4, BPF_MAP_TYPE_LPM_TRIE, 8, BPF_F_NO_PREALLOC,
+		  "shunt_lpm4_in" },
+		{ SHUNT_MAP_LPM6, BPF_MAP_TYPE_LPM_TRIE, 20, BPF_F_NO_PREALLOC,
+		  "shunt_lpm6_in" },
+	},
+};
+
+#define KEY_MAX sizeof(struct shunt_lpm6)
+
+static const struct kind *kind_of(enum shunt_set_type type, int family)
+{
+	return &kinds[type][family == 6];
+}
+
+static void key_put(void *key, enum shunt_set_type type, const struct shunt_prefix *p)
+{
+	uint32_t bits = p->bits;
+	size_t bytes = p->family == 4 ? 4 : 16;
+
+	if (type == SHUNT_SET_PREFIX) {
+		memcpy(key, &bits, sizeof(bits));
+		key = (uint8_t *)key + sizeof(bits);
+	}
+	memcpy(key, p->addr, bytes);
+}
+
+static void key_get(const void *key, enum shunt_set_type type, int family,
+		    struct shunt_prefix *p)
+{
+	uint32_t bits = family == 4 ? 32 : 128;
+
+	memset(p, 0, sizeof(*p));
+	if (type == SHUNT_SET_PREFIX) {
+		memcpy(&bits, key, sizeof(bits));
+		key = (const uint8_t *)key + sizeof(bits);
+	}
+	p->family = family;
+	p->bits = bits;
+	memcpy(p->addr, key, family == 4 ? 4 : 16);
+}
+
+static int full(const struct shunt_set_ref *set, int family, struct shunt_err *err)
+{
+	return shunt_fail(err, -E2BIG,
+			  "set %s is full: it holds %u IPv%d members; give it a larger "
+			  "\"size\" in the policy and `shunt apply` that",
+			  set->name, set->size, family);
+}
+
+/*
+ * Writes n keys by batch. A batch may stop half-way, on 6.18 with ENOMEM though memory is
+ * free: go on behind what it did, and put the element that stopped it in alone.
+ */
+static int fill(int fd, const struct kind *kind, const uint8_t *keys, size_t n,
+		const struct shunt_set_ref *set, int family, struct shunt_err *err)
+{
+	_free_ uint32_t *ones = malloc((n + 1) * sizeof(*ones));
+	size_t done = 0, i;
+
+	if (!ones)
+		return shunt_fail(err, -ENOMEM, "fill set %s: out of memory", set->name);
+	for (i = 0; i < n; i++)
+		ones[i] = 1;
+	while (done < n) {
+		uint32_t count = n - done;
+		int ret = bpf_map_update_batch(fd, keys + done * kind->key_bytes, ones,
+					       &count, NULL);
+
+		if (!ret)
+			break;
+		if (ret != -EFAULT && count <= n - done)
+			done += count;
+		if (done == n)
+			break;
+		ret = bpf_map_update_elem(fd, keys + done * kind->key_bytes, ones,
+					  BPF_ANY);
+		if (ret == -E2BIG || ret == -ENOSPC)
+			return full(set, family, err);
+		if (ret)
+			return shunt_fail_errno(err, ret,
+						"fill set %s, member %zu of %zu",
+						set->name, done + 1, n);
+		done++;
+	}
+	return 0;
+}
+
+static int make_one(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		    int family, const struct shunt_prefix *element, size_t elements,
+		    struct shunt_err *err)
+{
+	const struct kind *kind = kind_of(set->type, family);
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = kind->flags);
+	_free_ uint8_t *keys = malloc(elements * kind->key_bytes + 1);
+	uint32_t id = set->id;
+	size_t i, n = 0;
+	int ret;
+
+	_fd_ int fd = bpf_map_create(kind->type, kind->name, kind->key_bytes,
+				     sizeof(uint32_t), set->size, &opts);
+	if (fd < 0 || !keys)
+		return shunt_fail_errno(err, fd < 0 ? fd : -ENOMEM,
+					"make set %s of %u IPv%d members", set->name,
+					set->size, family);
+	for (i = 0; i < elements; i++)
+		if (element[i].family == family)
+			key_put(keys + n++ * kind->key_bytes, set->type, &element[i]);
+	ret = fill(fd, kind, keys, n, set, family, err);
+	if (ret)
+		return ret;
+	ret = bpf_map_update_elem(maps->fd[kind->outer], &id, &fd, BPF_ANY);
+	if (ret)
+		return shunt_fail_errno(err, ret, "put set %s into place", set->name);
+	return 0;
+}
+
+int shunt_set_make(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		   const struct shunt_prefix *element, size_t elements,
+		   struct shunt_err *err)
+{
+	int ret = make_one(maps, set, 4, element, elements, err);
+
+	return ret ? ret : make_one(maps, set, 6, element, elements, err);
+}
+
+void shunt_set_drop(const struct shunt_maps *maps, uint32_t id)
+{
+	int type, six;
+
+	for (type = 0; type < 2; type++)
+		for (six = 0; six < 2; six++)
+			bpf_map_delete_elem(maps->fd[kinds[type][six].outer], &id);
+}
+
+/* The inner map of one family, as a descriptor that the caller owns. */
+static int inner(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		 int family, struct shunt_err *err)
+{
+	uint32_t id = set->id, map_id;
+	int ret = bpf_map_lookup_elem(maps->fd[kind_of(set->type, family)->outer], &id,
+				      &map_id);
+
+	if (!ret)
+		ret = bpf_map_get_fd_by_id(map_id);
+	if (ret < 0)
+		return shunt_fail_errno(err, ret, "open the IPv%d members of set %s",
+					family, set->name);
+	return ret;
+}
+
+/* Is exactly this key there? An LPM lookup alone would find a shorter prefix too. */
+static bool has_key(int fd, const void *key)
+{
+	uint32_t value = 1;
+
+	return !bpf_map_update_elem(fd, key, &value, BPF_EXIST);
+}
+
+int shunt_set_add(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		  const struct shunt_prefix *element, bool *was, struct shunt_err *err)
+{
+	uint8_t key[KEY_MAX];
+	uint32_t value = 1;
+	int ret;
+
+	_fd_ int fd = inner(maps, set, element->family, err);
+	if (fd < 0)
+		return fd;
+	key_put(key, set->type, element);
+	*was = has_key(fd, key);
+	ret = *was ? 0 : bpf_map_update_elem(fd, key, &value, BPF_ANY);
+	if (ret == -E2BIG || ret == -ENOSPC)
+		return full(set, element->family, err);
+	return ret ? shunt_fail_errno(err, ret, "add to set %s", set->name) : 0;
+}
+
+int shunt_set_del(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		  const struct shunt_prefix *element, bool *was, struct shunt_err *err)
+{
+	uint8_t key[KEY_MAX];
+	int ret;
+
+	_fd_ int fd = inner(maps, set, element->family, err);
+	if (fd < 0)
+		return fd;
+	key_put(key, set->type, element);
+	ret = bpf_map_delete_elem(fd, key);
+	*was = !ret;
+	if (ret && ret != -ENOENT)
+		return shunt_fail_errno(err, ret, "delete from set %s", set->name);
+	return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct shunt_prefix *x = a, *y = b;
+	int ret = (x->family > y->family) - (x->family < y->family);
+
+	if (!ret)
+		ret = memcmp(x->addr, y->addr, sizeof(x->addr));
+	return ret ? ret : (x->bits > y->bits) - (x->bits < y->bits);
+}
+
+static int list_one(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		    int family, struct shunt_prefix **element, size_t *n, size_t *room,
+		    struct shunt_err *err)
+{
+	uint8_t key[KEY_MAX], *at = NULL;
+
+	_fd_ int fd = inner(maps, set, family, err);
+	if (fd < 0)
+		return fd;
+	while (!bpf_map_get_next_key(fd, at, key)) {
+		if (*n == *room) {
+			struct shunt_prefix *more;
+
+			*room = *room ? 2 * *room : 64;
+			more = realloc(*element, *room * sizeof(**element));
+			if (!more)
+				return shunt_fail(err, -ENOMEM,
+						  "list set %s: out of memory", set->name);
+			*element = more;
+		}
+		key_get(key, set->type, family, &(*element)[(*n)++]);
+		at = key;
+	}
+	return 0;
+}
+
+int shunt_set_list(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		   struct shunt_prefix **element, size_t *elements, struct shunt_err *err)
+{
+	_free_ struct shunt_prefix *list = NULL;
+	size_t n = 0, room = 0;
+	int ret = list_one(maps, set, 4, &list, &n, &room, err);
+
+	if (!ret)
+		ret = list_one(maps, set, 6, &list, &n, &room, err);
+	if (ret)
+		return ret;
+	if (n)
+		qsort(list, n, sizeof(*list), by_address);
+	*element = shunt_steal(&list);
+	*elements = n;
+	return 0;
+}
+
+static void mask(struct shunt_prefix *p, unsigned int bits)
+{
+	size_t i;
+
+	p->bits = bits;
+	for (i = 0; i < sizeof(p->addr); i++) {
+		unsigned int keep = bits > 8 * i ? bits - 8 * i : 0;
+
+		if (keep < 8)
+			p->addr[i] &= (uint8_t)(0xff00 >> keep);
+	}
+}
+
+int shunt_set_test(const struct shunt_maps *maps, const struct shunt_set_ref *set,
+		   const struct shunt_prefix *address, bool *in,
+		   struct shunt_prefix *match, struct shunt_err *err)
+{
+	uint8_t key[KEY_MAX];
+	uint32_t value;
+	int bits;
+
+	_fd_ int fd = inner(maps, set, address->family, err);
+	if (fd < 0)
+		return fd;
+	key_put(key, set->type, address);
+	*match = *address;
+	*in = !bpf_map_lookup_elem(fd, key, &value);
+	if (!*in || set->type == SHUNT_SET_ADDRESS)
+		return 0;
+	/* the map does not tell which prefix it found: ask for each, longest first */
+	for (bits = address->bits; bits >= 0; bits--) {
+		mask(match, bits);
+		key_put(key, set->type, match);
+		if (has_key(fd, key))
+			break;
+	}
+	return 0;
+}

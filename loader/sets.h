@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The members of named sets, in the kernel's maps (maps/set.h). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loader/maps.h"
+#include "loader/policy/policy.h"
+#include "user/base/err.h"
+
+/* Which set is meant: its name is for messages only. */
+struct shunt_set_ref {
+	const char *name;
+	uint32_t id;
+	enum shunt_set_type type;
+	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
+};
+
+/* Makes new inner maps, fills them, and puts them under the id. */
+SHUNT_MUST_CHECK int shunt_set_make(const struct shunt_maps *maps,
+				    const struct shunt_set_ref *set,
+				    const struct shunt_prefix *element, size_t elements,
+				    struct shunt_err *err);
+
+/* Takes the inner maps away from under an id; an empty id is fine. */
+void shunt_set_drop(const struct shunt_maps *maps, uint32_t id);
+
+/* Adds one member; *was says that it had been there. A full set: -E2BIG. */
+SHUNT_MUST_CHECK int shunt_set_add(const struct shunt_maps *maps,
+				   const struct shunt_set_ref *set,
+				   const struct shunt_prefix *element, bool *was,
+				   struct shunt_err *err);
+
+/* Takes one member out; *was says whether it was there. */
+SHUNT_MUST_CHECK int shunt_set_del(const struct shunt_maps *maps,
+				   const struct shunt_set_ref *set,
+				   const struct shunt_prefix *element, bool *was,
+				   struct shunt_err *err);
+
+/* All members, sorted, in a malloced array. */
+SHUNT_MUST_CHECK int shunt_set_list(const struct shunt_maps *maps,
+				    const struct shunt_set_ref *set,
+				    struct shunt_prefix **element, size_t *elements,
+				    struct shunt_err *err);
+
+/* Is the address in the set? For prefixes, *match is the one that decided. */
+SHUNT_MUST_CHECK int shunt_set_test(const struct shunt_maps *maps,
+				    const struct shunt_set_ref *set,
+				    const struct shunt_prefix *address, bool *in,
+				    struct shunt_prefix *match, struct shunt_err *err);
