@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A set of the policy's "sets". */
+#pragma once
+
+#include "loader/policy/node.h"
+#include "loader/policy/policy.h"
+
+/*
+ * Fills set, whose name stands already. `source` is the policy's file, in whose folder
+ * relative files are looked for; NULL: the current one.
+ */
+void shunt_set_read(struct shunt_policy_set *set, const struct shunt_node *node,
+		    const char *source);
