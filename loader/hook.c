@@ -169,21 +169,45 @@ static int attach_tc(const struct shunt_place_request *request, struct shunt_pla
 	return attach_clsact(request, place, err);
 }
 
-int shunt_place_detach(enum shunt_hook hook, const struct shunt_place *place,
+/* The id of the program that the instance has pinned for a hook; 0: none. */
+static uint32_t pinned_program(const char *instance, enum shunt_hook hook)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, "progs", shunt_hook_name(hook));
+	_fd_ int fd = bpf_obj_get(path);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return 0;
+	return info.id;
+}
+
+/* The id of the program in our clsact filter; 0: there is no such filter. */
+static uint32_t clsact_program(enum shunt_hook hook, unsigned int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex, .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+		    .priority = CLSACT_PRIORITY);
+
+	return ifindex && !bpf_tc_query(&at, &opts) ? opts.prog_id : 0;
+}
+
+int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instance,
 		       unsigned int ifindex, struct shunt_err *err)
 {
 	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex, .attach_point = tc_point(hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY);
+	uint32_t ours = pinned_program(instance, hook);
 	int ret;
 
-	if (strcmp(place->mode, "clsact"))
+	if (hook == SHUNT_HOOK_XDP || !ours || clsact_program(hook, ifindex) != ours)
 		return 0;
 	ret = bpf_tc_detach(&at, &opts);
-	if (ret && ret != -ENOENT && ret != -EINVAL && ret != -ENODEV)
+	if (ret && ret != -ENOENT)
 		return shunt_fail_errno(err, ret, "take the clsact filter off");
-	/* the qdisc goes only if we made it and nobody else has moved in since */
-	if (place->made_qdisc && !shunt_clsact_in_use(ifindex)) {
+	if (made_qdisc && !shunt_clsact_in_use(ifindex)) {
 		at.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 		bpf_tc_hook_destroy(&at);
 	}
@@ -221,13 +245,9 @@ static bool link_alive(const char *instance, enum shunt_hook hook)
 bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex)
 {
-	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex, .attach_point = tc_point(hook));
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
-		    .priority = CLSACT_PRIORITY);
-
 	if (!place->on)
 		return false;
 	if (strcmp(place->mode, "clsact"))
 		return link_alive(instance, hook);
-	return ifindex && !bpf_tc_query(&at, &opts) && opts.prog_id == place->prog_id;
+	return clsact_program(hook, ifindex) == place->prog_id;
 }

@@ -34,10 +34,14 @@ SHUNT_MUST_CHECK int shunt_place_attach(const struct shunt_place_request *reques
 					struct shunt_place *place, int *link_fd,
 					struct shunt_err *note, struct shunt_err *err);
 
-/* Takes a clsact filter of ours off again (links leave with their pin). */
-SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook,
-					const struct shunt_place *place,
-					unsigned int ifindex, struct shunt_err *err);
+/*
+ * Takes a clsact filter off again, if the program in it is the one that the instance has
+ * pinned for the hook; a qdisc that we made and nobody else uses goes with it. Links
+ * leave with their pin.
+ */
+SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
+					const char *instance, unsigned int ifindex,
+					struct shunt_err *err);
 
 /*
  * Is the program still where `place` says? For a link that is asked of the pinned

@@ -75,20 +75,16 @@ static int full(const struct shunt_set_ref *set, int family, struct shunt_err *e
  * Writes n keys by batch. A batch may stop half-way, on 6.18 with ENOMEM though memory is
  * free: go on behind what it did, and put the element that stopped it in alone.
  */
-static int fill(int fd, const struct kind *kind, const uint8_t *keys, size_t n,
-		const struct shunt_set_ref *set, int family, struct shunt_err *err)
+static int fill(int fd, const struct kind *kind, const uint8_t *keys,
+		const uint32_t *bits, size_t n, const struct shunt_set_ref *set, int family,
+		struct shunt_err *err)
 {
-	_free_ uint32_t *ones = malloc((n + 1) * sizeof(*ones));
-	size_t done = 0, i;
+	size_t done = 0;
 
-	if (!ones)
-		return shunt_fail(err, -ENOMEM, "fill set %s: out of memory", set->name);
-	for (i = 0; i < n; i++)
-		ones[i] = 1;
 	while (done < n) {
 		uint32_t count = n - done;
-		int ret = bpf_map_update_batch(fd, keys + done * kind->key_bytes, ones,
-					       &count, NULL);
+		int ret = bpf_map_update_batch(fd, keys + done * kind->key_bytes,
+					       bits + done, &count, NULL);
 
 		if (!ret)
 			break;
@@ -96,7 +92,7 @@ static int fill(int fd, const struct kind *kind, const uint8_t *keys, size_t n,
 			done += count;
 		if (done == n)
 			break;
-		ret = bpf_map_update_elem(fd, keys + done * kind->key_bytes, ones,
+		ret = bpf_map_update_elem(fd, keys + done * kind->key_bytes, bits + done,
 					  BPF_ANY);
 		if (ret == -E2BIG || ret == -ENOSPC)
 			return full(set, family, err);
@@ -116,20 +112,24 @@ static int make_one(const struct shunt_maps *maps, const struct shunt_set_ref *s
 	const struct kind *kind = kind_of(set->type, family);
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = kind->flags);
 	_free_ uint8_t *keys = malloc(elements * kind->key_bytes + 1);
+	_free_ uint32_t *bits = malloc((elements + 1) * sizeof(*bits));
 	uint32_t id = set->id;
 	size_t i, n = 0;
 	int ret;
 
 	_fd_ int fd = bpf_map_create(kind->type, kind->name, kind->key_bytes,
 				     sizeof(uint32_t), set->size, &opts);
-	if (fd < 0 || !keys)
+	if (fd < 0 || !keys || !bits)
 		return shunt_fail_errno(err, fd < 0 ? fd : -ENOMEM,
 					"make set %s of %u IPv%d members", set->name,
 					set->size, family);
-	for (i = 0; i < elements; i++)
-		if (element[i].family == family)
-			key_put(keys + n++ * kind->key_bytes, set->type, &element[i]);
-	ret = fill(fd, kind, keys, n, set, family, err);
+	for (i = 0; i < elements; i++) {
+		if (element[i].family != family)
+			continue;
+		bits[n] = element[i].bits;
+		key_put(keys + n++ * kind->key_bytes, set->type, &element[i]);
+	}
+	ret = fill(fd, kind, keys, bits, n, set, family, err);
 	if (ret)
 		return ret;
 	ret = bpf_map_update_elem(maps->fd[kind->outer], &id, &fd, BPF_ANY);
@@ -172,27 +172,28 @@ static int inner(const struct shunt_maps *maps, const struct shunt_set_ref *set,
 	return ret;
 }
 
-/* Is exactly this key there? An LPM lookup alone would find a shorter prefix too. */
-static bool has_key(int fd, const void *key)
+/*
+ * What the map has for this key. A trie answers with the longest prefix that is not
+ * longer than the key's; the values are prefix lengths, so that the answer tells which.
+ */
+static bool look(int fd, const void *key, uint32_t *bits)
 {
-	uint32_t value = 1;
-
-	return !bpf_map_update_elem(fd, key, &value, BPF_EXIST);
+	return !bpf_map_lookup_elem(fd, key, bits);
 }
 
 int shunt_set_add(const struct shunt_maps *maps, const struct shunt_set_ref *set,
 		  const struct shunt_prefix *element, bool *was, struct shunt_err *err)
 {
+	uint32_t bits = element->bits, found;
 	uint8_t key[KEY_MAX];
-	uint32_t value = 1;
 	int ret;
 
 	_fd_ int fd = inner(maps, set, element->family, err);
 	if (fd < 0)
 		return fd;
 	key_put(key, set->type, element);
-	*was = has_key(fd, key);
-	ret = *was ? 0 : bpf_map_update_elem(fd, key, &value, BPF_ANY);
+	*was = look(fd, key, &found) && found == bits;
+	ret = *was ? 0 : bpf_map_update_elem(fd, key, &bits, BPF_ANY);
 	if (ret == -E2BIG || ret == -ENOSPC)
 		return full(set, element->family, err);
 	return ret ? shunt_fail_errno(err, ret, "add to set %s", set->name) : 0;
@@ -287,23 +288,15 @@ int shunt_set_test(const struct shunt_maps *maps, const struct shunt_set_ref *se
 		   struct shunt_prefix *match, struct shunt_err *err)
 {
 	uint8_t key[KEY_MAX];
-	uint32_t value;
-	int bits;
+	uint32_t bits;
 
 	_fd_ int fd = inner(maps, set, address->family, err);
 	if (fd < 0)
 		return fd;
 	key_put(key, set->type, address);
+	*in = look(fd, key, &bits);
 	*match = *address;
-	*in = !bpf_map_lookup_elem(fd, key, &value);
-	if (!*in || set->type == SHUNT_SET_ADDRESS)
-		return 0;
-	/* the map does not tell which prefix it found: ask for each, longest first */
-	for (bits = address->bits; bits >= 0; bits--) {
+	if (*in)
 		mask(match, bits);
-		key_put(key, set->type, match);
-		if (has_key(fd, key))
-			break;
-	}
 	return 0;
 }

@@ -11,12 +11,16 @@
  * replaces a set fills new inner maps under a new id and names that id in its image, so
  * that the swap of the image is the swap of the set.
  *
+ * A member's value is its prefix length (32 or 128 in a hash), which tells user space
+ * which prefix a trie has found; programs only ask whether there is one.
+ *
  * Written by: user space, under the instance's lock. Read by: the programs.
  */
 enum shunt_set_type { SHUNT_SET_ADDRESS = 0, SHUNT_SET_PREFIX = 1 };
 
 #define SHUNT_SET_MAX 32		 /* sets a policy */
 #define SHUNT_SET_IDS (2 * SHUNT_SET_MAX) /* the old policy's and the new one's */
+#define SHUNT_SET_SPARE SHUNT_SET_IDS	  /* no set's: for waiting (loader/plan.h) */
 
 struct shunt_lpm4 {
 	__u32 bits; /* 0..32 */
@@ -43,7 +47,7 @@ struct shunt_addr6 {
 	};                                                                               \
 	struct {                                                                         \
 		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                \
-		__uint(max_entries, SHUNT_SET_IDS);                                      \
+		__uint(max_entries, SHUNT_SET_IDS + 1);                                  \
 		__type(key, __u32);                                                      \
 		__array(values, struct name##_inner);                                    \
 	} name SEC(".maps")

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loader/bpffs.h"
+#include "loader/hook.h"
+#include "loader/instance.h"
+#include "loader/plan.h"
+#include "loader/program.h"
+#include "loader/reply.h"
+#include "loader/residue.h"
+#include "loader/shunt.h"
+#include "user/base/cleanup.h"
+
+/* One attach: the instance that it builds, and which hooks are wanted. */
+struct attach {
+	struct shunt_instance *instance;
+	const char *interface;
+	const struct shunt_attach_opts *opts;
+	bool wanted[SHUNT_HOOK_MAX];
+	int prog_fd[SHUNT_HOOK_MAX];
+	cJSON *warnings; /* an object with "warnings" */
+};
+
+/* --- what is asked for ------------------------------------------------------------------ */
+
+static bool mode_fits(const char *mode, int hook)
+{
+	if (!mode || !strcmp(mode, "auto"))
+		return true;
+	if (hook == SHUNT_HOOK_XDP)
+		return !strcmp(mode, "native") || !strcmp(mode, "generic");
+	return !strcmp(mode, "tcx") || !strcmp(mode, "clsact");
+}
+
+static int read_opts(struct attach *attach, struct shunt_err *err)
+{
+	static const char *const xdp[] = { "xdp" };
+	const struct shunt_attach_opts *opts = attach->opts;
+	const char *const *name = opts->hooks ? opts->hook : xdp;
+	size_t i, n = opts->hooks ? opts->hooks : 1;
+	bool fits = false;
+
+	for (i = 0; i < n; i++) {
+		int hook = shunt_hook_find(name[i]);
+
+		if (hook < 0)
+			return shunt_fail(err, -EINVAL,
+					  "hook \"%s\" is unknown: there are xdp, tc-ingress "
+					  "and tc-egress",
+					  name[i]);
+		attach->wanted[hook] = true;
+		fits |= mode_fits(opts->mode, hook);
+	}
+	if (!fits)
+		return shunt_fail(err, -EINVAL,
+				  "mode \"%s\" does not fit the hook: xdp knows auto, "
+				  "native and generic; tc knows auto, tcx and clsact",
+				  opts->mode);
+	attach->instance->ifindex = if_nametoindex(attach->interface);
+	if (!attach->instance->ifindex)
+		return shunt_fail(err, -ENODEV,
+				  "attach %s: there is no such interface in this network "
+				  "namespace; `ip link` lists those that there are, "
+				  "--netns NAME names another namespace",
+				  attach->interface);
+	return 0;
+}
+
+/* --- the steps -------------------------------------------------------------------------- */
+
+static int load_programs(struct attach *attach, struct shunt_err *err)
+{
+	int hook;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		if (!attach->wanted[hook])
+			continue;
+		attach->prog_fd[hook] =
+			shunt_program_load(hook, &attach->instance->maps, err);
+		if (attach->prog_fd[hook] < 0)
+			return attach->prog_fd[hook];
+	}
+	return 0;
+}
+
+static int pin_program(const char *instance, int hook, int fd, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, "progs", shunt_hook_name(hook));
+	unlink(path); /* a killed attach may have got this far */
+	return shunt_pin_put(fd, path, err);
+}
+
+/* Puts one program onto its hook; from here on it judges packets. */
+static int place_one(struct attach *attach, int hook, struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	struct shunt_place_request request = {
+		.hook = hook,
+		.prog_fd = attach->prog_fd[hook],
+		.interface = attach->interface,
+		.ifindex = instance->ifindex,
+		.mode = mode_fits(attach->opts->mode, hook) ? attach->opts->mode : NULL,
+	};
+	_fd_ int link_fd = -1;
+	char path[SHUNT_PIN_MAX];
+	struct shunt_err note;
+	int ret;
+
+	ret = shunt_place_attach(&request, &instance->state->place[hook], &link_fd, &note,
+				 err);
+	if (ret)
+		return ret;
+	if (*note.message)
+		shunt_reply_warn(attach->warnings, "%s", note.message);
+	if (link_fd < 0)
+		return 0;
+	shunt_pin_path(path, instance->name, "links", shunt_hook_name(hook));
+	return shunt_pin_put(link_fd, path, err);
+}
+
+/* Takes off again what this attach has put on. */
+static void unplace(struct attach *attach)
+{
+	struct shunt_instance *instance = attach->instance;
+	int hook;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		if (attach->wanted[hook])
+			shunt_residue_unhook(instance, hook, NULL);
+}
+
+/* Programs onto their hooks, and the record that says so. */
+static int place_all(struct attach *attach, struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	int hook, ret = 0;
+
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++)
+		if (attach->wanted[hook])
+			ret = pin_program(instance->name, hook, attach->prog_fd[hook],
+					  err);
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++)
+		if (attach->wanted[hook])
+			ret = place_one(attach, hook, err);
+	if (!ret)
+		ret = shunt_state_stage(instance->state, instance->name, err);
+	if (!ret)
+		ret = shunt_state_commit(instance->name, err);
+	if (ret)
+		unplace(attach);
+	return ret;
+}
+
+/* A first attach: everything is filled before anything is attached. */
+static int attach_new(struct attach *attach, const struct shunt_policy *policy,
+		      struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	struct shunt_plan plan = { 0 };
+	struct shunt_state *state;
+	int ret;
+
+	if (!policy)
+		return shunt_fail(err, -EINVAL,
+				  "attach %s: nothing is attached there yet, so a policy is "
+				  "needed: -p FILE",
+				  attach->interface);
+	ret = attach->wanted[SHUNT_HOOK_XDP] ?
+		      shunt_place_free(attach->interface, instance->ifindex, err) :
+		      0;
+	if (!ret)
+		ret = load_programs(attach, err);
+	if (!ret)
+		ret = shunt_maps_mmap(&instance->maps, err);
+	if (!ret)
+		ret = shunt_plan_make(&plan, policy, NULL, false, err);
+	if (!ret)
+		ret = shunt_plan_write(&plan, &instance->maps, err);
+	if (ret) {
+		shunt_plan_free(&plan);
+		return ret;
+	}
+	if (getrandom(&instance->maps.gen->trace_cookie, sizeof(uint64_t), 0) < 0)
+		ret = shunt_fail_errno(err, -errno, "draw a random number");
+	shunt_plan_flip(&plan, &instance->maps);
+	state = instance->state = shunt_steal(&plan.next);
+	shunt_plan_free(&plan);
+	snprintf(state->interface, sizeof(state->interface), "%s", attach->interface);
+	snprintf(state->netns, sizeof(state->netns), "%s",
+		 attach->opts->netns ? attach->opts->netns : "");
+	state->ifindex = instance->ifindex;
+	state->attached_at = state->applied_at;
+	if (!ret)
+		ret = shunt_pin_mkdirs(instance->name, err);
+	if (!ret)
+		ret = shunt_maps_pin(&instance->maps, instance->name, err);
+	if (!ret)
+		ret = place_all(attach, err);
+	if (ret && shunt_pin_remove_all(instance->name, NULL))
+		shunt_fail_in(err, ret, "what was pinned could not be removed; after: ");
+	return ret;
+}
+
+/* Another hook for an instance that rules already; its policy is theirs. */
+static int attach_more(struct attach *attach, const struct shunt_policy *policy,
+		       struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	int hook, ret;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		if (attach->wanted[hook] && instance->state->place[hook].on)
+			return shunt_fail(err, -EEXIST,
+					  "attach %s: Shunt is already attached there "
+					  "(hook %s, generation %llu): `shunt apply %s -p "
+					  "FILE` changes its policy, `shunt detach %s` "
+					  "takes it off",
+					  attach->interface, shunt_hook_name(hook),
+					  (unsigned long long)instance->state->generation,
+					  attach->interface, attach->interface);
+	if (policy && strcmp(policy->text, instance->state->text))
+		return shunt_fail(err, -EEXIST,
+				  "attach %s: Shunt is already attached there under "
+				  "another policy, which all its hooks share: leave out "
+				  "-p to add a hook, `shunt apply %s -p FILE` changes "
+				  "the policy",
+				  attach->interface, attach->interface);
+	ret = attach->wanted[SHUNT_HOOK_XDP] ?
+		      shunt_place_free(attach->interface, instance->ifindex, err) :
+		      0;
+	if (!ret)
+		ret = load_programs(attach, err);
+	if (!ret)
+		ret = shunt_plan_targets(&instance->maps, instance->state, err);
+	if (!ret)
+		ret = shunt_maps_pin(&instance->maps, instance->name, err);
+	return ret ? ret : place_all(attach, err);
+}
+
+/* Opens what is there; *fresh: nothing that lives, and no residue any more. */
+static int open_instance(struct attach *attach, bool *fresh, struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	unsigned int ifindex = instance->ifindex;
+	bool cleared = false;
+	int ret;
+
+	ret = shunt_lock(&instance->lock, instance->name, err);
+	if (!ret)
+		ret = shunt_residue_clear(instance->name, ifindex, &cleared, err);
+	if (ret)
+		return ret;
+	if (cleared)
+		shunt_reply_warn(attach->warnings,
+				 "removed what an earlier %s, or an attach that was "
+				 "interrupted, had left",
+				 attach->interface);
+	*fresh = !shunt_instance_exists(instance->name);
+	return *fresh ? 0 : shunt_instance_load(instance, err);
+}
+
+static int attach_locked(struct attach *attach, const struct shunt_policy *policy,
+			 struct shunt_err *err)
+{
+	bool fresh;
+	int ret = open_instance(attach, &fresh, err);
+
+	if (ret)
+		return ret;
+	return fresh ? attach_new(attach, policy, err) :
+		       attach_more(attach, policy, err);
+}
+
+static cJSON *answer(const struct attach *attach)
+{
+	const struct shunt_state *state = attach->instance->state;
+	cJSON *reply = shunt_reply_new("shunt.attach/1", state);
+
+	shunt_reply_hooks(reply, state);
+	cJSON_AddNumberToObject(reply, "rules", state->rules);
+	cJSON_AddItemToObject(reply, "warnings",
+			      cJSON_DetachItemFromObjectCaseSensitive(attach->warnings,
+								      "warnings"));
+	shunt_reply_warn_hooks(reply, state);
+	return reply;
+}
+
+int shunt_attach(const char *interface, const struct shunt_policy *policy,
+		 const struct shunt_attach_opts *opts, cJSON **reply,
+		 struct shunt_err *err)
+{
+	static const struct shunt_attach_opts none = { .sz = sizeof(none) };
+	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	_json_ cJSON *warnings = cJSON_CreateObject();
+	struct attach attach = {
+		.instance = &instance,
+		.interface = interface,
+		.opts = opts ? opts : &none,
+		.prog_fd = { [0 ... SHUNT_HOOK_MAX - 1] = -1 },
+		.warnings = warnings,
+	};
+	bool mounted;
+	int hook, ret;
+
+	*reply = NULL;
+	cJSON_AddArrayToObject(warnings, "warnings");
+	ret = read_opts(&attach, err);
+	if (!ret)
+		ret = shunt_bpffs_ready(true, &mounted, err);
+	if (!ret && mounted)
+		shunt_reply_warn(warnings, "mounted bpffs at " SHUNT_BPFFS);
+	if (!ret)
+		ret = shunt_instance_name(instance.name, interface, err);
+	if (!ret)
+		ret = attach_locked(&attach, policy, err);
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		if (attach.prog_fd[hook] >= 0)
+			close(attach.prog_fd[hook]);
+	if (!ret)
+		*reply = answer(&attach);
+	return ret;
+}

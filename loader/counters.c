@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/counters.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "user/base/cleanup.h"
+
+/* One counter of every CPU, in a malloced array of *cpus. */
+static int get(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
+	       struct shunt_counter **value, int *cpus, struct shunt_err *err)
+{
+	uint32_t key = shunt_counter_key(hook, id);
+	int ret;
+
+	*cpus = libbpf_num_possible_cpus();
+	*value = *cpus > 0 ? calloc(*cpus, sizeof(**value)) : NULL;
+	if (!*value)
+		return shunt_fail(err, -ENOMEM, "read counter %u: out of memory", id);
+	ret = bpf_map_lookup_elem(maps->fd[SHUNT_MAP_COUNTER], &key, *value);
+	return ret ? shunt_fail_errno(err, ret, "read counter %u", id) : 0;
+}
+
+static int put(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
+	       const struct shunt_counter *value, struct shunt_err *err)
+{
+	uint32_t key = shunt_counter_key(hook, id);
+	int ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_COUNTER], &key, value, BPF_ANY);
+
+	return ret ? shunt_fail_errno(err, ret, "write counter %u", id) : 0;
+}
+
+int shunt_counter_sum(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
+		      struct shunt_counter *sum, struct shunt_err *err)
+{
+	_free_ struct shunt_counter *value = NULL;
+	int cpus, cpu, ret = get(maps, hook, id, &value, &cpus, err);
+
+	memset(sum, 0, sizeof(*sum));
+	for (cpu = 0; !ret && cpu < cpus; cpu++) {
+		sum->packets += value[cpu].packets;
+		sum->bytes += value[cpu].bytes;
+	}
+	return ret;
+}
+
+int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
+			 struct shunt_err *err)
+{
+	_free_ struct shunt_counter *value = NULL, *gone = NULL;
+	int cpus, cpu, ret = get(maps, hook, id, &value, &cpus, err);
+	uint64_t packets = 0;
+
+	for (cpu = 0; !ret && cpu < cpus; cpu++)
+		packets += value[cpu].packets;
+	if (ret || !packets)
+		return ret;
+	ret = get(maps, hook, SHUNT_COUNTER_RETIRED, &gone, &cpus, err);
+	if (ret)
+		return ret;
+	for (cpu = 0; cpu < cpus; cpu++) {
+		gone[cpu].packets += value[cpu].packets;
+		gone[cpu].bytes += value[cpu].bytes;
+	}
+	ret = put(maps, hook, SHUNT_COUNTER_RETIRED, gone, err);
+	memset(value, 0, cpus * sizeof(*value));
+	return ret ? ret : put(maps, hook, id, value, err);
+}

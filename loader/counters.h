@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading and retiring the per-CPU counters (maps/counter.h). */
+#pragma once
+
+#include <stdint.h>
+
+#include "loader/maps.h"
+#include "maps/counter.h"
+#include "user/base/err.h"
+
+/* Sum over the CPUs of one counter of one hook. */
+SHUNT_MUST_CHECK int shunt_counter_sum(const struct shunt_maps *maps, uint32_t hook,
+				       uint32_t id, struct shunt_counter *sum,
+				       struct shunt_err *err);
+
+/*
+ * Adds a counter that no program writes any more to the hook's SHUNT_COUNTER_RETIRED, CPU
+ * by CPU, and zeroes it.
+ */
+SHUNT_MUST_CHECK int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook,
+					  uint32_t id, struct shunt_err *err);

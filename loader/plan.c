@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/plan.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+
+#include "loader/counters.h"
+#include "loader/sets.h"
+#include "maps/consumer.h"
+#include "maps/counter.h"
+#include "maps/target.h"
+#include "user/base/cleanup.h"
+
+/* --- names to ids ------------------------------------------------------------------- */
+
+/* The lowest free id, which is then taken; there is always one: ids are for two policies. */
+static uint32_t take_id(bool *taken)
+{
+	uint32_t id = 0;
+
+	while (taken[id])
+		id++;
+	taken[id] = true;
+	return id;
+}
+
+static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old)
+{
+	bool taken[SHUNT_COUNTER_BLOCK - SHUNT_COUNTER_RULES] = { false };
+	size_t r;
+
+	for (r = 0; old && r < old->rules; r++)
+		taken[old->rule[r].counter - SHUNT_COUNTER_RULES] = true;
+	for (r = 0; r < plan->policy->rules; r++) {
+		const struct shunt_policy_rule *rule = &plan->policy->rule[r];
+		const struct shunt_state_rule *same =
+			old ? shunt_state_rule(old, rule->name) : NULL;
+
+		plan->binding.counter[r] =
+			same ? same->counter : SHUNT_COUNTER_RULES + take_id(taken);
+	}
+}
+
+/* A set that the policy fills gets a new id; one that `shunt set` fills keeps its own. */
+static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
+{
+	bool taken[SHUNT_SET_IDS] = { false };
+	size_t s;
+
+	for (s = 0; old && s < old->sets; s++)
+		taken[old->set[s].id] = true;
+	for (s = 0; s < plan->policy->sets; s++) {
+		const struct shunt_policy_set *set = &plan->policy->set[s];
+		const struct shunt_state_set *same =
+			old ? shunt_state_set(old, set->name) : NULL;
+		struct shunt_state_set *next = &plan->next->set[plan->next->sets++];
+		bool kept = same && set->dynamic && same->dynamic &&
+			    same->type == set->type && same->size == set->size;
+
+		strcpy(next->name, set->name);
+		next->type = set->type;
+		next->size = set->size;
+		next->dynamic = set->dynamic;
+		next->id = kept ? same->id : take_id(taken);
+		plan->binding.set_id[s] = next->id;
+	}
+}
+
+static void bind_consumers(struct shunt_plan *plan, const struct shunt_state *old)
+{
+	bool taken[SHUNT_CONSUMER_SLOTS] = { false };
+	size_t c;
+
+	for (c = 0; old && c < old->consumers; c++)
+		taken[old->consumer[c].slot] = true;
+	for (c = 0; c < plan->policy->consumers; c++) {
+		const struct shunt_policy_consumer *consumer = &plan->policy->consumer[c];
+		const struct shunt_state_consumer *same =
+			old ? shunt_state_consumer(old, consumer->name) : NULL;
+		struct shunt_state_consumer *next =
+			&plan->next->consumer[plan->next->consumers++];
+
+		strcpy(next->name, consumer->name);
+		next->queues = consumer->queues;
+		next->if_down = consumer->if_down;
+		next->slot = same ? same->slot : take_id(taken);
+	}
+}
+
+/* Where each rule's redirect goes; needs the consumers' slots. */
+static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *err)
+{
+	size_t r;
+
+	for (r = 0; r < plan->policy->rules; r++) {
+		const struct shunt_policy_rule *rule = &plan->policy->rule[r];
+		struct shunt_state_rule *next = &plan->next->rule[plan->next->rules++];
+		uint32_t arg = rule->arg;
+
+		strcpy(next->name, rule->name);
+		strcpy(next->target, rule->target);
+		if (rule->action == SHUNT_VERDICT_INTERFACE) {
+			arg = if_nametoindex(rule->target);
+			if (!arg && offline)
+				arg = if_nametoindex("lo");
+			else if (!arg)
+				return shunt_fail(err, -ENODEV,
+						  "rule %s redirects to interface %s, "
+						  "which does not exist in this network "
+						  "namespace; `ip link` lists those that do",
+						  rule->name, rule->target);
+		} else if (rule->action == SHUNT_VERDICT_CONSUMER) {
+			strcpy(next->target, plan->policy->consumer[rule->arg].name);
+			arg = plan->next->consumer[rule->arg].slot;
+		}
+		next->action = rule->action;
+		next->counter = plan->binding.counter[r];
+		next->arg = plan->binding.arg[r] = arg;
+	}
+	return 0;
+}
+
+int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
+		    const struct shunt_state *old, bool offline, struct shunt_err *err)
+{
+	struct shunt_state *next = calloc(1, sizeof(*next));
+	int ret;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->policy = policy;
+	plan->next = next;
+	if (!next)
+		return shunt_fail(err, -ENOMEM, "plan the policy: out of memory");
+	if (old) {
+		memcpy(next->interface, old->interface, sizeof(next->interface));
+		memcpy(next->netns, old->netns, sizeof(next->netns));
+		memcpy(next->place, old->place, sizeof(next->place));
+		next->ifindex = old->ifindex;
+		next->attached_at = old->attached_at;
+	}
+	next->generation = old ? old->generation + 1 : 1;
+	next->applied_at = time(NULL);
+	next->default_action = policy->default_action;
+	next->malformed = policy->malformed;
+	next->text = strdup(policy->text);
+	next->source = strdup(policy->source ? policy->source : "");
+	next->rule = calloc(policy->rules + 1, sizeof(*next->rule));
+	if (!next->text || !next->source || !next->rule)
+		return shunt_fail(err, -ENOMEM, "plan the policy: out of memory");
+	bind_counters(plan, old);
+	bind_sets(plan, old);
+	bind_consumers(plan, old);
+	ret = bind_rules(plan, offline, err);
+	if (!ret)
+		ret = shunt_compile(policy, &plan->binding, &plan->compiled, err);
+	return ret;
+}
+
+void shunt_plan_free(struct shunt_plan *plan)
+{
+	shunt_state_free(plan->next);
+	free(plan->compiled.image);
+	memset(plan, 0, sizeof(*plan));
+}
+
+/* --- writing ---------------------------------------------------------------------------- */
+
+static bool set_exists(const struct shunt_maps *maps, uint32_t id)
+{
+	uint32_t map_id;
+
+	return !bpf_map_lookup_elem(maps->fd[SHUNT_MAP_ADDR4], &id, &map_id) ||
+	       !bpf_map_lookup_elem(maps->fd[SHUNT_MAP_LPM4], &id, &map_id);
+}
+
+static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *maps,
+		      struct shunt_err *err)
+{
+	size_t s;
+	int ret = 0;
+
+	for (s = 0; !ret && s < plan->policy->sets; s++) {
+		const struct shunt_policy_set *set = &plan->policy->set[s];
+		struct shunt_set_ref ref = {
+			.name = set->name,
+			.id = plan->binding.set_id[s],
+			.type = set->type,
+			.size = set->size,
+		};
+
+		/* tidying leaves no other set under its id than the one that is kept */
+		if (set->dynamic && set_exists(maps, ref.id))
+			continue;
+		ret = shunt_set_make(maps, &ref, set->element, set->elements, err);
+	}
+	return ret;
+}
+
+int shunt_plan_targets(const struct shunt_maps *maps, const struct shunt_state *state,
+		       struct shunt_err *err)
+{
+	uint32_t queue = SHUNT_CPU_QUEUE;
+	size_t r;
+	int ret;
+
+	for (r = 0; r < state->rules; r++) {
+		const struct shunt_state_rule *rule = &state->rule[r];
+
+		if (rule->action == SHUNT_VERDICT_INTERFACE) {
+			ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_DEV], &rule->arg,
+						  &rule->arg, BPF_ANY);
+			if (ret)
+				return shunt_fail_errno(err, ret,
+							"rule %s: redirect to interface %s",
+							rule->name, rule->target);
+		}
+		if (rule->action == SHUNT_VERDICT_CPU && maps->fd[SHUNT_MAP_CPU] >= 0) {
+			ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_CPU], &rule->arg,
+						  &queue, BPF_ANY);
+			if (ret)
+				return shunt_fail(err, ret,
+						  "rule %s: redirect to CPU %u: %s; "
+						  "`nproc --all` tells how many there are",
+						  rule->name, rule->arg, strerror(-ret));
+		}
+	}
+	return 0;
+}
+
+int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *maps,
+		     struct shunt_err *err)
+{
+	uint64_t generation = plan->next->generation;
+	size_t slot = shunt_gen_slot(generation);
+	int ret = write_sets(plan, maps, err);
+
+	if (!ret)
+		ret = shunt_plan_targets(maps, plan->next, err);
+	if (!ret)
+		ret = shunt_wait_for_programs(maps, err);
+	if (ret)
+		return ret;
+	plan->compiled.image->generation = generation;
+	memcpy(maps->images + slot * SHUNT_IMAGE_BYTES, plan->compiled.image,
+	       plan->compiled.image->bytes);
+	return 0;
+}
+
+void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *maps)
+{
+	/* pairs with the program's read of the word: the image is written before it */
+	__atomic_store_n(&maps->gen->word, plan->next->generation, __ATOMIC_RELEASE);
+}
+
+int shunt_wait_for_programs(const struct shunt_maps *maps, struct shunt_err *err)
+{
+	uint32_t key = SHUNT_SET_SPARE;
+	int ret;
+
+	_fd_ int inner = bpf_map_create(BPF_MAP_TYPE_HASH, "shunt_spare", 4, 4, 1, NULL);
+	if (inner < 0)
+		return shunt_fail_errno(err, inner, "make a map to wait with");
+	ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_ADDR4], &key, &inner, BPF_ANY);
+	if (ret)
+		return shunt_fail_errno(err, ret, "wait for running programs");
+	bpf_map_delete_elem(maps->fd[SHUNT_MAP_ADDR4], &key);
+	return 0;
+}
+
+/* --- tidying ------------------------------------------------------------------------------ */
+
+static int tidy_counters(const struct shunt_maps *maps, const struct shunt_state *state,
+			 struct shunt_err *err)
+{
+	bool used[SHUNT_COUNTER_BLOCK] = { false };
+	uint32_t id, hook;
+	size_t r;
+	int ret = 0;
+
+	for (r = 0; r < state->rules; r++)
+		used[state->rule[r].counter] = true;
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		for (id = SHUNT_COUNTER_RULES; !ret && id < SHUNT_COUNTER_BLOCK; id++)
+			if (!used[id])
+				ret = shunt_counter_retire(maps, hook, id, err);
+	return ret;
+}
+
+static void tidy_sets(const struct shunt_maps *maps, const struct shunt_state *state)
+{
+	bool used[SHUNT_SET_IDS] = { false };
+	uint32_t id;
+	size_t s;
+
+	for (s = 0; s < state->sets; s++)
+		used[state->set[s].id] = true;
+	for (id = 0; id < SHUNT_SET_IDS; id++)
+		if (!used[id])
+			shunt_set_drop(maps, id);
+}
+
+static bool targets(const struct shunt_state *state, uint8_t action, uint32_t arg)
+{
+	size_t r;
+
+	for (r = 0; r < state->rules; r++)
+		if (state->rule[r].action == action && state->rule[r].arg == arg)
+			return true;
+	return false;
+}
+
+static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state *state)
+{
+	uint32_t gone[SHUNT_DEV_MAX], key, *at = NULL, cpu;
+	size_t n = 0;
+
+	while (n < SHUNT_DEV_MAX &&
+	       !bpf_map_get_next_key(maps->fd[SHUNT_MAP_DEV], at, &key)) {
+		if (!targets(state, SHUNT_VERDICT_INTERFACE, key))
+			gone[n++] = key;
+		at = &key;
+	}
+	while (n--)
+		bpf_map_delete_elem(maps->fd[SHUNT_MAP_DEV], &gone[n]);
+	for (cpu = 0; maps->fd[SHUNT_MAP_CPU] >= 0 && cpu < SHUNT_CPU_MAX; cpu++)
+		if (!targets(state, SHUNT_VERDICT_CPU, cpu))
+			bpf_map_delete_elem(maps->fd[SHUNT_MAP_CPU], &cpu);
+}
+
+static void tidy_consumers(const struct shunt_maps *maps, const struct shunt_state *state)
+{
+	bool used[SHUNT_CONSUMER_SLOTS] = { false };
+	uint32_t slot, queue, key;
+	size_t c;
+
+	if (maps->fd[SHUNT_MAP_XSK] < 0)
+		return;
+	for (c = 0; c < state->consumers; c++)
+		used[state->consumer[c].slot] = true;
+	for (slot = 0; slot < SHUNT_CONSUMER_SLOTS; slot++) {
+		for (queue = 0; !used[slot] && queue < SHUNT_QUEUE_MAX; queue++) {
+			key = shunt_consumer_key(slot, queue);
+			bpf_map_delete_elem(maps->fd[SHUNT_MAP_XSK], &key);
+		}
+	}
+}
+
+int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *state,
+		    struct shunt_err *err)
+{
+	int ret = shunt_wait_for_programs(maps, err);
+
+	if (ret)
+		return ret;
+	tidy_sets(maps, state);
+	tidy_targets(maps, state);
+	tidy_consumers(maps, state);
+	return tidy_counters(maps, state, err);
+}

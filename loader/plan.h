@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A policy on its way into the maps of an instance. */
+#pragma once
+
+/*
+ *     shunt_plan_make    names to ids, kept where the ruling policy has the same names;
+ *                        then the image is compiled. Nothing outside memory is touched.
+ *     shunt_plan_write   sets, redirect targets and the idle slot; not in force yet
+ *     shunt_plan_flip    the generation word: from here on every packet sees the new policy
+ *     shunt_plan_tidy    what no policy names any more: sets, targets, counters of rules
+ *                        that are gone (what they counted moves to "retired")
+ *
+ * Each step may be the last one of a killed process. A plan that was written and not flipped is
+ * overwritten by the next; tidying looks at what is there, not at what was meant.
+ */
+#include "loader/maps.h"
+#include "loader/policy/compile.h"
+#include "loader/state.h"
+#include "user/base/err.h"
+
+struct shunt_plan {
+	const struct shunt_policy *policy;
+	struct shunt_binding binding;
+	struct shunt_compiled compiled;
+	struct shunt_state *next; /* the record that goes with it */
+};
+
+/*
+ * `old` is the ruling policy's record, or NULL. With `offline` an interface that does not
+ * exist is taken for the loopback device, for explaining a policy that is meant for another
+ * machine. The caller frees the plan, also after a failure.
+ */
+SHUNT_MUST_CHECK int shunt_plan_make(struct shunt_plan *plan,
+				     const struct shunt_policy *policy,
+				     const struct shunt_state *old, bool offline,
+				     struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_plan_write(const struct shunt_plan *plan,
+				      const struct shunt_maps *maps,
+				      struct shunt_err *err);
+void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *maps);
+SHUNT_MUST_CHECK int shunt_plan_tidy(const struct shunt_maps *maps,
+				     const struct shunt_state *state,
+				     struct shunt_err *err);
+void shunt_plan_free(struct shunt_plan *plan);
+
+/*
+ * Puts the redirect targets of a record into the maps; an instance gets these with its
+ * XDP program, which may come after the policy.
+ */
+SHUNT_MUST_CHECK int shunt_plan_targets(const struct shunt_maps *maps,
+					const struct shunt_state *state,
+					struct shunt_err *err);
+
+/*
+ * Returns when no program runs any more that was running at the call. The kernel waits so
+ * whenever user space changes a map in a map (synchronize_rcu in maybe_wait_bpf_programs).
+ */
+SHUNT_MUST_CHECK int shunt_wait_for_programs(const struct shunt_maps *maps,
+					     struct shunt_err *err);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the answers of several commands have in common. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "loader/policy/policy.h"
+#include "loader/state.h"
+
+/* {"schema", "interface", "netns", "generation"} of an instance. */
+cJSON *shunt_reply_new(const char *schema, const struct shunt_state *state);
+
+/* Adds "hooks": [{"hook", "mode", "program"}] of those that are attached. */
+cJSON *shunt_reply_hooks(cJSON *reply, const struct shunt_state *state);
+
+/* Appends a sentence to the array "warnings", which is made where it is missing. */
+void shunt_reply_warn(cJSON *reply, const char *fmt, ...) SHUNT_PRINTF(2, 3);
+
+/* Warns of rules whose action one of the attached hooks cannot do. */
+void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Taking hooks off, and clearing away what nobody rules any more. */
+#pragma once
+
+#include "loader/instance.h"
+
+/* Takes one hook's program off and unpins it. What is not there is fine. */
+int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
+			 struct shunt_err *err);
+
+/* Takes all off and removes every pin. `ifindex` 0: the interface is gone. */
+SHUNT_MUST_CHECK int shunt_residue_remove(const char *name, unsigned int ifindex,
+					  struct shunt_err *err);
+
+/*
+ * Removes an instance that judges no packets any more: its interface is gone (another
+ * may have its name now), or its attach was killed half-way. Under the lock. *cleared says
+ * whether there was one. An instance that lives is left alone.
+ */
+SHUNT_MUST_CHECK int shunt_residue_clear(const char *name, unsigned int ifindex,
+					 bool *cleared, struct shunt_err *err);

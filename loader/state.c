@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "loader/bpffs.h"
+#include "loader/program.h"
+#include "maps/abi.h"
+#include "maps/counter.h"
+#include "user/base/cleanup.h"
+#include "user/base/json.h"
+
+#define SCHEMA "shunt.state/1"
+
+const char *shunt_action_name(unsigned int action)
+{
+	static const char *const names[] = {
+#define X(id, value, name, help) [value] = name,
+		SHUNT_VERDICTS(X)
+#undef X
+		[SHUNT_ACTION_COUNT] = "count",
+	};
+
+	return action < sizeof(names) / sizeof(*names) ? names[action] : NULL;
+}
+
+void shunt_state_free(struct shunt_state *state)
+{
+	if (!state)
+		return;
+	free(state->text);
+	free(state->source);
+	free(state->rule);
+	free(state);
+}
+
+static void cleanup_state(struct shunt_state **state)
+{
+	shunt_state_free(*state);
+}
+
+/* --- to JSON ------------------------------------------------------------------------- */
+
+static void put_hooks(cJSON *root, const struct shunt_state *state)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "hooks");
+	int i;
+
+	for (i = 0; i < SHUNT_HOOK_MAX; i++) {
+		const struct shunt_place *place = &state->place[i];
+		cJSON *item;
+
+		if (!place->on)
+			continue;
+		item = cJSON_CreateObject();
+		cJSON_AddStringToObject(item, "hook", shunt_hook_name(i));
+		cJSON_AddStringToObject(item, "mode", place->mode);
+		cJSON_AddNumberToObject(item, "program", place->prog_id);
+		cJSON_AddBoolToObject(item, "made_qdisc", place->made_qdisc);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+static void put_rules(cJSON *root, const struct shunt_state *state)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "rules");
+	size_t i;
+
+	for (i = 0; i < state->rules; i++) {
+		const struct shunt_state_rule *rule = &state->rule[i];
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "name", rule->name);
+		cJSON_AddNumberToObject(item, "counter", rule->counter);
+		cJSON_AddNumberToObject(item, "action", rule->action);
+		cJSON_AddNumberToObject(item, "arg", rule->arg);
+		cJSON_AddStringToObject(item, "target", rule->target);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+static void put_sets(cJSON *root, const struct shunt_state *state)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "sets");
+	size_t i;
+
+	for (i = 0; i < state->sets; i++) {
+		const struct shunt_state_set *set = &state->set[i];
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "name", set->name);
+		cJSON_AddNumberToObject(item, "id", set->id);
+		cJSON_AddNumberToObject(item, "type", set->type);
+		cJSON_AddNumberToObject(item, "size", set->size);
+		cJSON_AddBoolToObject(item, "dynamic", set->dynamic);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+static void put_consumers(cJSON *root, const struct shunt_state *state)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "consumers");
+	size_t i;
+
+	for (i = 0; i < state->consumers; i++) {
+		const struct shunt_state_consumer *consumer = &state->consumer[i];
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "name", consumer->name);
+		cJSON_AddNumberToObject(item, "slot", consumer->slot);
+		shunt_json_add_u64(item, "queues_low", consumer->queues & 0xffffffff);
+		shunt_json_add_u64(item, "queues_high", consumer->queues >> 32);
+		cJSON_AddNumberToObject(item, "if_down", consumer->if_down);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+static char *to_text(const struct shunt_state *state)
+{
+	_json_ cJSON *root = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(root, "schema", SCHEMA);
+	cJSON_AddNumberToObject(root, "abi", SHUNT_ABI);
+	cJSON_AddStringToObject(root, "interface", state->interface);
+	cJSON_AddNumberToObject(root, "ifindex", state->ifindex);
+	cJSON_AddStringToObject(root, "netns", state->netns);
+	shunt_json_add_u64(root, "generation", state->generation);
+	shunt_json_add_u64(root, "attached_at", state->attached_at);
+	shunt_json_add_u64(root, "applied_at", state->applied_at);
+	cJSON_AddStringToObject(root, "source", state->source);
+	cJSON_AddNumberToObject(root, "default", state->default_action);
+	cJSON_AddNumberToObject(root, "malformed", state->malformed);
+	put_hooks(root, state);
+	put_rules(root, state);
+	put_sets(root, state);
+	put_consumers(root, state);
+	cJSON_AddStringToObject(root, "policy", state->text);
+	return cJSON_PrintUnformatted(root);
+}
+
+/* --- from JSON ----------------------------------------------------------------------- */
+
+static void get_name(char name[SHUNT_NAME_MAX], const cJSON *item, const char *key)
+{
+	snprintf(name, SHUNT_NAME_MAX, "%s", shunt_json_str(item, key));
+}
+
+static void get_hooks(struct shunt_state *state, const cJSON *list)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list) {
+		int hook = shunt_hook_find(shunt_json_str(item, "hook"));
+		struct shunt_place *place;
+
+		if (hook < 0)
+			continue;
+		place = &state->place[hook];
+		place->on = true;
+		snprintf(place->mode, sizeof(place->mode), "%s",
+			 shunt_json_str(item, "mode"));
+		place->prog_id = shunt_json_u64(item, "program");
+		place->made_qdisc = cJSON_IsTrue(
+			cJSON_GetObjectItemCaseSensitive(item, "made_qdisc"));
+	}
+}
+
+static int get_rules(struct shunt_state *state, const cJSON *list)
+{
+	const cJSON *item;
+
+	state->rule = calloc(cJSON_GetArraySize(list) + 1, sizeof(*state->rule));
+	if (!state->rule)
+		return -ENOMEM;
+	cJSON_ArrayForEach(item, list) {
+		struct shunt_state_rule *rule = &state->rule[state->rules++];
+
+		get_name(rule->name, item, "name");
+		get_name(rule->target, item, "target");
+		rule->counter = shunt_json_u64(item, "counter");
+		rule->action = shunt_json_u64(item, "action");
+		rule->arg = shunt_json_u64(item, "arg");
+	}
+	return 0;
+}
+
+static void get_sets(struct shunt_state *state, const cJSON *list)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list) {
+		struct shunt_state_set *set = &state->set[state->sets];
+
+		if (++state->sets > SHUNT_SET_MAX) /* sound() refuses it */
+			break;
+		get_name(set->name, item, "name");
+		set->id = shunt_json_u64(item, "id");
+		set->type = shunt_json_u64(item, "type") ? SHUNT_SET_PREFIX :
+							   SHUNT_SET_ADDRESS;
+		set->size = shunt_json_u64(item, "size");
+		set->dynamic =
+			cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "dynamic"));
+	}
+}
+
+static void get_consumers(struct shunt_state *state, const cJSON *list)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list) {
+		struct shunt_state_consumer *consumer =
+			&state->consumer[state->consumers];
+
+		if (++state->consumers > SHUNT_CONSUMER_MAX)
+			break;
+		get_name(consumer->name, item, "name");
+		consumer->slot = shunt_json_u64(item, "slot");
+		consumer->queues = shunt_json_u64(item, "queues_low") |
+				   shunt_json_u64(item, "queues_high") << 32;
+		consumer->if_down = shunt_json_u64(item, "if_down");
+	}
+}
+
+/* The numbers index arrays: a record that somebody has damaged must not. */
+static bool sound(const struct shunt_state *state)
+{
+	size_t i;
+
+	if (state->rules > SHUNT_RULE_MAX || state->sets > SHUNT_SET_MAX ||
+	    state->consumers > SHUNT_CONSUMER_MAX)
+		return false;
+	for (i = 0; i < state->rules; i++)
+		if (state->rule[i].counter < SHUNT_COUNTER_RULES ||
+		    state->rule[i].counter >= SHUNT_COUNTER_BLOCK ||
+		    !shunt_action_name(state->rule[i].action))
+			return false;
+	for (i = 0; i < state->sets; i++)
+		if (state->set[i].id >= SHUNT_SET_IDS)
+			return false;
+	for (i = 0; i < state->consumers; i++)
+		if (state->consumer[i].slot >= SHUNT_CONSUMER_SLOTS)
+			return false;
+	return true;
+}
+
+static int from_text(struct shunt_state **out, const char *text, const char *path,
+		     struct shunt_err *err)
+{
+	_json_ cJSON *root = cJSON_Parse(text);
+	struct shunt_state *state __attribute__((cleanup(cleanup_state))) =
+		calloc(1, sizeof(*state));
+	unsigned int abi = shunt_json_u64(root, "abi");
+
+	if (!state)
+		return shunt_fail(err, -ENOMEM, "read %s: out of memory", path);
+	if (!root || strcmp(shunt_json_str(root, "schema"), SCHEMA) || abi != SHUNT_ABI)
+		return shunt_fail(err, -EPROTO,
+				  "%s was written by another version of Shunt (schema "
+				  "\"%s\", ABI %u; this one knows \"%s\", ABI %u): use that "
+				  "version to detach, then this one to attach",
+				  path, shunt_json_str(root, "schema"), abi, SCHEMA,
+				  SHUNT_ABI);
+	snprintf(state->interface, sizeof(state->interface), "%s",
+		 shunt_json_str(root, "interface"));
+	get_name(state->netns, root, "netns");
+	state->ifindex = shunt_json_u64(root, "ifindex");
+	state->generation = shunt_json_u64(root, "generation");
+	state->attached_at = shunt_json_u64(root, "attached_at");
+	state->applied_at = shunt_json_u64(root, "applied_at");
+	state->default_action = shunt_json_u64(root, "default");
+	state->malformed = shunt_json_u64(root, "malformed");
+	state->text = strdup(shunt_json_str(root, "policy"));
+	state->source = strdup(shunt_json_str(root, "source"));
+	get_hooks(state, cJSON_GetObjectItemCaseSensitive(root, "hooks"));
+	get_sets(state, cJSON_GetObjectItemCaseSensitive(root, "sets"));
+	get_consumers(state, cJSON_GetObjectItemCaseSensitive(root, "consumers"));
+	if (!state->text || !state->source ||
+	    get_rules(state, cJSON_GetObjectItemCaseSensitive(root, "rules")))
+		return shunt_fail(err, -ENOMEM, "read %s: out of memory", path);
+	if (!sound(state))
+		return shunt_fail(err, -EPROTO,
+				  "%s is damaged: a number in it is out of range; `shunt "
+				  "detach %s` removes the instance",
+				  path, state->interface);
+	*out = shunt_steal(&state);
+	return 0;
+}
+
+/* --- the pinned record ------------------------------------------------------------------ */
+
+static int read_pin(struct shunt_state **state, const char *instance, const char *leaf,
+		    struct shunt_err *err)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), key = 0;
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, leaf, NULL);
+	_fd_ int fd = bpf_obj_get(path);
+	if (fd < 0)
+		return shunt_fail_errno(err, fd, "open the state record %s", path);
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return shunt_fail_errno(err, -errno, "read the state record %s", path);
+	_free_ char *text = calloc(1, info.value_size + 1);
+	if (!text || bpf_map_lookup_elem(fd, &key, text))
+		return shunt_fail_errno(err, text ? -errno : -ENOMEM,
+					"read the state record %s", path);
+	return from_text(state, text, path, err);
+}
+
+int shunt_state_read(struct shunt_state **state, const char *instance, uint64_t word,
+		     struct shunt_err *err)
+{
+	struct shunt_state *next;
+	int ret = read_pin(state, instance, "state", err);
+
+	if (ret || (*state)->generation == word)
+		return ret;
+	if (read_pin(&next, instance, "state_next", NULL) == 0) {
+		if (next->generation == word) {
+			shunt_state_free(*state);
+			*state = next;
+			return 0;
+		}
+		shunt_state_free(next);
+	}
+	shunt_state_free(*state);
+	*state = NULL;
+	return shunt_fail(err, -EAGAIN,
+			  "the state record of %s is of another generation than %llu, "
+			  "which rules: another command is changing it",
+			  instance, (unsigned long long)word);
+}
+
+int shunt_state_stage(const struct shunt_state *state, const char *instance,
+		      struct shunt_err *err)
+{
+	_free_ char *text = to_text(state);
+	char path[SHUNT_PIN_MAX];
+	__u32 key = 0;
+	int ret;
+
+	if (!text)
+		return shunt_fail(err, -ENOMEM, "write the state record: out of memory");
+	_fd_ int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shunt_state", sizeof(key),
+				     strlen(text) + 1, 1, NULL);
+	if (fd < 0)
+		return shunt_fail_errno(err, fd, "make a state record of %zu bytes",
+					strlen(text) + 1);
+	ret = bpf_map_update_elem(fd, &key, text, BPF_ANY);
+	if (!ret)
+		ret = bpf_map_freeze(fd);
+	if (ret)
+		return shunt_fail_errno(err, ret, "write the state record");
+	shunt_pin_path(path, instance, "state_next", NULL);
+	unlink(path);
+	return shunt_pin_put(fd, path, err);
+}
+
+int shunt_state_commit(const char *instance, struct shunt_err *err)
+{
+	char from[SHUNT_PIN_MAX], to[SHUNT_PIN_MAX];
+
+	shunt_pin_path(from, instance, "state_next", NULL);
+	shunt_pin_path(to, instance, "state", NULL);
+	if (rename(from, to))
+		return shunt_fail_errno(err, -errno, "rename %s to %s", from, to);
+	return 0;
+}
+
+int shunt_state_recover(const char *instance, uint64_t word, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+	struct shunt_state *next;
+
+	shunt_pin_path(path, instance, "state_next", NULL);
+	if (access(path, F_OK))
+		return 0;
+	if (!read_pin(&next, instance, "state_next", NULL)) {
+		uint64_t generation = next->generation;
+
+		shunt_state_free(next);
+		if (generation == word)
+			return shunt_state_commit(instance, err);
+	}
+	if (unlink(path))
+		return shunt_fail_errno(err, -errno, "remove the stale record %s", path);
+	return 0;
+}
+
+/* --- by name ---------------------------------------------------------------------------- */
+
+#define FIND(list, count)                                                                \
+	do {                                                                             \
+		size_t i;                                                                \
+		for (i = 0; i < (count); i++)                                            \
+			if (!strcmp((list)[i].name, name))                               \
+				return &(list)[i];                                       \
+		return NULL;                                                             \
+	} while (0)
+
+const struct shunt_state_rule *shunt_state_rule(const struct shunt_state *state,
+						const char *name)
+{
+	FIND(state->rule, state->rules);
+}
+
+const struct shunt_state_set *shunt_state_set(const struct shunt_state *state,
+					      const char *name)
+{
+	FIND(state->set, state->sets);
+}
+
+const struct shunt_state_consumer *
+shunt_state_consumer(const struct shunt_state *state, const char *name)
+{
+	FIND(state->consumer, state->consumers);
+}

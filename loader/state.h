@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The state record: what an instance must remember when no process is alive. */
+#pragma once
+
+/*
+ * The record is JSON in a map of one entry, pinned as `state` beside the other maps and
+ * replaced as a whole by an atomic rename of its pin. A policy swap is committed by the generation
+ * word, not by the record, hence three steps:
+ *
+ *     pin state_next (generation g + 1)  ─▶  store the word g + 1  ─▶  rename over state
+ *
+ * A reader takes the record whose generation is that of the word; a writer first ends
+ * what a killed one has begun: shunt_state_recover().
+ */
+#include <net/if.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loader/hook.h"
+#include "loader/policy/policy.h"
+#include "user/base/err.h"
+
+struct shunt_state_rule {
+	char name[SHUNT_NAME_MAX];
+	uint32_t counter; /* counter id (maps/counter.h) */
+	uint32_t arg;	  /* as in struct shunt_image_rule */
+	uint8_t action;
+	char target[SHUNT_NAME_MAX]; /* interface or consumer name, else empty */
+};
+
+struct shunt_state_set {
+	char name[SHUNT_NAME_MAX];
+	uint32_t id;
+	enum shunt_set_type type;
+	uint32_t size;
+	bool dynamic;
+};
+
+struct shunt_state_consumer {
+	char name[SHUNT_NAME_MAX];
+	uint32_t slot;
+	uint64_t queues; /* as in struct shunt_policy_consumer */
+	uint8_t if_down;
+};
+
+struct shunt_state {
+	char interface[IF_NAMESIZE];
+	uint32_t ifindex;
+	char netns[SHUNT_NAME_MAX]; /* as the user named it; empty: the caller's own */
+	uint64_t generation;
+	uint64_t attached_at, applied_at; /* seconds since 1970 */
+	char *text;   /* the policy as read */
+	char *source; /* where from */
+	uint8_t default_action;
+	uint8_t malformed;
+	struct shunt_place place[SHUNT_HOOK_MAX];
+	struct shunt_state_rule *rule; /* in the policy's order */
+	size_t rules;
+	struct shunt_state_set set[SHUNT_SET_MAX];
+	size_t sets;
+	struct shunt_state_consumer consumer[SHUNT_CONSUMER_MAX];
+	size_t consumers;
+};
+
+/* NULL is fine. */
+void shunt_state_free(struct shunt_state *state);
+
+/*
+ * Reads the record that belongs to `word`, the generation that rules now. An ABI that this
+ * program does not know is refused (-EPROTO).
+ */
+SHUNT_MUST_CHECK int shunt_state_read(struct shunt_state **state, const char *instance,
+				      uint64_t word, struct shunt_err *err);
+
+/* Writes the record as state_next; nothing changes for readers. */
+SHUNT_MUST_CHECK int shunt_state_stage(const struct shunt_state *state,
+				       const char *instance, struct shunt_err *err);
+
+/* state_next becomes state. */
+SHUNT_MUST_CHECK int shunt_state_commit(const char *instance, struct shunt_err *err);
+
+/* Ends what a killed writer has begun; `word` as above. Under the lock. */
+SHUNT_MUST_CHECK int shunt_state_recover(const char *instance, uint64_t word,
+					 struct shunt_err *err);
+
+/* By name; NULL: there is none. */
+const struct shunt_state_rule *shunt_state_rule(const struct shunt_state *state,
+						const char *name);
+const struct shunt_state_set *shunt_state_set(const struct shunt_state *state,
+					      const char *name);
+const struct shunt_state_consumer *
+shunt_state_consumer(const struct shunt_state *state, const char *name);
+
+/* "drop", "redirect-interface", …, "count"; NULL for a number that is none. */
+const char *shunt_action_name(unsigned int action);
