@@ -24,7 +24,8 @@ static struct scope proto_scope(const struct shunt_match *match)
 		s.ip4 = shunt_spans_have(proto, IPPROTO_ICMP + 1);
 		s.ip6 = shunt_spans_have(proto, IPPROTO_ICMPV6 + 1);
 		s.one = proto->n == 1 && proto->at[0].lo == proto->at[0].hi;
-		s.moot = !s.ip4 && !s.ip6;
+		if (!s.ip4 && !s.ip6)
+			s.ip4 = s.ip6 = s.moot = true;
 	}
 	return s;
 }

@@ -43,7 +43,7 @@ static uint8_t read_fate(const struct shunt_node *object, const char *key)
 	int value = SHUNT_VERDICT_DROP;
 
 	if (node.json)
-		value = shunt_node_name(&node, "what can be done here",
+		value = shunt_node_name(&node, "\"pass\" or \"drop\"",
 					shunt_fate_names);
 	return value < 0 ? SHUNT_VERDICT_DROP : value;
 }
