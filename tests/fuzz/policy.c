@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The policy reader on arbitrary bytes; what it accepts must be sound. */
+#include "loader/policy/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool contains(const uint8_t *data, size_t size, const char *word)
+{
+	return memmem(data, size, word, strlen(word));
+}
+
+/*
+ * A set's "file" would be opened, whatever it names. The key may also be written with
+ * escapes, all of whose letters lie in 0060..006f.
+ */
+static bool may_open_files(const uint8_t *data, size_t size)
+{
+	return contains(data, size, "file") || contains(data, size, "\\u006");
+}
+
+static void check(bool sound)
+{
+	if (!sound)
+		abort();
+}
+
+static void check_prefix(const struct shunt_prefix *prefix)
+{
+	char text[SHUNT_PREFIX_TEXT];
+	struct shunt_prefix again;
+
+	check(shunt_prefix_parse(&again, shunt_prefix_format(prefix, text), NULL) == 0);
+	check(memcmp(&again, prefix, sizeof(again)) == 0);
+}
+
+static void check_rule(const struct shunt_policy *policy,
+		       const struct shunt_policy_rule *rule)
+{
+	for (int side = 0; side < SHUNT_SIDES; side++) {
+		for (size_t i = 0; i < rule->side[side].prefixes; i++)
+			check_prefix(&rule->side[side].prefix[i]);
+		for (size_t i = 0; i < rule->side[side].sets; i++)
+			check(rule->side[side].set[i] < policy->sets);
+	}
+	for (int field = 0; field < SHUNT_FIELD_COUNT; field++) {
+		const struct shunt_spans *spans = &rule->field[field];
+
+		for (size_t i = 0; i < spans->n; i++) {
+			check(spans->at[i].lo <= spans->at[i].hi);
+			check(spans->at[i].hi <= SHUNT_ICMP6_BASE * 2);
+			check(!i || spans->at[i].lo > spans->at[i - 1].hi + 1);
+		}
+	}
+	if (rule->action == SHUNT_VERDICT_CONSUMER)
+		check(rule->arg < policy->consumers);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct shunt_policy *policy = NULL;
+	struct shunt_diags diags = {0};
+	int ret;
+
+	if (may_open_files(data, size))
+		return 0;
+	ret = shunt_policy_read(&policy, (const char *)data, size, NULL, &diags);
+	check(ret == 0 ? diags.errors == 0 : diags.errors > 0);
+	if (policy) {
+		for (size_t i = 0; i < policy->rules; i++)
+			check_rule(policy, &policy->rule[i]);
+		for (size_t i = 0; i < policy->sets; i++)
+			for (size_t e = 0; e < policy->set[i].elements; e++)
+				check_prefix(&policy->set[i].element[e]);
+	}
+	shunt_policy_free(policy);
+	shunt_diags_free(&diags);
+	return 0;
+}
