@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* list and show: what is attached, and under which policy. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader/instance.h"
+#include "loader/reply.h"
+#include "loader/sets.h"
+#include "loader/shunt.h"
+#include "user/base/cleanup.h"
+#include "user/base/json.h"
+
+static const char *set_type_name(enum shunt_set_type type)
+{
+	return type == SHUNT_SET_PREFIX ? "prefix" : "address";
+}
+
+static void put_times(cJSON *reply, const struct shunt_state *state)
+{
+	shunt_json_add_u64(reply, "attached_at", state->attached_at);
+	shunt_json_add_u64(reply, "applied_at", state->applied_at);
+	cJSON_AddStringToObject(reply, "source", state->source);
+}
+
+/* --- list ----------------------------------------------------------------------------- */
+
+static cJSON *list_one(const char *name)
+{
+	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	struct shunt_err err = { "" };
+	cJSON *item = cJSON_CreateObject();
+	int ret = shunt_instance_open_named(&instance, name, &err);
+
+	cJSON_AddStringToObject(item, "instance", name);
+	if (ret) {
+		cJSON_AddStringToObject(item, "state", "broken");
+		cJSON_AddStringToObject(item, "error", err.message);
+		return item;
+	}
+	cJSON_AddStringToObject(item, "state",
+				shunt_instance_alive(&instance) ? "attached" : "stale");
+	cJSON_AddStringToObject(item, "interface", instance.state->interface);
+	if (*instance.state->netns)
+		cJSON_AddStringToObject(item, "netns", instance.state->netns);
+	else
+		cJSON_AddNullToObject(item, "netns");
+	cJSON_AddNumberToObject(item, "ifindex", instance.state->ifindex);
+	shunt_json_add_u64(item, "generation", instance.state->generation);
+	shunt_reply_hooks(item, instance.state);
+	cJSON_AddNumberToObject(item, "rules", instance.state->rules);
+	put_times(item, instance.state);
+	return item;
+}
+
+static int visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+int shunt_list(cJSON **reply, struct shunt_err *err)
+{
+	struct dirent **entry = NULL;
+	bool mounted;
+	cJSON *list;
+	int n, i, ret;
+
+	*reply = NULL;
+	ret = shunt_bpffs_ready(false, &mounted, err);
+	if (ret)
+		return ret;
+	n = scandir(SHUNT_BPFFS_TREE, &entry, visible, alphasort);
+	if (n < 0 && errno != ENOENT)
+		return shunt_fail_errno(err, -errno, "list " SHUNT_BPFFS_TREE);
+	*reply = cJSON_CreateObject();
+	cJSON_AddStringToObject(*reply, "schema", "shunt.list/1");
+	list = cJSON_AddArrayToObject(*reply, "instances");
+	for (i = 0; i < n; i++) {
+		cJSON_AddItemToArray(list, list_one(entry[i]->d_name));
+		free(entry[i]);
+	}
+	free(entry);
+	return 0;
+}
+
+/* --- show ----------------------------------------------------------------------------- */
+
+static void show_rules(cJSON *reply, const struct shunt_state *state)
+{
+	cJSON *list = cJSON_AddArrayToObject(reply, "rules");
+	size_t r;
+
+	for (r = 0; r < state->rules; r++) {
+		const struct shunt_state_rule *rule = &state->rule[r];
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "name", rule->name);
+		cJSON_AddStringToObject(item, "action", shunt_action_name(rule->action));
+		if (*rule->target)
+			cJSON_AddStringToObject(item, "target", rule->target);
+		else if (rule->action == SHUNT_VERDICT_CPU)
+			cJSON_AddNumberToObject(item, "target", rule->arg);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+static int show_sets(cJSON *reply, const struct shunt_instance *instance,
+		     struct shunt_err *err)
+{
+	cJSON *list = cJSON_AddArrayToObject(reply, "sets");
+	size_t s;
+
+	for (s = 0; s < instance->state->sets; s++) {
+		const struct shunt_state_set *set = &instance->state->set[s];
+		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
+		_free_ struct shunt_prefix *element = NULL;
+		cJSON *item = cJSON_CreateObject();
+		size_t elements;
+		int ret;
+
+		cJSON_AddItemToArray(list, item);
+		ret = shunt_set_list(&instance->maps, &ref, &element, &elements, err);
+		if (ret)
+			return ret;
+		cJSON_AddStringToObject(item, "name", set->name);
+		cJSON_AddStringToObject(item, "type", set_type_name(set->type));
+		cJSON_AddNumberToObject(item, "members", elements);
+		cJSON_AddNumberToObject(item, "size", set->size);
+		cJSON_AddBoolToObject(item, "dynamic", set->dynamic);
+	}
+	return 0;
+}
+
+static void show_consumers(cJSON *reply, const struct shunt_state *state)
+{
+	cJSON *list = cJSON_AddArrayToObject(reply, "consumers");
+	size_t c;
+	int queue;
+
+	for (c = 0; c < state->consumers; c++) {
+		const struct shunt_state_consumer *consumer = &state->consumer[c];
+		cJSON *item = cJSON_CreateObject(), *queues;
+
+		cJSON_AddStringToObject(item, "name", consumer->name);
+		cJSON_AddStringToObject(item, "kind", "xsk");
+		cJSON_AddStringToObject(item, "if_down",
+					shunt_action_name(consumer->if_down));
+		if (consumer->queues == UINT64_MAX) {
+			cJSON_AddStringToObject(item, "queues", "all");
+		} else {
+			queues = cJSON_AddArrayToObject(item, "queues");
+			for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++)
+				if (consumer->queues >> queue & 1)
+					cJSON_AddItemToArray(queues,
+							     cJSON_CreateNumber(queue));
+		}
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err)
+{
+	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	_json_ cJSON *out = NULL;
+	int ret;
+
+	*reply = NULL;
+	ret = shunt_instance_open(&instance, interface, false, err);
+	if (ret)
+		return ret;
+	out = shunt_reply_new("shunt.show/1", instance.state);
+	cJSON_AddStringToObject(out, "state",
+				shunt_instance_alive(&instance) ? "attached" : "stale");
+	cJSON_AddNumberToObject(out, "ifindex", instance.state->ifindex);
+	shunt_reply_hooks(out, instance.state);
+	put_times(out, instance.state);
+	cJSON_AddStringToObject(out, "default",
+				shunt_action_name(instance.state->default_action));
+	cJSON_AddStringToObject(out, "malformed",
+				shunt_action_name(instance.state->malformed));
+	show_rules(out, instance.state);
+	ret = show_sets(out, &instance, err);
+	if (ret)
+		return ret;
+	show_consumers(out, instance.state);
+	cJSON_AddStringToObject(out, "policy", instance.state->text);
+	*reply = shunt_steal(&out);
+	return 0;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+
+#include "loader/counters.h"
+#include "loader/instance.h"
+#include "loader/program.h"
+#include "loader/reply.h"
+#include "loader/shunt.h"
+#include "user/base/cleanup.h"
+#include "user/base/json.h"
+
+/* Everything that was counted, read once: the answer's parts add up. */
+struct ledger {
+	const struct shunt_instance *instance;
+	struct shunt_counter of[SHUNT_HOOK_MAX][SHUNT_COUNTER_BLOCK];
+};
+
+static void add(struct shunt_counter *sum, const struct shunt_counter *more)
+{
+	sum->packets += more->packets;
+	sum->bytes += more->bytes;
+}
+
+/* A hook that was on once keeps what it counted, until the instance goes. */
+static int read_ledger(struct ledger *ledger, struct shunt_err *err)
+{
+	const struct shunt_state *state = ledger->instance->state;
+	const struct shunt_maps *maps = &ledger->instance->maps;
+	uint32_t hook, id;
+	size_t r;
+	int ret = 0;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		for (id = 0; !ret && id < SHUNT_COUNTER_RULES; id++)
+			ret = shunt_counter_sum(maps, hook, id, &ledger->of[hook][id],
+						err);
+		for (r = 0; !ret && r < state->rules; r++) {
+			id = state->rule[r].counter;
+			ret = shunt_counter_sum(maps, hook, id, &ledger->of[hook][id],
+						err);
+		}
+	}
+	return ret;
+}
+
+static void put(cJSON *object, const struct shunt_counter *counter)
+{
+	shunt_json_add_u64(object, "packets", counter->packets);
+	shunt_json_add_u64(object, "bytes", counter->bytes);
+}
+
+static cJSON *put_named(cJSON *list, const char *name)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(item, "name", name);
+	cJSON_AddItemToArray(list, item);
+	return item;
+}
+
+/* One counter id over all hooks. */
+static struct shunt_counter over_hooks(const struct ledger *ledger, uint32_t id)
+{
+	struct shunt_counter sum = { 0 };
+	uint32_t hook;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		add(&sum, &ledger->of[hook][id]);
+	return sum;
+}
+
+static void put_hooks(cJSON *reply, const struct ledger *ledger)
+{
+	cJSON *list = shunt_reply_hooks(reply, ledger->instance->state), *item;
+	uint32_t id;
+
+	cJSON_ArrayForEach(item, list) {
+		int hook = shunt_hook_find(shunt_json_str(item, "hook"));
+		struct shunt_counter sum = { 0 };
+
+		for (id = 0; id < SHUNT_COUNTER_REASONS; id++)
+			add(&sum, &ledger->of[hook][id]);
+		put(item, &sum);
+	}
+}
+
+static void put_rule(cJSON *list, const struct ledger *ledger,
+		     const struct shunt_state_rule *rule)
+{
+	cJSON *item = put_named(list, rule->name), *hooks;
+	struct shunt_counter sum = over_hooks(ledger, rule->counter);
+	uint32_t hook;
+
+	cJSON_AddStringToObject(item, "action", shunt_action_name(rule->action));
+	if (*rule->target)
+		cJSON_AddStringToObject(item, "target", rule->target);
+	put(item, &sum);
+	hooks = cJSON_AddObjectToObject(item, "hooks");
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		if (!ledger->instance->state->place[hook].on)
+			continue;
+		put(cJSON_AddObjectToObject(hooks, shunt_hook_name(hook)),
+		    &ledger->of[hook][rule->counter]);
+	}
+}
+
+static void put_reasons(cJSON *reply, const struct ledger *ledger)
+{
+	static const struct {
+		uint32_t reason;
+		const char *name;
+	} reasons[] = {
+#define X(id, value, name, malformed, help) { value, name },
+		SHUNT_REASONS(X)
+#undef X
+	};
+	cJSON *list = cJSON_AddArrayToObject(reply, "reasons");
+	uint32_t verdict;
+	size_t i;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+		struct shunt_counter sum = { 0 }, one;
+
+		for (verdict = 0; verdict < SHUNT_VERDICT_MAX; verdict++) {
+			one = over_hooks(ledger, shunt_counter_reason_id(
+							 reasons[i].reason, verdict));
+			add(&sum, &one);
+		}
+		put(put_named(list, reasons[i].name), &sum);
+	}
+}
+
+static void put_verdicts(cJSON *reply, const struct ledger *ledger)
+{
+	static const struct {
+		uint32_t verdict;
+		const char *name;
+	} verdicts[] = {
+#define X(id, value, name, help) { value, name },
+		SHUNT_VERDICTS(X)
+#undef X
+	};
+	cJSON *list = cJSON_AddArrayToObject(reply, "verdicts");
+	uint32_t reason;
+	size_t i;
+
+	for (i = 0; i < sizeof(verdicts) / sizeof(*verdicts); i++) {
+		struct shunt_counter sum = { 0 }, one;
+
+		for (reason = 0; reason < SHUNT_REASON_MAX; reason++) {
+			one = over_hooks(ledger, shunt_counter_reason_id(
+							 reason, verdicts[i].verdict));
+			add(&sum, &one);
+		}
+		put(put_named(list, verdicts[i].name), &sum);
+	}
+}
+
+static cJSON *answer(const struct ledger *ledger)
+{
+	const struct shunt_state *state = ledger->instance->state;
+	cJSON *reply = shunt_reply_new("shunt.stats/1", state), *list, *item;
+	struct shunt_counter sum = over_hooks(ledger, SHUNT_COUNTER_DEFAULT);
+	size_t r;
+
+	put_hooks(reply, ledger);
+	list = cJSON_AddArrayToObject(reply, "rules");
+	for (r = 0; r < state->rules; r++)
+		put_rule(list, ledger, &state->rule[r]);
+	put_reasons(reply, ledger);
+	put_verdicts(reply, ledger);
+	item = cJSON_AddObjectToObject(reply, "default");
+	cJSON_AddStringToObject(item, "action", shunt_action_name(state->default_action));
+	put(item, &sum);
+	sum = over_hooks(ledger, SHUNT_COUNTER_RETIRED);
+	put(cJSON_AddObjectToObject(reply, "retired"), &sum);
+	return reply;
+}
+
+int shunt_stats(const char *interface, cJSON **reply, struct shunt_err *err)
+{
+	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	_free_ struct ledger *ledger = calloc(1, sizeof(*ledger));
+	int ret;
+
+	*reply = NULL;
+	if (!ledger)
+		return shunt_fail(err, -ENOMEM, "read the statistics: out of memory");
+	ret = shunt_instance_open(&instance, interface, false, err);
+	if (ret)
+		return ret;
+	ledger->instance = &instance;
+	ret = read_ledger(ledger, err);
+	if (!ret)
+		*reply = answer(ledger);
+	return ret;
+}
