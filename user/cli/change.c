@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* attach, apply and detach. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "loader/shunt.h"
+#include "user/base/cleanup.h"
+#include "user/base/json.h"
+#include "user/cli/cli.h"
+
+static void cleanup_policy(struct shunt_policy **policy)
+{
+	shunt_policy_free(*policy);
+}
+
+#define _policy_ __attribute__((cleanup(cleanup_policy)))
+
+static unsigned long long number(const cJSON *reply, const char *name)
+{
+	return shunt_json_u64(reply, name);
+}
+
+int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err)
+{
+	const char *hook[SHUNT_CLI_VALUES];
+	struct shunt_attach_opts opts = {
+		.sz = sizeof(opts),
+		.hook = hook,
+		.mode = shunt_cli_option(cli, "mode"),
+		.netns = shunt_cli_option(cli, "netns"),
+	};
+	_policy_ struct shunt_policy *policy = NULL;
+	_json_ cJSON *reply = NULL;
+	int ret = shunt_cli_policy(cli, &policy, err);
+
+	if (ret)
+		return ret;
+	while ((hook[opts.hooks] = shunt_cli_option_at(cli, "hook", opts.hooks)))
+		opts.hooks++;
+	ret = shunt_attach(cli->arg[0], policy, &opts, &reply, err);
+	if (ret)
+		return ret;
+	shunt_out_warnings(cli, reply);
+	if (cli->json) {
+		shunt_out_json(reply);
+		return 0;
+	}
+	printf("attached %s (", cli->arg[0]);
+	shunt_out_hooks(reply);
+	printf("), %llu rules, generation %llu\n", number(reply, "rules"),
+	       number(reply, "generation"));
+	return 0;
+}
+
+int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err)
+{
+	_policy_ struct shunt_policy *policy = NULL;
+	_json_ cJSON *reply = NULL;
+	int ret = shunt_cli_policy(cli, &policy, err);
+
+	if (!ret && !policy)
+		return shunt_fail(err, -EINVAL, "apply: which policy? -p FILE names it");
+	if (!ret)
+		ret = shunt_apply(cli->arg[0], policy, &reply, err);
+	if (ret)
+		return ret;
+	shunt_out_warnings(cli, reply);
+	if (cli->json) {
+		shunt_out_json(reply);
+		return 0;
+	}
+	printf("applied to %s: generation %llu to %llu, %llu rules (%d kept, %d added, %d "
+	       "removed)\n",
+	       cli->arg[0], number(reply, "previous_generation"),
+	       number(reply, "generation"), number(reply, "rules"),
+	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "kept")),
+	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "added")),
+	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "removed")));
+	return 0;
+}
+
+static int detach_stale(const struct shunt_cli *cli, struct shunt_err *err)
+{
+	_json_ cJSON *reply = NULL;
+	const cJSON *name;
+	int ret = shunt_detach_stale(&reply, err);
+
+	if (ret)
+		return ret;
+	if (cli->json) {
+		shunt_out_json(reply);
+		return 0;
+	}
+	cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(reply, "removed"))
+		printf("removed %s\n", name->valuestring);
+	return 0;
+}
+
+int shunt_cli_detach(struct shunt_cli *cli, struct shunt_err *err)
+{
+	_json_ cJSON *reply = NULL;
+	int ret;
+
+	if (shunt_cli_option(cli, "stale") && !cli->args)
+		return detach_stale(cli, err);
+	if (!cli->args || shunt_cli_option(cli, "stale"))
+		return shunt_fail(err, -EINVAL,
+				  "detach: name one interface, or --stale for those that "
+				  "are gone");
+	ret = shunt_detach(cli->arg[0], shunt_cli_option(cli, "hook"), &reply, err);
+	if (ret)
+		return ret;
+	if (cli->json)
+		shunt_out_json(reply);
+	else
+		printf("detached %s%s\n", cli->arg[0],
+		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "gone")) ?
+			       "" :
+			       "; its other hooks stay");
+	return 0;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* list and show. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "loader/shunt.h"
+#include "user/base/cleanup.h"
+#include "user/base/json.h"
+#include "user/cli/cli.h"
+
+static const char *at(const cJSON *reply, const char *key, char text[32])
+{
+	time_t when = shunt_json_u64(reply, key);
+	struct tm tm;
+
+	strftime(text, 32, "%Y-%m-%d %H:%M:%S", localtime_r(&when, &tm));
+	return text;
+}
+
+int shunt_cli_list(struct shunt_cli *cli, struct shunt_err *err)
+{
+	_json_ cJSON *reply = NULL;
+	const cJSON *item;
+	char text[32];
+	int ret = shunt_list(&reply, err);
+
+	if (ret)
+		return ret;
+	if (cli->json) {
+		shunt_out_json(reply);
+		return 0;
+	}
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "instances")) {
+		const char *netns = shunt_json_str(item, "netns");
+
+		if (!strcmp(shunt_json_str(item, "state"), "broken")) {
+			printf("%s: broken: %s\n", shunt_json_str(item, "instance"),
+			       shunt_json_str(item, "error"));
+			continue;
+		}
+		printf("%s%s%s%s%s: %s (", shunt_out_bold(),
+		       shunt_json_str(item, "interface"), shunt_out_plain(),
+		       *netns ? " in " : "", netns, shunt_json_str(item, "state"));
+		shunt_out_hooks(item);
+		printf("), %llu rules, generation %llu of %s, from %s\n",
+		       (unsigned long long)shunt_json_u64(item, "rules"),
+		       (unsigned long long)shunt_json_u64(item, "generation"),
+		       at(item, "applied_at", text), shunt_json_str(item, "source"));
+	}
+	return 0;
+}
+
+static void show_text(const cJSON *reply)
+{
+	const cJSON *item, *target;
+	char text[32];
+
+	printf("%s%s%s: %s (", shunt_out_bold(), shunt_json_str(reply, "interface"),
+	       shunt_out_plain(), shunt_json_str(reply, "state"));
+	shunt_out_hooks(reply);
+	printf("), generation %llu of %s, from %s\n",
+	       (unsigned long long)shunt_json_u64(reply, "generation"),
+	       at(reply, "applied_at", text), shunt_json_str(reply, "source"));
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "rules")) {
+		printf("  rule      %-24s %s", shunt_json_str(item, "name"),
+		       shunt_json_str(item, "action"));
+		target = cJSON_GetObjectItemCaseSensitive(item, "target");
+		if (cJSON_IsString(target))
+			printf(" %s", target->valuestring);
+		else if (target)
+			printf(" %d", target->valueint);
+		printf("\n");
+	}
+	printf("  default   %-24s %s\n", "", shunt_json_str(reply, "default"));
+	printf("  malformed %-24s %s\n", "", shunt_json_str(reply, "malformed"));
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "sets"))
+		printf("  set       %-24s %s, %llu members, room for %llu\n",
+		       shunt_json_str(item, "name"), shunt_json_str(item, "type"),
+		       (unsigned long long)shunt_json_u64(item, "members"),
+		       (unsigned long long)shunt_json_u64(item, "size"));
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "consumers"))
+		printf("  consumer  %-24s if down: %s\n", shunt_json_str(item, "name"),
+		       shunt_json_str(item, "if_down"));
+}
+
+int shunt_cli_show(struct shunt_cli *cli, struct shunt_err *err)
+{
+	_json_ cJSON *reply = NULL;
+	int ret = shunt_show(cli->arg[0], &reply, err);
+
+	if (ret)
+		return ret;
+	if (cli->json)
+		shunt_out_json(reply);
+	else
+		show_text(reply);
+	return 0;
+}

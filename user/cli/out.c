@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "user/base/json.h"
+#include "user/cli/cli.h"
+
+void shunt_out_json(const cJSON *reply)
+{
+	char *text = cJSON_PrintUnformatted(reply);
+
+	puts(text ? text : "null");
+	fflush(stdout);
+	free(text);
+}
+
+void shunt_out_error(const struct shunt_cli *cli, const char *message)
+{
+	cJSON *error;
+	char *text;
+
+	if (!cli->json) {
+		fprintf(stderr, "shunt: %s\n", message);
+		return;
+	}
+	error = cJSON_CreateObject();
+	cJSON_AddStringToObject(error, "schema", "shunt.error/1");
+	cJSON_AddStringToObject(error, "command",
+				cli->command ? cli->command->name : "");
+	cJSON_AddStringToObject(error, "error", message);
+	text = cJSON_PrintUnformatted(error);
+	fprintf(stderr, "%s\n", text ? text : message);
+	free(text);
+	cJSON_Delete(error);
+}
+
+void shunt_out_warnings(const struct shunt_cli *cli, const cJSON *reply)
+{
+	const cJSON *warning;
+
+	if (cli->json)
+		return;
+	cJSON_ArrayForEach(warning, cJSON_GetObjectItemCaseSensitive(reply, "warnings"))
+		fprintf(stderr, "shunt: warning: %s\n", warning->valuestring);
+}
+
+static void out_diags(const cJSON *check, const char *key, const char *word)
+{
+	const char *source = shunt_json_str(check, "source");
+	const cJSON *diag;
+
+	cJSON_ArrayForEach(diag, cJSON_GetObjectItemCaseSensitive(check, key)) {
+		const char *pointer = shunt_json_str(diag, "pointer");
+
+		fprintf(stderr, "%s: %s%s%s: %s\n", source, word, *pointer ? " at " : "",
+			pointer, shunt_json_str(diag, "message"));
+	}
+}
+
+void shunt_out_diags(const cJSON *check)
+{
+	out_diags(check, "errors", "error");
+	out_diags(check, "warnings", "warning");
+}
+
+const char *shunt_out_bold(void)
+{
+	return isatty(STDOUT_FILENO) ? "\033[1m" : "";
+}
+
+const char *shunt_out_plain(void)
+{
+	return isatty(STDOUT_FILENO) ? "\033[0m" : "";
+}
+
+void shunt_out_hooks(const cJSON *reply)
+{
+	const cJSON *hook;
+	const char *comma = "";
+
+	cJSON_ArrayForEach(hook, cJSON_GetObjectItemCaseSensitive(reply, "hooks")) {
+		printf("%s%s %s", comma, shunt_json_str(hook, "hook"),
+		       shunt_json_str(hook, "mode"));
+		comma = ", ";
+	}
+}

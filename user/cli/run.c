@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* run count and run dump: consumers of what a policy redirects. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "loader/queues.h"
+#include "loader/shunt.h"
+#include "user/apps/apps.h"
+#include "user/base/cleanup.h"
+#include "user/cli/cli.h"
+
+static int read_wait(const struct shunt_cli *cli, enum shunt_wait *wait,
+		     struct shunt_err *err)
+{
+	static const char *const names[] = {
+		[SHUNT_WAIT_ADAPTIVE] = "adaptive",
+		[SHUNT_WAIT_POLL] = "poll",
+		[SHUNT_WAIT_SPIN] = "spin",
+	};
+	const char *name = shunt_cli_option(cli, "wait");
+	size_t i;
+
+	for (i = 0; name && i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(names[i], name))
+			continue;
+		*wait = i;
+		return 0;
+	}
+	return name ? shunt_fail(err, -EINVAL,
+				 "--wait \"%s\": there are adaptive, poll and spin",
+				 name) :
+		      0;
+}
+
+static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
+	       int (*app)(const struct shunt_consume_opts *opts, struct shunt_err *err),
+	       struct shunt_err *err)
+{
+	struct shunt_consumer consumer;
+	int ret;
+
+	opts->interface = cli->arg[0];
+	opts->consumer = shunt_cli_option(cli, "consumer");
+	opts->out = stdout;
+	opts->json = cli->json;
+	if (!opts->consumer)
+		return shunt_fail(err, -EINVAL,
+				  "%s: which consumer of the policy? --consumer NAME says",
+				  cli->command->name);
+	ret = shunt_cli_duration(cli, "duration", &opts->duration_ns, err);
+	if (!ret)
+		ret = shunt_cli_number(cli, "packets", &opts->packets, err);
+	if (!ret)
+		ret = read_wait(cli, &opts->wait, err);
+	if (!ret)
+		ret = shunt_consumer_open(opts->interface, opts->consumer, &consumer, err);
+	if (ret)
+		return ret;
+	_fd_ int map_fd = consumer.map_fd;
+	opts->xskmap_fd = map_fd;
+	opts->slot = consumer.slot;
+	opts->queues = consumer.queues & shunt_queues(opts->interface);
+	if (!opts->queues)
+		return shunt_fail(err, -ENOENT,
+				  "consumer %s: none of its queues exists on %s",
+				  opts->consumer, opts->interface);
+	return app(opts, err);
+}
+
+int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err)
+{
+	struct shunt_consume_opts opts = { .interval_ns = 1000000000 };
+	int ret = shunt_cli_duration(cli, "interval", &opts.interval_ns, err);
+
+	return ret ? ret : run(cli, &opts, shunt_app_count, err);
+}
+
+int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err)
+{
+	struct shunt_consume_opts opts = { .write = shunt_cli_option(cli, "write") };
+
+	return run(cli, &opts, shunt_app_dump, err);
+}
