@@ -45,7 +45,7 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 	if (ret) {
 		/* what was filled for the idle slot is named by no record; should clearing
 		 * it fail too, the next command does it: the first failure is the answer */
-		int again = shunt_plan_tidy(&instance->maps, instance->state, NULL);
+		int again = shunt_plan_tidy(&instance->maps, instance->state, false, NULL);
 
 		(void)again;
 		return ret;
@@ -53,7 +53,7 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 	shunt_plan_flip(plan, &instance->maps);
 	ret = shunt_state_commit(instance->name, err);
 	if (!ret)
-		ret = shunt_plan_tidy(&instance->maps, plan->next, err);
+		ret = shunt_plan_tidy(&instance->maps, plan->next, true, err);
 	return ret ? shunt_fail_in(err, ret,
 				   "the new policy rules, but what it replaces could not "
 				   "be cleared away; the next command will: ") :

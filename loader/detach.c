@@ -50,6 +50,7 @@ static cJSON *answer(const struct shunt_state *state, int hook)
 static int detach_broken(const char *interface, int open_error, cJSON **reply,
 			 struct shunt_err *err)
 {
+	struct shunt_residue residue;
 	struct shunt_state state = { 0 };
 	char name[SHUNT_INSTANCE_MAX];
 	int lock, ret = shunt_instance_name(name, interface, NULL);
@@ -59,12 +60,13 @@ static int detach_broken(const char *interface, int open_error, cJSON **reply,
 	ret = shunt_lock(&lock, name, err);
 	if (ret)
 		return ret;
-	ret = shunt_residue_remove(name, if_nametoindex(interface), err);
+	ret = shunt_residue_remove(name, if_nametoindex(interface), &residue, err);
 	if (ret) {
 		close(lock);
 		return ret;
 	}
 	shunt_unlock_gone(lock, name);
+	shunt_residue_wait(&residue);
 	strncpy(state.interface, interface, sizeof(state.interface) - 1);
 	*reply = answer(&state, -1);
 	return 0;
@@ -75,6 +77,7 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	int hook = hook_name ? shunt_hook_find(hook_name) : -1;
+	struct shunt_residue residue = { .maps = 0 };
 	_json_ cJSON *out = NULL;
 	int ret;
 
@@ -96,7 +99,10 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 	if (hook >= 0 && others_on(instance.state, hook))
 		ret = detach_one(&instance, hook, err);
 	else
-		ret = shunt_residue_remove(instance.name, instance.ifindex, err);
+		ret = shunt_residue_remove(instance.name, instance.ifindex, &residue,
+					   err);
+	shunt_instance_close(&instance);
+	shunt_residue_wait(&residue);
 	if (!ret)
 		*reply = shunt_steal(&out);
 	return ret;

@@ -17,14 +17,30 @@ bool shunt_instance_exists(const char *name)
 	return !access(path, F_OK);
 }
 
+/* Is its interface one of the calling thread's network namespace? */
+static bool is_here(const struct shunt_instance *instance)
+{
+	char name[SHUNT_INSTANCE_MAX];
+
+	return !shunt_instance_name(name, instance->state->interface, NULL) &&
+	       !strcmp(name, instance->name);
+}
+
 bool shunt_instance_alive(const struct shunt_instance *instance)
 {
+	bool here = is_here(instance);
 	int hook;
 
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		if (shunt_place_alive(hook, &instance->state->place[hook],
-				      instance->name, instance->state->ifindex))
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		const struct shunt_place *place = &instance->state->place[hook];
+
+		/* a filter can only be asked for from inside its namespace */
+		if (!here && place->on && !strcmp(place->mode, "clsact"))
 			return true;
+		if (shunt_place_alive(hook, place, instance->name,
+				      instance->state->ifindex))
+			return true;
+	}
 	return false;
 }
 
@@ -53,7 +69,7 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 
 	if (!ret)
 		ret = read_state(instance, err);
-	return ret ? ret : shunt_plan_tidy(&instance->maps, instance->state, err);
+	return ret ? ret : shunt_plan_tidy(&instance->maps, instance->state, false, err);
 }
 
 int shunt_instance_load(struct shunt_instance *instance, struct shunt_err *err)

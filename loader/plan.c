@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -62,6 +63,7 @@ static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
 		bool kept = same && set->dynamic && same->dynamic &&
 			    same->type == set->type && same->size == set->size;
 
+		plan->kept_set[s] = kept;
 		strcpy(next->name, set->name);
 		next->type = set->type;
 		next->size = set->size;
@@ -170,33 +172,30 @@ void shunt_plan_free(struct shunt_plan *plan)
 
 /* --- writing ---------------------------------------------------------------------------- */
 
-static bool set_exists(const struct shunt_maps *maps, uint32_t id)
-{
-	uint32_t map_id;
-
-	return !bpf_map_lookup_elem(maps->fd[SHUNT_MAP_ADDR4], &id, &map_id) ||
-	       !bpf_map_lookup_elem(maps->fd[SHUNT_MAP_LPM4], &id, &map_id);
-}
-
+/* Fills the new sets, puts them into place, and waits for programs in doing so. */
 static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *maps,
 		      struct shunt_err *err)
 {
-	size_t s;
+	struct shunt_set_new made[SHUNT_SET_MAX];
+	size_t s, n = 0;
 	int ret = 0;
 
 	for (s = 0; !ret && s < plan->policy->sets; s++) {
 		const struct shunt_policy_set *set = &plan->policy->set[s];
-		struct shunt_set_ref ref = {
-			.name = set->name,
-			.id = plan->binding.set_id[s],
-			.type = set->type,
-			.size = set->size,
-		};
 
-		/* tidying leaves no other set under its id than the one that is kept */
-		if (set->dynamic && set_exists(maps, ref.id))
+		if (plan->kept_set[s])
 			continue;
-		ret = shunt_set_make(maps, &ref, set->element, set->elements, err);
+		made[n].ref = (struct shunt_set_ref){ set->name, plan->binding.set_id[s],
+						      set->type, set->size };
+		ret = shunt_set_make(&made[n].ref, set->element, set->elements,
+				     made[n].fd, err);
+		n += !ret;
+	}
+	if (!ret)
+		ret = shunt_sets_place(maps, made, n, err);
+	while (n--) {
+		close(made[n].fd[0]);
+		close(made[n].fd[1]);
 	}
 	return ret;
 }
@@ -237,14 +236,13 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 {
 	uint64_t generation = plan->next->generation;
 	size_t slot = shunt_gen_slot(generation);
-	int ret = write_sets(plan, maps, err);
+	int ret = shunt_plan_targets(maps, plan->next, err);
 
 	if (!ret)
-		ret = shunt_plan_targets(maps, plan->next, err);
-	if (!ret)
-		ret = shunt_wait_for_programs(maps, err);
+		ret = write_sets(plan, maps, err);
 	if (ret)
 		return ret;
+	/* nobody reads the idle slot any more: placing the sets has waited */
 	plan->compiled.image->generation = generation;
 	memcpy(maps->images + slot * SHUNT_IMAGE_BYTES, plan->compiled.image,
 	       plan->compiled.image->bytes);
@@ -257,51 +255,36 @@ void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *map
 	__atomic_store_n(&maps->gen->word, plan->next->generation, __ATOMIC_RELEASE);
 }
 
-int shunt_wait_for_programs(const struct shunt_maps *maps, struct shunt_err *err)
-{
-	uint32_t key = SHUNT_SET_SPARE;
-	int ret;
-
-	_fd_ int inner = bpf_map_create(BPF_MAP_TYPE_HASH, "shunt_spare", 4, 4, 1, NULL);
-	if (inner < 0)
-		return shunt_fail_errno(err, inner, "make a map to wait with");
-	ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_ADDR4], &key, &inner, BPF_ANY);
-	if (ret)
-		return shunt_fail_errno(err, ret, "wait for running programs");
-	bpf_map_delete_elem(maps->fd[SHUNT_MAP_ADDR4], &key);
-	return 0;
-}
-
 /* --- tidying ------------------------------------------------------------------------------ */
 
-static int tidy_counters(const struct shunt_maps *maps, const struct shunt_state *state,
-			 struct shunt_err *err)
-{
-	bool used[SHUNT_COUNTER_BLOCK] = { false };
-	uint32_t id, hook;
-	size_t r;
-	int ret = 0;
+/* Which counters and set ids the record names. */
+struct used {
+	bool counter[SHUNT_COUNTER_BLOCK];
+	bool set[SHUNT_SET_IDS];
+};
 
-	for (r = 0; r < state->rules; r++)
-		used[state->rule[r].counter] = true;
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		for (id = SHUNT_COUNTER_RULES; !ret && id < SHUNT_COUNTER_BLOCK; id++)
-			if (!used[id])
-				ret = shunt_counter_retire(maps, hook, id, err);
-	return ret;
+static void find_used(struct used *used, const struct shunt_state *state)
+{
+	size_t i;
+
+	memset(used, 0, sizeof(*used));
+	for (i = 0; i < state->rules; i++)
+		used->counter[state->rule[i].counter] = true;
+	for (i = 0; i < state->sets; i++)
+		used->set[state->set[i].id] = true;
 }
 
-static void tidy_sets(const struct shunt_maps *maps, const struct shunt_state *state)
+static int retire_counters(const struct shunt_maps *maps, const struct used *used,
+			   struct shunt_err *err)
 {
-	bool used[SHUNT_SET_IDS] = { false };
-	uint32_t id;
-	size_t s;
+	uint32_t hook, id;
+	int ret = 0;
 
-	for (s = 0; s < state->sets; s++)
-		used[state->set[s].id] = true;
-	for (id = 0; id < SHUNT_SET_IDS; id++)
-		if (!used[id])
-			shunt_set_drop(maps, id);
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		for (id = SHUNT_COUNTER_RULES; !ret && id < SHUNT_COUNTER_BLOCK; id++)
+			if (!used->counter[id])
+				ret = shunt_counter_retire(maps, hook, id, err);
+	return ret;
 }
 
 static bool targets(const struct shunt_state *state, uint8_t action, uint32_t arg)
@@ -351,14 +334,15 @@ static void tidy_consumers(const struct shunt_maps *maps, const struct shunt_sta
 }
 
 int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *state,
-		    struct shunt_err *err)
+		    bool just_flipped, struct shunt_err *err)
 {
-	int ret = shunt_wait_for_programs(maps, err);
+	struct used used;
+	int ret = just_flipped ? shunt_sets_place(maps, NULL, 0, err) : 0;
 
-	if (ret)
-		return ret;
-	tidy_sets(maps, state);
+	find_used(&used, state);
 	tidy_targets(maps, state);
 	tidy_consumers(maps, state);
-	return tidy_counters(maps, state, err);
+	if (!ret)
+		ret = shunt_sets_drop(maps, used.set, err);
+	return ret ? ret : retire_counters(maps, &used, err);
 }

@@ -11,7 +11,8 @@
  *                        that are gone (what they counted moves to "retired")
  *
  * Each step may be the last one of a killed process. A plan that was written and not flipped is
- * overwritten by the next; tidying looks at what is there, not at what was meant.
+ * overwritten by the next; tidying looks at what is there, not at what was meant. Right after
+ * a flip (`just_flipped`) it waits first for the programs that still count for old rules.
  */
 #include "loader/maps.h"
 #include "loader/policy/compile.h"
@@ -23,6 +24,7 @@ struct shunt_plan {
 	struct shunt_binding binding;
 	struct shunt_compiled compiled;
 	struct shunt_state *next; /* the record that goes with it */
+	bool kept_set[SHUNT_SET_MAX]; /* its members stay those of the ruling policy */
 };
 
 /*
@@ -39,7 +41,7 @@ SHUNT_MUST_CHECK int shunt_plan_write(const struct shunt_plan *plan,
 				      struct shunt_err *err);
 void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *maps);
 SHUNT_MUST_CHECK int shunt_plan_tidy(const struct shunt_maps *maps,
-				     const struct shunt_state *state,
+				     const struct shunt_state *state, bool just_flipped,
 				     struct shunt_err *err);
 void shunt_plan_free(struct shunt_plan *plan);
 
@@ -50,10 +52,3 @@ void shunt_plan_free(struct shunt_plan *plan);
 SHUNT_MUST_CHECK int shunt_plan_targets(const struct shunt_maps *maps,
 					const struct shunt_state *state,
 					struct shunt_err *err);
-
-/*
- * Returns when no program runs any more that was running at the call. The kernel waits so
- * whenever user space changes a map in a map (synchronize_rcu in maybe_wait_bpf_programs).
- */
-SHUNT_MUST_CHECK int shunt_wait_for_programs(const struct shunt_maps *maps,
-					     struct shunt_err *err);

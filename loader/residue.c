@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
 #include "loader/bpffs.h"
 #include "loader/hook.h"
 #include "loader/program.h"
@@ -36,16 +38,64 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 	return ret;
 }
 
-int shunt_residue_remove(const char *name, unsigned int ifindex, struct shunt_err *err)
+static void note_map(struct shunt_residue *residue, int fd)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len))
+		residue->map[residue->maps++] = info.id;
+}
+
+/* The maps, and those inside the maps of sets. */
+static void note_maps(struct shunt_residue *residue, const struct shunt_maps *maps)
+{
+	static const enum shunt_map outer[] = { SHUNT_MAP_ADDR4, SHUNT_MAP_ADDR6,
+						SHUNT_MAP_LPM4, SHUNT_MAP_LPM6 };
+	uint32_t id, map_id;
+	size_t i;
+
+	for (i = 0; i < SHUNT_MAP_COUNT; i++)
+		if (maps->fd[i] >= 0)
+			note_map(residue, maps->fd[i]);
+	for (i = 0; i < sizeof(outer) / sizeof(*outer); i++)
+		for (id = 0; id <= SHUNT_SET_SPARE; id++)
+			if (!bpf_map_lookup_elem(maps->fd[outer[i]], &id, &map_id))
+				residue->map[residue->maps++] = map_id;
+}
+
+static bool map_exists(uint32_t id)
+{
+	int fd = bpf_map_get_fd_by_id(id);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+void shunt_residue_wait(const struct shunt_residue *residue)
+{
+	int naps = 1000;
+	size_t i;
+
+	for (i = 0; i < residue->maps; i++)
+		while (map_exists(residue->map[i]) && naps-- > 0)
+			usleep(1000);
+}
+
+int shunt_residue_remove(const char *name, unsigned int ifindex,
+			 struct shunt_residue *residue, struct shunt_err *err)
 {
 	struct shunt_instance instance;
 	bool made_qdisc[SHUNT_HOOK_MAX] = { false };
 	int hook, ret;
 
+	residue->maps = 0;
 	/* the record may be missing or damaged; then there is only less to know */
 	if (!shunt_instance_open_named(&instance, name, NULL)) {
 		for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 			made_qdisc[hook] = instance.state->place[hook].made_qdisc;
+		note_maps(residue, &instance.maps);
 		shunt_instance_close(&instance);
 	}
 	for (hook = SHUNT_HOOK_TC_INGRESS; hook <= SHUNT_HOOK_TC_EGRESS; hook++) {
@@ -60,6 +110,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 			struct shunt_err *err)
 {
 	struct shunt_instance instance;
+	struct shunt_residue residue;
 	bool alive;
 	int ret;
 
@@ -76,5 +127,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	if (alive)
 		return 0;
 	*cleared = true;
-	return shunt_residue_remove(name, ifindex, err);
+	ret = shunt_residue_remove(name, ifindex, &residue, err);
+	shunt_residue_wait(&residue);
+	return ret;
 }

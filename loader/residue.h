@@ -8,9 +8,23 @@
 int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 			 struct shunt_err *err);
 
+/* The kernel's ids of what an instance consisted of. */
+struct shunt_residue {
+	uint32_t map[SHUNT_MAP_COUNT + 4 * (SHUNT_SET_IDS + 1)];
+	size_t maps;
+};
+
 /* Takes all off and removes every pin. `ifindex` 0: the interface is gone. */
 SHUNT_MUST_CHECK int shunt_residue_remove(const char *name, unsigned int ifindex,
+					  struct shunt_residue *residue,
 					  struct shunt_err *err);
+
+/*
+ * The kernel frees programs and maps a moment after their last user has gone. Returns when it
+ * has, so that a look behind a detach finds nothing; after a second in any case, for
+ * another process may hold a map. The caller must have closed the instance.
+ */
+void shunt_residue_wait(const struct shunt_residue *residue);
 
 /*
  * Removes an instance that judges no packets any more: its interface is gone (another

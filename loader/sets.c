@@ -105,20 +105,27 @@ static int fill(int fd, const struct kind *kind, const uint8_t *keys,
 	return 0;
 }
 
-static int make_one(const struct shunt_maps *maps, const struct shunt_set_ref *set,
-		    int family, const struct shunt_prefix *element, size_t elements,
+/* --- whole sets ------------------------------------------------------------------- */
+
+static int make_map(const struct kind *kind, uint32_t size)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = kind->flags);
+
+	return bpf_map_create(kind->type, kind->name, kind->key_bytes, sizeof(uint32_t),
+			      size, &opts);
+}
+
+static int make_one(const struct shunt_set_ref *set, int family,
+		    const struct shunt_prefix *element, size_t elements,
 		    struct shunt_err *err)
 {
 	const struct kind *kind = kind_of(set->type, family);
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = kind->flags);
 	_free_ uint8_t *keys = malloc(elements * kind->key_bytes + 1);
 	_free_ uint32_t *bits = malloc((elements + 1) * sizeof(*bits));
-	uint32_t id = set->id;
 	size_t i, n = 0;
 	int ret;
 
-	_fd_ int fd = bpf_map_create(kind->type, kind->name, kind->key_bytes,
-				     sizeof(uint32_t), set->size, &opts);
+	_fd_ int fd = make_map(kind, set->size);
 	if (fd < 0 || !keys || !bits)
 		return shunt_fail_errno(err, fd < 0 ? fd : -ENOMEM,
 					"make set %s of %u IPv%d members", set->name,
@@ -130,31 +137,125 @@ static int make_one(const struct shunt_maps *maps, const struct shunt_set_ref *s
 		key_put(keys + n++ * kind->key_bytes, set->type, &element[i]);
 	}
 	ret = fill(fd, kind, keys, bits, n, set, family, err);
-	if (ret)
-		return ret;
-	ret = bpf_map_update_elem(maps->fd[kind->outer], &id, &fd, BPF_ANY);
-	if (ret)
-		return shunt_fail_errno(err, ret, "put set %s into place", set->name);
-	return 0;
+	return ret ? ret : shunt_steal_fd(&fd);
 }
 
-int shunt_set_make(const struct shunt_maps *maps, const struct shunt_set_ref *set,
-		   const struct shunt_prefix *element, size_t elements,
-		   struct shunt_err *err)
+int shunt_set_make(const struct shunt_set_ref *set, const struct shunt_prefix *element,
+		   size_t elements, int fd[2], struct shunt_err *err)
 {
-	int ret = make_one(maps, set, 4, element, elements, err);
-
-	return ret ? ret : make_one(maps, set, 6, element, elements, err);
+	fd[1] = -1;
+	fd[0] = make_one(set, 4, element, elements, err);
+	if (fd[0] < 0)
+		return fd[0];
+	fd[1] = make_one(set, 6, element, elements, err);
+	if (fd[1] >= 0)
+		return 0;
+	close(fd[0]);
+	fd[0] = -1;
+	return fd[1];
 }
 
-void shunt_set_drop(const struct shunt_maps *maps, uint32_t id)
+/* Inner maps into one outer map, at once: the kernel waits for programs once a batch. */
+static int place(const struct shunt_maps *maps, const struct kind *kind,
+		 const uint32_t *id, const int *fd, uint32_t n, struct shunt_err *err)
 {
-	int type, six;
+	uint32_t count = n;
+	int ret = bpf_map_update_batch(maps->fd[kind->outer], id, fd, &count, NULL);
+
+	return ret ? shunt_fail_errno(err, ret, "put sets into place") : 0;
+}
+
+/* The map that stands under the ids of sets that are gone, and under the spare one. */
+static int empty_map(const struct shunt_maps *maps, const struct kind *kind)
+{
+	uint32_t id = SHUNT_SET_SPARE, map_id;
+
+	if (bpf_map_lookup_elem(maps->fd[kind->outer], &id, &map_id))
+		return make_map(kind, 1);
+	return bpf_map_get_fd_by_id(map_id);
+}
+
+/* Waits for programs by putting the spare map where it is. */
+static int place_spare(const struct shunt_maps *maps, struct shunt_err *err)
+{
+	const struct kind *kind = kind_of(SHUNT_SET_ADDRESS, 4);
+	uint32_t id = SHUNT_SET_SPARE;
+
+	_fd_ int fd = empty_map(maps, kind);
+	if (fd < 0)
+		return shunt_fail_errno(err, fd, "make a map to wait with");
+	return place(maps, kind, &id, &fd, 1, err);
+}
+
+int shunt_sets_place(const struct shunt_maps *maps, const struct shunt_set_new *set,
+		     size_t n, struct shunt_err *err)
+{
+	int type, six, ret = n ? 0 : place_spare(maps, err);
+
+	for (type = 0; type < 2; type++) {
+		for (six = 0; !ret && six < 2; six++) {
+			uint32_t id[SHUNT_SET_MAX], count = 0;
+			int fd[SHUNT_SET_MAX];
+			size_t s;
+
+			for (s = 0; s < n; s++) {
+				if ((int)set[s].ref.type != type)
+					continue;
+				id[count] = set[s].ref.id;
+				fd[count++] = set[s].fd[six];
+			}
+			if (count)
+				ret = place(maps, &kinds[type][six], id, fd, count, err);
+		}
+	}
+	return ret;
+}
+
+/* The unused ids of one outer map that still hold members; returns how many. */
+static uint32_t stale_ids(const struct shunt_maps *maps, const struct kind *kind,
+			  const bool used[SHUNT_SET_IDS], uint32_t id[SHUNT_SET_IDS])
+{
+	uint32_t spare = SHUNT_SET_SPARE, empty = 0, map_id, i, n = 0;
+
+	if (bpf_map_lookup_elem(maps->fd[kind->outer], &spare, &empty))
+		empty = 0;
+	for (i = 0; i < SHUNT_SET_IDS; i++)
+		if (!used[i] &&
+		    !bpf_map_lookup_elem(maps->fd[kind->outer], &i, &map_id) &&
+		    map_id != empty)
+			id[n++] = i;
+	return n;
+}
+
+static int drop_kind(const struct shunt_maps *maps, const struct kind *kind,
+		     const bool used[SHUNT_SET_IDS], struct shunt_err *err)
+{
+	uint32_t id[SHUNT_SET_IDS + 1], n = stale_ids(maps, kind, used, id), i;
+	int fds[SHUNT_SET_IDS + 1];
+
+	if (!n)
+		return 0;
+	_fd_ int fd = empty_map(maps, kind);
+	if (fd < 0)
+		return shunt_fail_errno(err, fd, "make an empty map");
+	id[n++] = SHUNT_SET_SPARE;
+	for (i = 0; i < n; i++)
+		fds[i] = fd;
+	return place(maps, kind, id, fds, n, err);
+}
+
+int shunt_sets_drop(const struct shunt_maps *maps, const bool used[SHUNT_SET_IDS],
+		    struct shunt_err *err)
+{
+	int type, six, ret = 0;
 
 	for (type = 0; type < 2; type++)
-		for (six = 0; six < 2; six++)
-			bpf_map_delete_elem(maps->fd[kinds[type][six].outer], &id);
+		for (six = 0; !ret && six < 2; six++)
+			ret = drop_kind(maps, &kinds[type][six], used, err);
+	return ret;
 }
+
+/* --- members ---------------------------------------------------------------------- */
 
 /* The inner map of one family, as a descriptor that the caller owns. */
 static int inner(const struct shunt_maps *maps, const struct shunt_set_ref *set,

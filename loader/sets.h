@@ -18,14 +18,33 @@ struct shunt_set_ref {
 	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
 };
 
-/* Makes new inner maps, fills them, and puts them under the id. */
-SHUNT_MUST_CHECK int shunt_set_make(const struct shunt_maps *maps,
-				    const struct shunt_set_ref *set,
-				    const struct shunt_prefix *element, size_t elements,
-				    struct shunt_err *err);
+/* --- whole sets -------------------------------------------------------------------- */
 
-/* Takes the inner maps away from under an id; an empty id is fine. */
-void shunt_set_drop(const struct shunt_maps *maps, uint32_t id);
+/* New inner maps, filled, not yet under any id: descriptors of IPv4's and of IPv6's. */
+SHUNT_MUST_CHECK int shunt_set_make(const struct shunt_set_ref *set,
+				    const struct shunt_prefix *element, size_t elements,
+				    int fd[2], struct shunt_err *err);
+
+struct shunt_set_new {
+	struct shunt_set_ref ref;
+	int fd[2]; /* of shunt_set_make(), the caller's */
+};
+
+/*
+ * Puts n sets under their ids. Afterwards no program runs any more that was running at the
+ * call: the kernel waits so whenever user space changes a map in a map
+ * (synchronize_rcu in maybe_wait_bpf_programs). n may be 0, for the waiting alone.
+ */
+SHUNT_MUST_CHECK int shunt_sets_place(const struct shunt_maps *maps,
+				      const struct shunt_set_new *set, size_t n,
+				      struct shunt_err *err);
+
+/* Lets go of the members under all ids that are not used. */
+SHUNT_MUST_CHECK int shunt_sets_drop(const struct shunt_maps *maps,
+				     const bool used[SHUNT_SET_IDS],
+				     struct shunt_err *err);
+
+/* --- members ---------------------------------------------------------------------- */
 
 /* Adds one member; *was says that it had been there. A full set: -E2BIG. */
 SHUNT_MUST_CHECK int shunt_set_add(const struct shunt_maps *maps,

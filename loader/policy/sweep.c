@@ -25,22 +25,22 @@ static size_t edges_of(const struct shunt_allow *allow, size_t n, struct edge *e
 	size_t i, edges = 0;
 
 	for (i = 0; i < n; i++) {
-		edge[edges++] = (struct edge){ allow[i].lo, allow[i].rule, 1 };
+		edge[edges++] = (struct edge){allow[i].lo, allow[i].rule, 1};
 		if (allow[i].hi != (shunt_u128)-1)
 			edge[edges++] =
-				(struct edge){ allow[i].hi + 1, allow[i].rule, 0 };
+				(struct edge){allow[i].hi + 1, allow[i].rule, 0};
 	}
 	qsort(edge, edges, sizeof(*edge), by_place);
 	return edges;
 }
 
-int shunt_sweep(const struct shunt_allow *allow, size_t n, const struct shunt_vector *base,
-		struct shunt_vectors *pool, struct shunt_interval **intervals,
-		size_t *count)
+int shunt_sweep(const struct shunt_allow *allow, size_t n,
+		const struct shunt_vector *base, struct shunt_vectors *pool,
+		struct shunt_interval **intervals, size_t *count)
 {
 	_free_ struct edge *edge = malloc((2 * n + 1) * sizeof(*edge));
 	_free_ struct shunt_interval *out = malloc((2 * n + 1) * sizeof(*out));
-	uint32_t depth[SHUNT_RULE_MAX] = { 0 }; /* ranges of the rule that are open */
+	uint32_t depth[SHUNT_RULE_MAX] = {0}; /* ranges of the rule that are open */
 	struct shunt_vector now = *base;
 	size_t edges, i = 0, outs = 0;
 	shunt_u128 at = 0;
@@ -54,7 +54,8 @@ int shunt_sweep(const struct shunt_allow *allow, size_t n, const struct shunt_ve
 		for (; i < edges && edge[i].at == at; i++) {
 			uint32_t rule = edge[i].rule;
 
-			/* An end may be sorted before the start it meets: wrap and back. */
+			/* An end may be sorted before the start it meets: wrap and
+			 * back. */
 			depth[rule] += edge[i].open ? 1u : -1u;
 			if (depth[rule])
 				shunt_vector_set(&now, rule);
@@ -64,8 +65,8 @@ int shunt_sweep(const struct shunt_allow *allow, size_t n, const struct shunt_ve
 		class = shunt_vectors_class(pool, &now);
 		if (class < 0)
 			return class;
-		if (!outs || out[outs - 1].class != (uint32_t)class)
-			out[outs++] = (struct shunt_interval){ at, class };
+		if (!outs || out[outs - 1].class != (uint32_t) class)
+			out[outs++] = (struct shunt_interval){at, class};
 		if (i == edges)
 			break;
 		at = edge[i].at;

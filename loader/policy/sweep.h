@@ -3,8 +3,8 @@
 #pragma once
 
 /*
- * Every field of a policy, be it a port or an IPv6 address, is compiled the same way: each
- * rule says which ranges of the field it allows; a sweep over the sorted ends cuts
+ * Every field of a policy, be it a port or an IPv6 address, is compiled the same way:
+ * each rule says which ranges of the field it allows; a sweep over the sorted ends cuts
  * the field's domain into intervals, inside which no rule changes its mind.
  */
 #include <stddef.h>
@@ -31,6 +31,6 @@ struct shunt_interval {
  * neighbours have different classes. *intervals is malloced.
  * Returns 0, or what shunt_vectors_class returns.
  */
-int shunt_sweep(const struct shunt_allow *allow, size_t n, const struct shunt_vector *base,
-		struct shunt_vectors *pool, struct shunt_interval **intervals,
-		size_t *count);
+int shunt_sweep(const struct shunt_allow *allow, size_t n,
+		const struct shunt_vector *base, struct shunt_vectors *pool,
+		struct shunt_interval **intervals, size_t *count);
