@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "user/base/cleanup.h"
 
@@ -46,11 +46,11 @@ int shunt_netns_cookie(uint64_t *cookie, struct shunt_err *err)
 	return 0;
 }
 
+/*
+ * Settings of the whole machine are shown in its first namespace only. PID 1's namespace
+ * cannot be compared with: in a sandbox, root may not look at it.
+ */
 bool shunt_netns_is_host(void)
 {
-	struct stat own, host;
-
-	if (stat("/proc/thread-self/ns/net", &own) || stat("/proc/1/ns/net", &host))
-		return true;
-	return own.st_ino == host.st_ino && own.st_dev == host.st_dev;
+	return !access("/proc/sys/net/core/netdev_max_backlog", F_OK);
 }

@@ -16,5 +16,5 @@ SHUNT_MUST_CHECK int shunt_netns_enter(const char *name, struct shunt_err *err);
 /* What tells the calling thread's namespace from every other one since boot. */
 SHUNT_MUST_CHECK int shunt_netns_cookie(uint64_t *cookie, struct shunt_err *err);
 
-/* Is it the one that process 1 lives in? */
+/* Is it the first one of this machine, the one of its boot? */
 bool shunt_netns_is_host(void);
