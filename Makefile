@@ -66,7 +66,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: all help deps install clean lint format test demo bench fuzz tests aux
+.PHONY: san-tests all help deps install clean lint format test demo bench fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -158,6 +158,8 @@ build/fuzz/obj/%.o: %.c | $(SKEL)
 build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(MODEL_SRC:%.c=build/fuzz/obj/%.o)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
+
+san-tests: $(UNIT_BIN)
 
 tests: all $(UNIT_BIN) $(RUN_BIN) $(TOOL_BIN) $(FUZZ_BIN) ## build the tests without running them
 

@@ -72,7 +72,8 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 	case SHUNT_VERDICT_PASS:
 		return TC_ACT_UNSPEC;
 	case SHUNT_VERDICT_TX:
-		/* From egress it would come back to ingress, and out again, for ever. */
+		/* From egress it would come back to ingress, and out again, for ever.
+		 */
 		if (t->hook == SHUNT_HOOK_TC_INGRESS)
 			return shunt_tc_swap(skb);
 		t->reason = SHUNT_REASON_HOOK_CANNOT;
@@ -90,7 +91,8 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 	case SHUNT_VERDICT_CONSUMER:
 		t->reason = SHUNT_REASON_HOOK_CANNOT;
 		t->verdict = rule->if_down;
-		return rule->if_down == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+		return rule->if_down == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC
+							   : TC_ACT_SHOT;
 	}
 	t->verdict = SHUNT_VERDICT_DROP;
 	return TC_ACT_SHOT;
@@ -99,7 +101,7 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
 {
 	__u64 token = shunt_tc_token(skb);
-	struct shunt_trace t = { .hook = hook };
+	struct shunt_trace t = {.hook = hook};
 	int code = shunt_parse_tc(skb, &t.pkt);
 
 	t.reason = code < 0 ? SHUNT_REASON_RULE : code;

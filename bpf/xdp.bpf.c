@@ -69,8 +69,8 @@ static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace 
 	case SHUNT_VERDICT_CONSUMER:
 		code = rule->if_down == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP;
 		if (queue < SHUNT_QUEUE_MAX)
-			code = bpf_redirect_map(&shunt_xsk,
-						shunt_consumer_key(rule->arg, queue), code);
+			code = bpf_redirect_map(
+				&shunt_xsk, shunt_consumer_key(rule->arg, queue), code);
 		if (code == XDP_REDIRECT)
 			return code;
 		t->reason = SHUNT_REASON_CONSUMER_DOWN;
@@ -91,7 +91,7 @@ SEC("xdp.frags")
 int shunt_xdp(struct xdp_md *ctx)
 {
 	__u64 token = shunt_xdp_token(ctx);
-	struct shunt_trace t = { .hook = SHUNT_HOOK_XDP };
+	struct shunt_trace t = {.hook = SHUNT_HOOK_XDP};
 	int code = shunt_parse_xdp(ctx, &t.pkt);
 
 	t.reason = code < 0 ? SHUNT_REASON_RULE : code;

@@ -43,9 +43,11 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
 	if (ret) {
-		/* what was filled for the idle slot is named by no record; should clearing
-		 * it fail too, the next command does it: the first failure is the answer */
-		int again = shunt_plan_tidy(&instance->maps, instance->state, false, NULL);
+		/* what was filled for the idle slot is named by no record; should
+		 * clearing it fail too, the next command does it: the first failure is
+		 * the answer */
+		int again =
+			shunt_plan_tidy(&instance->maps, instance->state, false, NULL);
 
 		(void)again;
 		return ret;
@@ -54,17 +56,18 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 	ret = shunt_state_commit(instance->name, err);
 	if (!ret)
 		ret = shunt_plan_tidy(&instance->maps, plan->next, true, err);
-	return ret ? shunt_fail_in(err, ret,
-				   "the new policy rules, but what it replaces could not "
-				   "be cleared away; the next command will: ") :
-		     0;
+	return ret ? shunt_fail_in(
+			     err, ret,
+			     "the new policy rules, but what it replaces could not "
+			     "be cleared away; the next command will: ")
+		   : 0;
 }
 
 int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON **reply,
 		struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
-	struct shunt_plan plan = { 0 };
+	struct shunt_plan plan = {0};
 	int ret;
 
 	*reply = NULL;

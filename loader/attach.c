@@ -28,7 +28,8 @@ struct attach {
 	cJSON *warnings; /* an object with "warnings" */
 };
 
-/* --- what is asked for ------------------------------------------------------------------ */
+/* --- what is asked for
+ * ------------------------------------------------------------------ */
 
 static bool mode_fits(const char *mode, int hook)
 {
@@ -41,7 +42,7 @@ static bool mode_fits(const char *mode, int hook)
 
 static int read_opts(struct attach *attach, struct shunt_err *err)
 {
-	static const char *const xdp[] = { "xdp" };
+	static const char *const xdp[] = {"xdp"};
 	const struct shunt_attach_opts *opts = attach->opts;
 	const char *const *name = opts->hooks ? opts->hook : xdp;
 	size_t i, n = opts->hooks ? opts->hooks : 1;
@@ -51,10 +52,11 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 		int hook = shunt_hook_find(name[i]);
 
 		if (hook < 0)
-			return shunt_fail(err, -EINVAL,
-					  "hook \"%s\" is unknown: there are xdp, tc-ingress "
-					  "and tc-egress",
-					  name[i]);
+			return shunt_fail(
+				err, -EINVAL,
+				"hook \"%s\" is unknown: there are xdp, tc-ingress "
+				"and tc-egress",
+				name[i]);
 		attach->wanted[hook] = true;
 		fits |= mode_fits(opts->mode, hook);
 	}
@@ -65,15 +67,17 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 				  opts->mode);
 	attach->instance->ifindex = if_nametoindex(attach->interface);
 	if (!attach->instance->ifindex)
-		return shunt_fail(err, -ENODEV,
-				  "attach %s: there is no such interface in this network "
-				  "namespace; `ip link` lists those that there are, "
-				  "--netns NAME names another namespace",
-				  attach->interface);
+		return shunt_fail(
+			err, -ENODEV,
+			"attach %s: there is no such interface in this network "
+			"namespace; `ip link` lists those that there are, "
+			"--netns NAME names another namespace",
+			attach->interface);
 	return 0;
 }
 
-/* --- the steps -------------------------------------------------------------------------- */
+/* --- the steps
+ * -------------------------------------------------------------------------- */
 
 static int load_programs(struct attach *attach, struct shunt_err *err)
 {
@@ -115,8 +119,8 @@ static int place_one(struct attach *attach, int hook, struct shunt_err *err)
 	struct shunt_err note;
 	int ret;
 
-	ret = shunt_place_attach(&request, &instance->state->place[hook], &link_fd, &note,
-				 err);
+	ret = shunt_place_attach(&request, &instance->state->place[hook], &link_fd,
+				 &note, err);
 	if (ret)
 		return ret;
 	if (*note.message)
@@ -165,18 +169,19 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		      struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
-	struct shunt_plan plan = { 0 };
+	struct shunt_plan plan = {0};
 	struct shunt_state *state;
 	int ret;
 
 	if (!policy)
-		return shunt_fail(err, -EINVAL,
-				  "attach %s: nothing is attached there yet, so a policy is "
-				  "needed: -p FILE",
-				  attach->interface);
-	ret = attach->wanted[SHUNT_HOOK_XDP] ?
-		      shunt_place_free(attach->interface, instance->ifindex, err) :
-		      0;
+		return shunt_fail(
+			err, -EINVAL,
+			"attach %s: nothing is attached there yet, so a policy is "
+			"needed: -p FILE",
+			attach->interface);
+	ret = attach->wanted[SHUNT_HOOK_XDP]
+		      ? shunt_place_free(attach->interface, instance->ifindex, err)
+		      : 0;
 	if (!ret)
 		ret = load_programs(attach, err);
 	if (!ret)
@@ -206,7 +211,8 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 	if (!ret)
 		ret = place_all(attach, err);
 	if (ret && shunt_pin_remove_all(instance->name, NULL))
-		shunt_fail_in(err, ret, "what was pinned could not be removed; after: ");
+		shunt_fail_in(err, ret,
+			      "what was pinned could not be removed; after: ");
 	return ret;
 }
 
@@ -219,24 +225,26 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 		if (attach->wanted[hook] && instance->state->place[hook].on)
-			return shunt_fail(err, -EEXIST,
-					  "attach %s: Shunt is already attached there "
-					  "(hook %s, generation %llu): `shunt apply %s -p "
-					  "FILE` changes its policy, `shunt detach %s` "
-					  "takes it off",
-					  attach->interface, shunt_hook_name(hook),
-					  (unsigned long long)instance->state->generation,
-					  attach->interface, attach->interface);
+			return shunt_fail(
+				err, -EEXIST,
+				"attach %s: Shunt is already attached there "
+				"(hook %s, generation %llu): `shunt apply %s -p "
+				"FILE` changes its policy, `shunt detach %s` "
+				"takes it off",
+				attach->interface, shunt_hook_name(hook),
+				(unsigned long long)instance->state->generation,
+				attach->interface, attach->interface);
 	if (policy && strcmp(policy->text, instance->state->text))
-		return shunt_fail(err, -EEXIST,
-				  "attach %s: Shunt is already attached there under "
-				  "another policy, which all its hooks share: leave out "
-				  "-p to add a hook, `shunt apply %s -p FILE` changes "
-				  "the policy",
-				  attach->interface, attach->interface);
-	ret = attach->wanted[SHUNT_HOOK_XDP] ?
-		      shunt_place_free(attach->interface, instance->ifindex, err) :
-		      0;
+		return shunt_fail(
+			err, -EEXIST,
+			"attach %s: Shunt is already attached there under "
+			"another policy, which all its hooks share: leave out "
+			"-p to add a hook, `shunt apply %s -p FILE` changes "
+			"the policy",
+			attach->interface, attach->interface);
+	ret = attach->wanted[SHUNT_HOOK_XDP]
+		      ? shunt_place_free(attach->interface, instance->ifindex, err)
+		      : 0;
 	if (!ret)
 		ret = load_programs(attach, err);
 	if (!ret)
@@ -276,8 +284,8 @@ static int attach_locked(struct attach *attach, const struct shunt_policy *polic
 
 	if (ret)
 		return ret;
-	return fresh ? attach_new(attach, policy, err) :
-		       attach_more(attach, policy, err);
+	return fresh ? attach_new(attach, policy, err)
+		     : attach_more(attach, policy, err);
 }
 
 static cJSON *answer(const struct attach *attach)
@@ -298,14 +306,14 @@ int shunt_attach(const char *interface, const struct shunt_policy *policy,
 		 const struct shunt_attach_opts *opts, cJSON **reply,
 		 struct shunt_err *err)
 {
-	static const struct shunt_attach_opts none = { .sz = sizeof(none) };
+	static const struct shunt_attach_opts none = {.sz = sizeof(none)};
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	_json_ cJSON *warnings = cJSON_CreateObject();
 	struct attach attach = {
 		.instance = &instance,
 		.interface = interface,
 		.opts = opts ? opts : &none,
-		.prog_fd = { [0 ... SHUNT_HOOK_MAX - 1] = -1 },
+		.prog_fd = {[0 ... SHUNT_HOOK_MAX - 1] = -1},
 		.warnings = warnings,
 	};
 	bool mounted;

@@ -19,7 +19,7 @@
 
 #define LOCKS "/run/shunt"
 
-static const char *const folders[] = { "links", "progs", "maps" };
+static const char *const folders[] = {"links", "progs", "maps"};
 
 static void cleanup_dir(DIR **dir)
 {
@@ -46,18 +46,23 @@ int shunt_bpffs_ready(bool mnt, bool *mounted, struct shunt_err *err)
 	if (!statfs(SHUNT_BPFFS, &fs) && fs.f_type == BPF_FS_MAGIC)
 		return 0;
 	if (!same_mounts_as_host())
-		return shunt_fail(err, -ENOENT,
-				  SHUNT_BPFFS " is no bpffs in this mount namespace, so "
-				  "that pins would be lost with it. Under `ip netns exec` "
-				  "leave that out and say `shunt … --netns NAME`; elsewhere "
-				  "run `mount -t bpf bpf " SHUNT_BPFFS "` first");
+		return shunt_fail(
+			err, -ENOENT,
+			SHUNT_BPFFS
+			" is no bpffs in this mount namespace, so "
+			"that pins would be lost with it. Under `ip netns exec` "
+			"leave that out and say `shunt … --netns NAME`; elsewhere "
+			"run `mount -t bpf bpf " SHUNT_BPFFS "` first");
 	if (!mnt)
 		return shunt_fail(err, -ENOENT,
 				  SHUNT_BPFFS " is no bpffs: nothing is attached here. "
-				  "`mount -t bpf bpf " SHUNT_BPFFS "` mounts it");
-	if (mount("bpf", SHUNT_BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+					      "`mount -t bpf bpf " SHUNT_BPFFS
+					      "` mounts it");
+	if (mount("bpf", SHUNT_BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "mode=0700"))
 		return shunt_fail(err, -errno,
-				  SHUNT_BPFFS " is no bpffs, and mounting one failed: %s; "
+				  SHUNT_BPFFS
+				  " is no bpffs, and mounting one failed: %s; "
 				  "run `mount -t bpf bpf " SHUNT_BPFFS "`",
 				  strerror(errno));
 	*mounted = true;
@@ -70,17 +75,18 @@ int shunt_instance_name(char name[SHUNT_INSTANCE_MAX], const char *interface,
 	size_t n = 0;
 
 	if (!*interface || strlen(interface) >= IF_NAMESIZE || strchr(interface, '/'))
-		return shunt_fail(err, -EINVAL,
-				  "interface \"%s\": a name has 1 to 15 bytes and no '/'",
-				  interface);
+		return shunt_fail(
+			err, -EINVAL,
+			"interface \"%s\": a name has 1 to 15 bytes and no '/'",
+			interface);
 	if (!shunt_netns_is_host()) {
 		uint64_t cookie;
 		int ret = shunt_netns_cookie(&cookie, err);
 
 		if (ret)
 			return ret;
-		n = snprintf(name, SHUNT_INSTANCE_MAX, "ns%llu:",
-			     (unsigned long long)cookie);
+		n = snprintf(name, SHUNT_INSTANCE_MAX,
+			     "ns%llu:", (unsigned long long)cookie);
 	}
 	for (; *interface; interface++)
 		n += snprintf(name + n, SHUNT_INSTANCE_MAX - n,
@@ -136,9 +142,9 @@ static int empty_dir(const char *path, struct shunt_err *err)
 	struct dirent *entry;
 
 	if (!dir)
-		return errno == ENOENT ?
-			       0 :
-			       shunt_fail_errno(err, -errno, "open the folder %s", path);
+		return errno == ENOENT ? 0
+				       : shunt_fail_errno(err, -errno,
+							  "open the folder %s", path);
 	while ((entry = readdir(dir))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
@@ -179,7 +185,8 @@ int shunt_pin_put(int fd, const char *path, struct shunt_err *err)
 	return ret ? shunt_fail_errno(err, ret, "pin %s", path) : 0;
 }
 
-/* --- the lock -------------------------------------------------------------------------- */
+/* --- the lock
+ * -------------------------------------------------------------------------- */
 
 static void lock_path(char path[SHUNT_PIN_MAX], const char *instance)
 {

@@ -3,10 +3,12 @@
 #pragma once
 
 /*
- *     /sys/fs/bpf/shunt/v1/<instance>/   links/<hook>   progs/<hook>   maps/<name>   state
+ *     /sys/fs/bpf/shunt/v1/<instance>/   links/<hook>   progs/<hook>   maps/<name>
+ * state
  *
  * An instance is named after its interface, with the namespace's cookie before it
- * outside the host's namespace: "ns17:veth0". bpffs refuses names with a dot, hence "%2e".
+ * outside the host's namespace: "ns17:veth0". bpffs refuses names with a dot, hence
+ * "%2e".
  */
 #include <limits.h>
 #include <net/if.h>
@@ -26,7 +28,8 @@
  * *mounted. In another mount namespace (as under `ip netns exec`, which hides
  * it) that would be in vain: then the error names --netns.
  */
-SHUNT_MUST_CHECK int shunt_bpffs_ready(bool mount, bool *mounted, struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_bpffs_ready(bool mount, bool *mounted,
+				       struct shunt_err *err);
 
 /* The instance's name for an interface of the calling thread's namespace. */
 SHUNT_MUST_CHECK int shunt_instance_name(char name[SHUNT_INSTANCE_MAX],

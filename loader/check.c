@@ -25,7 +25,8 @@ static void put_diags(cJSON *reply, const struct shunt_diags *diags, bool warnin
 	}
 }
 
-/* What the policy takes once it is compiled; too much is an error of the whole document. */
+/* What the policy takes once it is compiled; too much is an error of the whole
+ * document. */
 static int put_size(cJSON *reply, const struct shunt_policy *policy,
 		    struct shunt_diags *diags)
 {
@@ -50,7 +51,7 @@ static int put_size(cJSON *reply, const struct shunt_policy *policy,
 int shunt_check(const char *path, struct shunt_policy **policy, cJSON **reply,
 		struct shunt_err *err)
 {
-	struct shunt_diags diags = { 0 };
+	struct shunt_diags diags = {0};
 	int ret;
 
 	*policy = NULL;

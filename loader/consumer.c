@@ -26,10 +26,11 @@ int shunt_consumer_open(const char *interface, const char *name,
 				  "the policy of %s has no consumer \"%s\": it has %s",
 				  interface, name, *known ? known : "none at all");
 	if (instance.maps.fd[SHUNT_MAP_XSK] < 0)
-		return shunt_fail(err, -ENOTSUP,
-				  "consumer %s: Shunt is not attached to %s's XDP hook, the "
-				  "only one that redirects into AF_XDP sockets",
-				  name, interface);
+		return shunt_fail(
+			err, -ENOTSUP,
+			"consumer %s: Shunt is not attached to %s's XDP hook, the "
+			"only one that redirects into AF_XDP sockets",
+			name, interface);
 	consumer->slot = found->slot;
 	consumer->queues = found->queues;
 	consumer->map_fd = fcntl(instance.maps.fd[SHUNT_MAP_XSK], F_DUPFD_CLOEXEC, 3);

@@ -29,7 +29,8 @@ static int put(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
 	       const struct shunt_counter *value, struct shunt_err *err)
 {
 	uint32_t key = shunt_counter_key(hook, id);
-	int ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_COUNTER], &key, value, BPF_ANY);
+	int ret =
+		bpf_map_update_elem(maps->fd[SHUNT_MAP_COUNTER], &key, value, BPF_ANY);
 
 	return ret ? shunt_fail_errno(err, ret, "write counter %u", id) : 0;
 }

@@ -14,8 +14,8 @@ SHUNT_MUST_CHECK int shunt_counter_sum(const struct shunt_maps *maps, uint32_t h
 				       struct shunt_err *err);
 
 /*
- * Adds a counter that no program writes any more to the hook's SHUNT_COUNTER_RETIRED, CPU
- * by CPU, and zeroes it.
+ * Adds a counter that no program writes any more to the hook's SHUNT_COUNTER_RETIRED,
+ * CPU by CPU, and zeroes it.
  */
 SHUNT_MUST_CHECK int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook,
 					  uint32_t id, struct shunt_err *err);

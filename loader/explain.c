@@ -40,7 +40,8 @@ static const char *reason_name(uint32_t reason)
 	return reason < SHUNT_REASON_MAX && names[reason] ? names[reason] : "unknown";
 }
 
-/* --- opening ---------------------------------------------------------------------------- */
+/* --- opening
+ * ---------------------------------------------------------------------------- */
 
 static int start(struct shunt_explain **explain, const char *hook_name,
 		 struct shunt_err *err)
@@ -50,10 +51,11 @@ static int start(struct shunt_explain **explain, const char *hook_name,
 
 	*explain = NULL;
 	if (hook_name && hook < 0)
-		return shunt_fail(err, -EINVAL,
-				  "hook \"%s\" is unknown: there are xdp, tc-ingress and "
-				  "tc-egress",
-				  hook_name);
+		return shunt_fail(
+			err, -EINVAL,
+			"hook \"%s\" is unknown: there are xdp, tc-ingress and "
+			"tc-egress",
+			hook_name);
 	*explain = calloc(1, sizeof(**explain));
 	if (!*explain)
 		return shunt_fail(err, -ENOMEM, "explain: out of memory");
@@ -77,10 +79,11 @@ static int open_attached(struct shunt_explain *explain, const char *interface,
 		if (state->place[hook].on)
 			explain->hook = hook;
 	if (explain->hook < 0 || !state->place[explain->hook].on)
-		return shunt_fail(err, -ENOENT,
-				  "explain: Shunt is not attached to that hook of %s; `shunt "
-				  "show %s` lists the hooks that it is",
-				  interface, interface);
+		return shunt_fail(
+			err, -ENOENT,
+			"explain: Shunt is not attached to that hook of %s; `shunt "
+			"show %s` lists the hooks that it is",
+			interface, interface);
 	shunt_pin_path(path, explain->instance.name, "progs",
 		       shunt_hook_name(explain->hook));
 	explain->prog_fd = bpf_obj_get(path);
@@ -108,7 +111,7 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 		       struct shunt_err *err)
 {
 	struct shunt_maps *maps = &explain->instance.maps;
-	struct shunt_plan plan = { 0 };
+	struct shunt_plan plan = {0};
 	int ret;
 
 	if (explain->hook < 0)
@@ -156,13 +159,14 @@ void shunt_explain_close(struct shunt_explain *explain)
 	free(explain);
 }
 
-/* --- one frame ---------------------------------------------------------------------------- */
+/* --- one frame
+ * ---------------------------------------------------------------------------- */
 
 /* The XDP request travels as metadata, right before the frame. */
 static int run_xdp(struct shunt_explain *explain, const struct shunt_trace_req *req,
 		   const void *frame, size_t bytes)
 {
-	struct xdp_md ctx = { .data = sizeof(*req), .data_end = sizeof(*req) + bytes };
+	struct xdp_md ctx = {.data = sizeof(*req), .data_end = sizeof(*req) + bytes};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = explain->buf,
 		    .data_size_in = sizeof(*req) + bytes, .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .repeat = 1);
@@ -175,7 +179,7 @@ static int run_xdp(struct shunt_explain *explain, const struct shunt_trace_req *
 static int run_tc(struct shunt_explain *explain, const struct shunt_trace_req *req,
 		  const void *frame, size_t bytes)
 {
-	struct __sk_buff ctx = { 0 };
+	struct __sk_buff ctx = {0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = bytes,
 		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
 
@@ -202,13 +206,14 @@ static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
 	if (getrandom(&req.token, sizeof(req.token), 0) < 0)
 		return shunt_fail_errno(err, -errno, "draw a random number");
 	req.token |= 1; /* 0 means: not traced */
-	ret = explain->hook == SHUNT_HOOK_XDP ? run_xdp(explain, &req, frame, bytes) :
-						run_tc(explain, &req, frame, bytes);
+	ret = explain->hook == SHUNT_HOOK_XDP ? run_xdp(explain, &req, frame, bytes)
+					      : run_tc(explain, &req, frame, bytes);
 	if (ret)
-		return shunt_fail(err, ret,
-				  "the kernel does not run the program over a frame of %zu "
-				  "bytes: %s",
-				  bytes, strerror(-ret));
+		return shunt_fail(
+			err, ret,
+			"the kernel does not run the program over a frame of %zu "
+			"bytes: %s",
+			bytes, strerror(-ret));
 	ret = bpf_map_lookup_elem(map, &req.token, trace);
 	if (ret)
 		return shunt_fail_errno(err, ret, "fetch the program's answer");
@@ -261,8 +266,8 @@ static void put_rule(cJSON *reply, const struct shunt_state *state,
 					state->rule[trace->counted_rule[i]].name));
 }
 
-static cJSON *answer(const struct shunt_explain *explain, const struct shunt_trace *trace,
-		     uint64_t number)
+static cJSON *answer(const struct shunt_explain *explain,
+		     const struct shunt_trace *trace, uint64_t number)
 {
 	cJSON *reply = cJSON_CreateObject(), *pkt;
 	const char *proto;
@@ -275,9 +280,9 @@ static cJSON *answer(const struct shunt_explain *explain, const struct shunt_tra
 	put_rule(reply, explain->instance.state, trace);
 	cJSON_AddStringToObject(reply, "reason", reason_name(trace->reason));
 	pkt = shunt_pkt_json(&trace->pkt);
-	proto = trace->pkt.field[SHUNT_FIELD_PROTO] ?
-			shunt_proto_name(trace->pkt.field[SHUNT_FIELD_PROTO] - 1) :
-			NULL;
+	proto = trace->pkt.field[SHUNT_FIELD_PROTO]
+			? shunt_proto_name(trace->pkt.field[SHUNT_FIELD_PROTO] - 1)
+			: NULL;
 	if (proto)
 		cJSON_AddStringToObject(pkt, "proto_name", proto);
 	cJSON_AddItemToObject(reply, "pkt", pkt);
@@ -299,18 +304,20 @@ static cJSON *no_answer(const struct shunt_explain *explain, uint64_t number,
 	return reply;
 }
 
-int shunt_explain_frame(struct shunt_explain *explain, uint64_t number, const void *frame,
-			size_t bytes, cJSON **reply, struct shunt_err *err)
+int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
+			const void *frame, size_t bytes, cJSON **reply,
+			struct shunt_err *err)
 {
-	struct shunt_err inner = { "" };
+	struct shunt_err inner = {""};
 	struct shunt_trace trace;
 	int ret;
 
 	*reply = NULL;
 	if (bytes < ETH_HEADER) {
-		*reply = no_answer(explain, number,
-				   "shorter than an Ethernet header: no driver hands such "
-				   "a frame to a program");
+		*reply = no_answer(
+			explain, number,
+			"shorter than an Ethernet header: no driver hands such "
+			"a frame to a program");
 		return 0;
 	}
 	ret = ask(explain, frame, bytes, &trace, &inner);

@@ -31,7 +31,7 @@ static bool wants(const struct shunt_place_request *request, const char *mode)
 
 static void placed(struct shunt_place *place, const char *mode, int prog_fd)
 {
-	struct bpf_prog_info info = { 0 };
+	struct bpf_prog_info info = {0};
 	__u32 len = sizeof(info);
 
 	place->on = true;
@@ -40,7 +40,8 @@ static void placed(struct shunt_place *place, const char *mode, int prog_fd)
 		place->prog_id = info.id;
 }
 
-/* --- XDP -------------------------------------------------------------------------------- */
+/* --- XDP
+ * -------------------------------------------------------------------------------- */
 
 int shunt_place_free(const char *interface, unsigned int ifindex, struct shunt_err *err)
 {
@@ -51,7 +52,8 @@ int shunt_place_free(const char *interface, unsigned int ifindex, struct shunt_e
 	int ret = bpf_xdp_query(ifindex, 0, &query);
 
 	if (ret)
-		return shunt_fail_errno(err, ret, "ask %s for its XDP program", interface);
+		return shunt_fail_errno(err, ret, "ask %s for its XDP program",
+					interface);
 	id = query.drv_prog_id;
 	if (!id && query.skb_prog_id) {
 		id = query.skb_prog_id;
@@ -65,10 +67,11 @@ int shunt_place_free(const char *interface, unsigned int ifindex, struct shunt_e
 	if (!id)
 		return 0;
 	shunt_owner_describe(id, owner);
-	return shunt_fail(err, -EBUSY,
-			  "%s already has an XDP program (%s mode) that is not Shunt's: "
-			  "%s. It stays: have its owner take it off first",
-			  interface, mode, owner);
+	return shunt_fail(
+		err, -EBUSY,
+		"%s already has an XDP program (%s mode) that is not Shunt's: "
+		"%s. It stays: have its owner take it off first",
+		interface, mode, owner);
 }
 
 static int attach_xdp(const struct shunt_place_request *request,
@@ -77,7 +80,8 @@ static int attach_xdp(const struct shunt_place_request *request,
 {
 	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
 	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
-	int ret = shunt_place_free(request->interface, request->ifindex, err), first = 0;
+	int ret = shunt_place_free(request->interface, request->ifindex, err),
+	    first = 0;
 
 	if (ret)
 		return ret;
@@ -90,27 +94,32 @@ static int attach_xdp(const struct shunt_place_request *request,
 		}
 		first = *link_fd;
 		if (!wants(request, "generic"))
-			return shunt_fail(err, first,
-					  "%s does not take an XDP program in native mode: "
-					  "%s; `--mode generic` works on every interface, "
-					  "more slowly",
-					  request->interface, strerror(-first));
+			return shunt_fail(
+				err, first,
+				"%s does not take an XDP program in native mode: "
+				"%s; `--mode generic` works on every interface, "
+				"more slowly",
+				request->interface, strerror(-first));
 	}
-	*link_fd = bpf_link_create(request->prog_fd, request->ifindex, BPF_XDP, &generic);
+	*link_fd =
+		bpf_link_create(request->prog_fd, request->ifindex, BPF_XDP, &generic);
 	if (*link_fd < 0)
 		return shunt_fail_errno(err, *link_fd,
 					"attach the XDP program to %s in generic mode",
 					request->interface);
 	placed(place, "generic", request->prog_fd);
 	if (first)
-		shunt_fail(note, 0,
-			   "%s does not take an XDP program in native mode (%s): generic "
-			   "mode is used, which is several times slower",
-			   request->interface, strerror(-first));
+		shunt_fail(
+			note, 0,
+			"%s does not take an XDP program in native mode (%s): generic "
+			"mode is used, which is several times slower",
+			request->interface, strerror(-first));
 	return 0;
 }
 
-/* --- TC ----------------------------------------------------------------------------------- */
+/* --- TC
+ * -----------------------------------------------------------------------------------
+ */
 
 static enum bpf_tc_attach_point tc_point(enum shunt_hook hook)
 {
@@ -135,44 +144,50 @@ static int attach_clsact(const struct shunt_place_request *request,
 		return shunt_fail(err, ret,
 				  "attach a clsact filter to %s at priority %u: %s%s",
 				  request->interface, CLSACT_PRIORITY, strerror(-ret),
-				  ret == -EEXIST ? "; `tc filter show` names the one that "
-						   "sits there" :
-						   "");
+				  ret == -EEXIST
+					  ? "; `tc filter show` names the one that "
+					    "sits there"
+					  : "");
 	placed(place, "clsact", request->prog_fd);
 	return 0;
 }
 
-static int attach_tc(const struct shunt_place_request *request, struct shunt_place *place,
-		     int *link_fd, struct shunt_err *note, struct shunt_err *err)
+static int attach_tc(const struct shunt_place_request *request,
+		     struct shunt_place *place, int *link_fd, struct shunt_err *note,
+		     struct shunt_err *err)
 {
-	int type = request->hook == SHUNT_HOOK_TC_INGRESS ? ATTACH_TCX_INGRESS :
-							    ATTACH_TCX_EGRESS;
+	int type = request->hook == SHUNT_HOOK_TC_INGRESS ? ATTACH_TCX_INGRESS
+							  : ATTACH_TCX_EGRESS;
 	int first = 0;
 
 	if (wants(request, "tcx")) {
-		*link_fd = bpf_link_create(request->prog_fd, request->ifindex, type, NULL);
+		*link_fd =
+			bpf_link_create(request->prog_fd, request->ifindex, type, NULL);
 		if (*link_fd >= 0) {
 			placed(place, "tcx", request->prog_fd);
 			return 0;
 		}
 		first = *link_fd;
 		if (!wants(request, "clsact"))
-			return shunt_fail(err, first,
-					  "%s does not take a TCX link: %s (needs Linux "
-					  "6.6); `--mode clsact` works on older kernels",
-					  request->interface, strerror(-first));
+			return shunt_fail(
+				err, first,
+				"%s does not take a TCX link: %s (needs Linux "
+				"6.6); `--mode clsact` works on older kernels",
+				request->interface, strerror(-first));
 	}
 	*link_fd = -1;
 	if (first)
-		shunt_fail(note, 0, "no TCX here (%s; needs Linux 6.6): a clsact filter is "
-				    "used", strerror(-first));
+		shunt_fail(note, 0,
+			   "no TCX here (%s; needs Linux 6.6): a clsact filter is "
+			   "used",
+			   strerror(-first));
 	return attach_clsact(request, place, err);
 }
 
 /* The id of the program that the instance has pinned for a hook; 0: none. */
 static uint32_t pinned_program(const char *instance, enum shunt_hook hook)
 {
-	struct bpf_prog_info info = { 0 };
+	struct bpf_prog_info info = {0};
 	__u32 len = sizeof(info);
 	char path[SHUNT_PIN_MAX];
 
@@ -186,7 +201,8 @@ static uint32_t pinned_program(const char *instance, enum shunt_hook hook)
 /* The id of the program in our clsact filter; 0: there is no such filter. */
 static uint32_t clsact_program(enum shunt_hook hook, unsigned int ifindex)
 {
-	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex, .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
+		    .attach_point = tc_point(hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY);
 
@@ -196,7 +212,8 @@ static uint32_t clsact_program(enum shunt_hook hook, unsigned int ifindex)
 int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instance,
 		       unsigned int ifindex, struct shunt_err *err)
 {
-	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex, .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
+		    .attach_point = tc_point(hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY);
 	uint32_t ours = pinned_program(instance, hook);
@@ -214,7 +231,8 @@ int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instan
 	return 0;
 }
 
-/* --- either ------------------------------------------------------------------------------ */
+/* --- either
+ * ------------------------------------------------------------------------------ */
 
 int shunt_place_attach(const struct shunt_place_request *request,
 		       struct shunt_place *place, int *link_fd, struct shunt_err *note,
@@ -230,7 +248,7 @@ int shunt_place_attach(const struct shunt_place_request *request,
 
 static bool link_alive(const char *instance, enum shunt_hook hook)
 {
-	struct bpf_link_info info = { 0 };
+	struct bpf_link_info info = {0};
 	__u32 len = sizeof(info);
 	char path[SHUNT_PIN_MAX];
 

@@ -11,9 +11,9 @@
 /* How a program sits; zeroed: it does not. */
 struct shunt_place {
 	bool on;
-	char mode[12];	   /* "native", "generic", "tcx" or "clsact" */
+	char mode[12]; /* "native", "generic", "tcx" or "clsact" */
 	uint32_t prog_id;
-	bool made_qdisc;   /* clsact: the qdisc is ours as well */
+	bool made_qdisc; /* clsact: the qdisc is ours as well */
 };
 
 struct shunt_place_request {
@@ -26,18 +26,18 @@ struct shunt_place_request {
 
 /*
  * Attaches the program. On success *link_fd is the link to be pinned (the caller owns
- * it; closed unpinned, the program leaves), or -1 for clsact. Where a lesser mode had to do,
- * `note` says why, else it is empty. Another owner's XDP program is not
- * touched: -EBUSY, with its name, id and owner.
+ * it; closed unpinned, the program leaves), or -1 for clsact. Where a lesser mode had
+ * to do, `note` says why, else it is empty. Another owner's XDP program is not touched:
+ * -EBUSY, with its name, id and owner.
  */
 SHUNT_MUST_CHECK int shunt_place_attach(const struct shunt_place_request *request,
 					struct shunt_place *place, int *link_fd,
 					struct shunt_err *note, struct shunt_err *err);
 
 /*
- * Takes a clsact filter off again, if the program in it is the one that the instance has
- * pinned for the hook; a qdisc that we made and nobody else uses goes with it. Links
- * leave with their pin.
+ * Takes a clsact filter off again, if the program in it is the one that the instance
+ * has pinned for the hook; a qdisc that we made and nobody else uses goes with it.
+ * Links leave with their pin.
  */
 SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 					const char *instance, unsigned int ifindex,

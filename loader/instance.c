@@ -69,7 +69,8 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 
 	if (!ret)
 		ret = read_state(instance, err);
-	return ret ? ret : shunt_plan_tidy(&instance->maps, instance->state, false, err);
+	return ret ? ret
+		   : shunt_plan_tidy(&instance->maps, instance->state, false, err);
 }
 
 int shunt_instance_load(struct shunt_instance *instance, struct shunt_err *err)
@@ -103,15 +104,16 @@ int shunt_instance_open(struct shunt_instance *instance, const char *interface,
 	instance->ifindex = if_nametoindex(interface);
 	if (!shunt_instance_exists(instance->name)) {
 		shunt_instance_close(instance);
-		return shunt_fail(err, -ENOENT,
-				  "nothing of Shunt's is attached to %s%s: `shunt list` "
-				  "shows what is, `shunt attach %s -p FILE` attaches",
-				  interface,
-				  if_nametoindex(interface) ?
-					  "" :
-					  ", an interface that does not exist in this "
-					  "network namespace (--netns NAME names another)",
-				  interface);
+		return shunt_fail(
+			err, -ENOENT,
+			"nothing of Shunt's is attached to %s%s: `shunt list` "
+			"shows what is, `shunt attach %s -p FILE` attaches",
+			interface,
+			if_nametoindex(interface)
+				? ""
+				: ", an interface that does not exist in this "
+				  "network namespace (--netns NAME names another)",
+			interface);
 	}
 	ret = write ? shunt_instance_load(instance, err) : load_to_read(instance, err);
 	if (ret)

@@ -18,8 +18,9 @@ struct shunt_instance {
 };
 
 /*
- * Opens the instance of an interface of the calling thread's network namespace. A writer
- * takes the lock and first ends what a killed one has left. -ENOENT: nothing is attached.
+ * Opens the instance of an interface of the calling thread's network namespace. A
+ * writer takes the lock and first ends what a killed one has left. -ENOENT: nothing is
+ * attached.
  */
 SHUNT_MUST_CHECK int shunt_instance_open(struct shunt_instance *instance,
 					 const char *interface, bool write,
@@ -30,8 +31,8 @@ SHUNT_MUST_CHECK int shunt_instance_open_named(struct shunt_instance *instance,
 					       const char *name, struct shunt_err *err);
 
 /*
- * The rest of opening to write, for one whose name, ifindex and lock are set: ends what a
- * killed writer has begun.
+ * The rest of opening to write, for one whose name, ifindex and lock are set: ends what
+ * a killed writer has begun.
  */
 SHUNT_MUST_CHECK int shunt_instance_load(struct shunt_instance *instance,
 					 struct shunt_err *err);
@@ -40,9 +41,9 @@ SHUNT_MUST_CHECK int shunt_instance_load(struct shunt_instance *instance,
 void shunt_instance_close(struct shunt_instance *instance);
 
 #define _instance_ __attribute__((cleanup(shunt_instance_close)))
-#define SHUNT_INSTANCE_NONE                                                              \
-	{                                                                                \
-		.lock = -1, .maps = SHUNT_MAPS_NONE                                      \
+#define SHUNT_INSTANCE_NONE                                                            \
+	{                                                                              \
+		.lock = -1, .maps = SHUNT_MAPS_NONE                                    \
 	}
 
 /* Is there a folder for this instance? */

@@ -24,12 +24,13 @@ static void put_times(cJSON *reply, const struct shunt_state *state)
 	cJSON_AddStringToObject(reply, "source", state->source);
 }
 
-/* --- list ----------------------------------------------------------------------------- */
+/* --- list
+ * ----------------------------------------------------------------------------- */
 
 static cJSON *list_one(const char *name)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
-	struct shunt_err err = { "" };
+	struct shunt_err err = {""};
 	cJSON *item = cJSON_CreateObject();
 	int ret = shunt_instance_open_named(&instance, name, &err);
 
@@ -84,7 +85,8 @@ int shunt_list(cJSON **reply, struct shunt_err *err)
 	return 0;
 }
 
-/* --- show ----------------------------------------------------------------------------- */
+/* --- show
+ * ----------------------------------------------------------------------------- */
 
 static void show_rules(cJSON *reply, const struct shunt_state *state)
 {
@@ -96,7 +98,8 @@ static void show_rules(cJSON *reply, const struct shunt_state *state)
 		cJSON *item = cJSON_CreateObject();
 
 		cJSON_AddStringToObject(item, "name", rule->name);
-		cJSON_AddStringToObject(item, "action", shunt_action_name(rule->action));
+		cJSON_AddStringToObject(item, "action",
+					shunt_action_name(rule->action));
 		if (*rule->target)
 			cJSON_AddStringToObject(item, "target", rule->target);
 		else if (rule->action == SHUNT_VERDICT_CPU)
@@ -113,7 +116,7 @@ static int show_sets(cJSON *reply, const struct shunt_instance *instance,
 
 	for (s = 0; s < instance->state->sets; s++) {
 		const struct shunt_state_set *set = &instance->state->set[s];
-		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
+		struct shunt_set_ref ref = {set->name, set->id, set->type, set->size};
 		_free_ struct shunt_prefix *element = NULL;
 		cJSON *item = cJSON_CreateObject();
 		size_t elements;

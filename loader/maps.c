@@ -62,7 +62,8 @@ int shunt_maps_take(struct shunt_maps *maps, const struct bpf_object *object,
 			continue;
 		maps->fd[i] = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 3);
 		if (maps->fd[i] < 0)
-			return shunt_fail_errno(err, -errno, "keep the map %s", names[i]);
+			return shunt_fail_errno(err, -errno, "keep the map %s",
+						names[i]);
 	}
 	return 0;
 }
@@ -100,7 +101,8 @@ int shunt_maps_pin(const struct shunt_maps *maps, const char *instance,
 	return 0;
 }
 
-int shunt_maps_open(struct shunt_maps *maps, const char *instance, struct shunt_err *err)
+int shunt_maps_open(struct shunt_maps *maps, const char *instance,
+		    struct shunt_err *err)
 {
 	char path[SHUNT_PIN_MAX];
 	int i;

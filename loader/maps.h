@@ -12,24 +12,24 @@
 struct bpf_object;
 
 /* X(ENUM, name): the pin's name; in BPF it is called shunt_<name>. */
-#define SHUNT_MAPS(X)                                                                    \
-	X(GEN, "gen")                                                                    \
-	X(IMAGE, "image")                                                                \
-	X(COUNTER, "counter")                                                            \
-	X(ADDR4, "addr4")                                                                \
-	X(ADDR6, "addr6")                                                                \
-	X(LPM4, "lpm4")                                                                  \
-	X(LPM6, "lpm6")                                                                  \
-	X(XSK, "xsk")                                                                    \
-	X(DEV, "dev")                                                                    \
-	X(CPU, "cpu")                                                                    \
+#define SHUNT_MAPS(X)                                                                  \
+	X(GEN, "gen")                                                                  \
+	X(IMAGE, "image")                                                              \
+	X(COUNTER, "counter")                                                          \
+	X(ADDR4, "addr4")                                                              \
+	X(ADDR6, "addr6")                                                              \
+	X(LPM4, "lpm4")                                                                \
+	X(LPM6, "lpm6")                                                                \
+	X(XSK, "xsk")                                                                  \
+	X(DEV, "dev")                                                                  \
+	X(CPU, "cpu")                                                                  \
 	X(TRACE, "trace")
 
 enum shunt_map {
 #define X(id, name) SHUNT_MAP_##id,
 	SHUNT_MAPS(X)
 #undef X
-	SHUNT_MAP_COUNT,
+		SHUNT_MAP_COUNT,
 };
 
 /* Descriptors are -1 where the map does not exist (yet). */
@@ -39,9 +39,9 @@ struct shunt_maps {
 	uint8_t *images;       /* SHUNT_SLOTS images of SHUNT_IMAGE_BYTES */
 };
 
-#define SHUNT_MAPS_NONE                                                                  \
-	{                                                                                \
-		.fd = { [0 ... SHUNT_MAP_COUNT - 1] = -1 }                               \
+#define SHUNT_MAPS_NONE                                                                \
+	{                                                                              \
+		.fd = { [0 ... SHUNT_MAP_COUNT - 1] = -1 }                             \
 	}
 
 /* Before a load: lets the object use the maps that exist. */

@@ -8,8 +8,8 @@
 #define SHUNT_OWNER_TEXT 512
 
 /*
- * "\"xdp_pass\" (id 12), loaded by uid 0, held by process 321 (xdp-loader), pinned at …":
- * what the kernel, /proc and bpffs tell. Returns text.
+ * "\"xdp_pass\" (id 12), loaded by uid 0, held by process 321 (xdp-loader), pinned at
+ * …": what the kernel, /proc and bpffs tell. Returns text.
  */
 const char *shunt_owner_describe(uint32_t prog_id, char text[SHUNT_OWNER_TEXT]);
 

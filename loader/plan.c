@@ -17,9 +17,11 @@
 #include "maps/target.h"
 #include "user/base/cleanup.h"
 
-/* --- names to ids ------------------------------------------------------------------- */
+/* --- names to ids -------------------------------------------------------------------
+ */
 
-/* The lowest free id, which is then taken; there is always one: ids are for two policies. */
+/* The lowest free id, which is then taken; there is always one: ids are for two
+ * policies. */
 static uint32_t take_id(bool *taken)
 {
 	uint32_t id = 0;
@@ -32,7 +34,7 @@ static uint32_t take_id(bool *taken)
 
 static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old)
 {
-	bool taken[SHUNT_COUNTER_BLOCK - SHUNT_COUNTER_RULES] = { false };
+	bool taken[SHUNT_COUNTER_BLOCK - SHUNT_COUNTER_RULES] = {false};
 	size_t r;
 
 	for (r = 0; old && r < old->rules; r++)
@@ -47,10 +49,11 @@ static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old
 	}
 }
 
-/* A set that the policy fills gets a new id; one that `shunt set` fills keeps its own. */
+/* A set that the policy fills gets a new id; one that `shunt set` fills keeps its own.
+ */
 static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
 {
-	bool taken[SHUNT_SET_IDS] = { false };
+	bool taken[SHUNT_SET_IDS] = {false};
 	size_t s;
 
 	for (s = 0; old && s < old->sets; s++)
@@ -75,13 +78,14 @@ static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
 
 static void bind_consumers(struct shunt_plan *plan, const struct shunt_state *old)
 {
-	bool taken[SHUNT_CONSUMER_SLOTS] = { false };
+	bool taken[SHUNT_CONSUMER_SLOTS] = {false};
 	size_t c;
 
 	for (c = 0; old && c < old->consumers; c++)
 		taken[old->consumer[c].slot] = true;
 	for (c = 0; c < plan->policy->consumers; c++) {
-		const struct shunt_policy_consumer *consumer = &plan->policy->consumer[c];
+		const struct shunt_policy_consumer *consumer =
+			&plan->policy->consumer[c];
 		const struct shunt_state_consumer *same =
 			old ? shunt_state_consumer(old, consumer->name) : NULL;
 		struct shunt_state_consumer *next =
@@ -111,11 +115,12 @@ static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *e
 			if (!arg && offline)
 				arg = if_nametoindex("lo");
 			else if (!arg)
-				return shunt_fail(err, -ENODEV,
-						  "rule %s redirects to interface %s, "
-						  "which does not exist in this network "
-						  "namespace; `ip link` lists those that do",
-						  rule->name, rule->target);
+				return shunt_fail(
+					err, -ENODEV,
+					"rule %s redirects to interface %s, "
+					"which does not exist in this network "
+					"namespace; `ip link` lists those that do",
+					rule->name, rule->target);
 		} else if (rule->action == SHUNT_VERDICT_CONSUMER) {
 			strcpy(next->target, plan->policy->consumer[rule->arg].name);
 			arg = plan->next->consumer[rule->arg].slot;
@@ -170,7 +175,8 @@ void shunt_plan_free(struct shunt_plan *plan)
 	memset(plan, 0, sizeof(*plan));
 }
 
-/* --- writing ---------------------------------------------------------------------------- */
+/* --- writing
+ * ---------------------------------------------------------------------------- */
 
 /* Fills the new sets, puts them into place, and waits for programs in doing so. */
 static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *maps,
@@ -185,8 +191,8 @@ static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *ma
 
 		if (plan->kept_set[s])
 			continue;
-		made[n].ref = (struct shunt_set_ref){ set->name, plan->binding.set_id[s],
-						      set->type, set->size };
+		made[n].ref = (struct shunt_set_ref){set->name, plan->binding.set_id[s],
+						     set->type, set->size};
 		ret = shunt_set_make(&made[n].ref, set->element, set->elements,
 				     made[n].fd, err);
 		n += !ret;
@@ -214,18 +220,19 @@ int shunt_plan_targets(const struct shunt_maps *maps, const struct shunt_state *
 			ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_DEV], &rule->arg,
 						  &rule->arg, BPF_ANY);
 			if (ret)
-				return shunt_fail_errno(err, ret,
-							"rule %s: redirect to interface %s",
-							rule->name, rule->target);
+				return shunt_fail_errno(
+					err, ret, "rule %s: redirect to interface %s",
+					rule->name, rule->target);
 		}
 		if (rule->action == SHUNT_VERDICT_CPU && maps->fd[SHUNT_MAP_CPU] >= 0) {
 			ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_CPU], &rule->arg,
 						  &queue, BPF_ANY);
 			if (ret)
-				return shunt_fail(err, ret,
-						  "rule %s: redirect to CPU %u: %s; "
-						  "`nproc --all` tells how many there are",
-						  rule->name, rule->arg, strerror(-ret));
+				return shunt_fail(
+					err, ret,
+					"rule %s: redirect to CPU %u: %s; "
+					"`nproc --all` tells how many there are",
+					rule->name, rule->arg, strerror(-ret));
 		}
 	}
 	return 0;
@@ -255,7 +262,8 @@ void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *map
 	__atomic_store_n(&maps->gen->word, plan->next->generation, __ATOMIC_RELEASE);
 }
 
-/* --- tidying ------------------------------------------------------------------------------ */
+/* --- tidying
+ * ------------------------------------------------------------------------------ */
 
 /* Which counters and set ids the record names. */
 struct used {
@@ -315,9 +323,10 @@ static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state
 			bpf_map_delete_elem(maps->fd[SHUNT_MAP_CPU], &cpu);
 }
 
-static void tidy_consumers(const struct shunt_maps *maps, const struct shunt_state *state)
+static void tidy_consumers(const struct shunt_maps *maps,
+			   const struct shunt_state *state)
 {
-	bool used[SHUNT_CONSUMER_SLOTS] = { false };
+	bool used[SHUNT_CONSUMER_SLOTS] = {false};
 	uint32_t slot, queue, key;
 	size_t c;
 

@@ -6,13 +6,14 @@
  *     shunt_plan_make    names to ids, kept where the ruling policy has the same names;
  *                        then the image is compiled. Nothing outside memory is touched.
  *     shunt_plan_write   sets, redirect targets and the idle slot; not in force yet
- *     shunt_plan_flip    the generation word: from here on every packet sees the new policy
- *     shunt_plan_tidy    what no policy names any more: sets, targets, counters of rules
- *                        that are gone (what they counted moves to "retired")
+ *     shunt_plan_flip    the generation word: from here on every packet sees the new
+ * policy shunt_plan_tidy    what no policy names any more: sets, targets, counters of
+ * rules that are gone (what they counted moves to "retired")
  *
- * Each step may be the last one of a killed process. A plan that was written and not flipped is
- * overwritten by the next; tidying looks at what is there, not at what was meant. Right after
- * a flip (`just_flipped`) it waits first for the programs that still count for old rules.
+ * Each step may be the last one of a killed process. A plan that was written and not
+ * flipped is overwritten by the next; tidying looks at what is there, not at what was
+ * meant. Right after a flip (`just_flipped`) it waits first for the programs that still
+ * count for old rules.
  */
 #include "loader/maps.h"
 #include "loader/policy/compile.h"
@@ -23,14 +24,14 @@ struct shunt_plan {
 	const struct shunt_policy *policy;
 	struct shunt_binding binding;
 	struct shunt_compiled compiled;
-	struct shunt_state *next; /* the record that goes with it */
+	struct shunt_state *next;     /* the record that goes with it */
 	bool kept_set[SHUNT_SET_MAX]; /* its members stay those of the ruling policy */
 };
 
 /*
- * `old` is the ruling policy's record, or NULL. With `offline` an interface that does not
- * exist is taken for the loopback device, for explaining a policy that is meant for another
- * machine. The caller frees the plan, also after a failure.
+ * `old` is the ruling policy's record, or NULL. With `offline` an interface that does
+ * not exist is taken for the loopback device, for explaining a policy that is meant for
+ * another machine. The caller frees the plan, also after a failure.
  */
 SHUNT_MUST_CHECK int shunt_plan_make(struct shunt_plan *plan,
 				     const struct shunt_policy *policy,

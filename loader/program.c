@@ -18,7 +18,7 @@ static const struct {
 	const char *name;
 	const char *program;
 } hooks[SHUNT_HOOK_MAX] = {
-#define X(id, value, text, prog) [value] = { text, #prog },
+#define X(id, value, text, prog) [value] = {text, #prog},
 	SHUNT_HOOKS(X)
 #undef X
 };
@@ -52,9 +52,9 @@ static int listen_to(enum libbpf_print_level level, const char *fmt, va_list arg
 		return 0;
 	n = vsnprintf(said.text + said.len, sizeof(said.text) - said.len, fmt, args);
 	if (n > 0)
-		said.len += (size_t)n < sizeof(said.text) - said.len ?
-				    (size_t)n :
-				    sizeof(said.text) - said.len - 1;
+		said.len += (size_t)n < sizeof(said.text) - said.len
+				    ? (size_t)n
+				    : sizeof(said.text) - said.len - 1;
 	return 0;
 }
 
@@ -74,7 +74,8 @@ static int load(struct bpf_object *object, const char *name, struct shunt_maps *
 
 	if (ret)
 		return ret;
-	bpf_object__for_each_program(program, object) {
+	bpf_object__for_each_program(program, object)
+	{
 		bool is = !strcmp(bpf_program__name(program), name);
 
 		bpf_program__set_autoload(program, is);
@@ -119,14 +120,14 @@ int shunt_program_load(enum shunt_hook hook, struct shunt_maps *maps,
 	if (hook == SHUNT_HOOK_XDP) {
 		struct xdp_bpf *skel = xdp_bpf__open();
 
-		ret = skel ? load(skel->obj, hooks[hook].program, maps, err) :
-			     shunt_fail_errno(err, -errno, "open the XDP object");
+		ret = skel ? load(skel->obj, hooks[hook].program, maps, err)
+			   : shunt_fail_errno(err, -errno, "open the XDP object");
 		xdp_bpf__destroy(skel);
 	} else {
 		struct tc_bpf *skel = tc_bpf__open();
 
-		ret = skel ? load(skel->obj, hooks[hook].program, maps, err) :
-			     shunt_fail_errno(err, -errno, "open the TC object");
+		ret = skel ? load(skel->obj, hooks[hook].program, maps, err)
+			   : shunt_fail_errno(err, -errno, "open the TC object");
 		tc_bpf__destroy(skel);
 	}
 	libbpf_set_print(before);

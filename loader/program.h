@@ -8,8 +8,8 @@
 
 /*
  * Loads the program over the maps that exist, and adds those that it makes to them.
- * Returns its descriptor, which the caller owns, or -errno; the verifier's last words are in
- * the sentence.
+ * Returns its descriptor, which the caller owns, or -errno; the verifier's last words
+ * are in the sentence.
  */
 SHUNT_MUST_CHECK int shunt_program_load(enum shunt_hook hook, struct shunt_maps *maps,
 					struct shunt_err *err);

@@ -64,20 +64,22 @@ void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state)
 			const struct shunt_state_rule *rule = &state->rule[r];
 
 			if (rule->action == SHUNT_VERDICT_CONSUMER)
-				shunt_reply_warn(reply,
-						 "rule %s: %s cannot redirect to consumer "
-						 "%s, only XDP can: its if_down decides "
-						 "there",
-						 rule->name, shunt_hook_name(hook),
-						 rule->target);
+				shunt_reply_warn(
+					reply,
+					"rule %s: %s cannot redirect to consumer "
+					"%s, only XDP can: its if_down decides "
+					"there",
+					rule->name, shunt_hook_name(hook),
+					rule->target);
 			if (rule->action == SHUNT_VERDICT_CPU ||
 			    (rule->action == SHUNT_VERDICT_TX &&
 			     hook == SHUNT_HOOK_TC_EGRESS))
-				shunt_reply_warn(reply,
-						 "rule %s: %s cannot do %s: its packets "
-						 "pass there",
-						 rule->name, shunt_hook_name(hook),
-						 shunt_action_name(rule->action));
+				shunt_reply_warn(
+					reply,
+					"rule %s: %s cannot do %s: its packets "
+					"pass there",
+					rule->name, shunt_hook_name(hook),
+					shunt_action_name(rule->action));
 		}
 	}
 }

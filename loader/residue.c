@@ -40,7 +40,7 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 
 static void note_map(struct shunt_residue *residue, int fd)
 {
-	struct bpf_map_info info = { 0 };
+	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
 
 	if (!bpf_obj_get_info_by_fd(fd, &info, &len))
@@ -50,8 +50,8 @@ static void note_map(struct shunt_residue *residue, int fd)
 /* The maps, and those inside the maps of sets. */
 static void note_maps(struct shunt_residue *residue, const struct shunt_maps *maps)
 {
-	static const enum shunt_map outer[] = { SHUNT_MAP_ADDR4, SHUNT_MAP_ADDR6,
-						SHUNT_MAP_LPM4, SHUNT_MAP_LPM6 };
+	static const enum shunt_map outer[] = {SHUNT_MAP_ADDR4, SHUNT_MAP_ADDR6,
+					       SHUNT_MAP_LPM4, SHUNT_MAP_LPM6};
 	uint32_t id, map_id;
 	size_t i;
 
@@ -87,7 +87,7 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 			 struct shunt_residue *residue, struct shunt_err *err)
 {
 	struct shunt_instance instance;
-	bool made_qdisc[SHUNT_HOOK_MAX] = { false };
+	bool made_qdisc[SHUNT_HOOK_MAX] = {false};
 	int hook, ret;
 
 	residue->maps = 0;
@@ -120,7 +120,8 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	ret = shunt_instance_open_named(&instance, name, err);
 	if (ret == -EPROTO)
 		return ret;
-	/* a record that does not open at all is that of an attach which got no further */
+	/* a record that does not open at all is that of an attach which got no further
+	 */
 	alive = !ret && shunt_instance_alive(&instance);
 	if (!ret)
 		shunt_instance_close(&instance);

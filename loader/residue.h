@@ -20,16 +20,16 @@ SHUNT_MUST_CHECK int shunt_residue_remove(const char *name, unsigned int ifindex
 					  struct shunt_err *err);
 
 /*
- * The kernel frees programs and maps a moment after their last user has gone. Returns when it
- * has, so that a look behind a detach finds nothing; after a second in any case, for
- * another process may hold a map. The caller must have closed the instance.
+ * The kernel frees programs and maps a moment after their last user has gone. Returns
+ * when it has, so that a look behind a detach finds nothing; after a second in any
+ * case, for another process may hold a map. The caller must have closed the instance.
  */
 void shunt_residue_wait(const struct shunt_residue *residue);
 
 /*
  * Removes an instance that judges no packets any more: its interface is gone (another
- * may have its name now), or its attach was killed half-way. Under the lock. *cleared says
- * whether there was one. An instance that lives is left alone.
+ * may have its name now), or its attach was killed half-way. Under the lock. *cleared
+ * says whether there was one. An instance that lives is left alone.
  */
 SHUNT_MUST_CHECK int shunt_residue_clear(const char *name, unsigned int ifindex,
 					 bool *cleared, struct shunt_err *err);

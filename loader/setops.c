@@ -20,7 +20,7 @@ static int find(const struct shunt_instance *instance, const char *name,
 	size_t s, n = 0;
 
 	if (set) {
-		*ref = (struct shunt_set_ref){ set->name, set->id, set->type, set->size };
+		*ref = (struct shunt_set_ref){set->name, set->id, set->type, set->size};
 		return 0;
 	}
 	for (s = 0; s < instance->state->sets && n < sizeof(known); s++)
@@ -67,10 +67,10 @@ static void undo(const struct shunt_instance *instance, const struct shunt_set_r
 		int ret = 0;
 
 		if (changed[n])
-			ret = add ? shunt_set_del(&instance->maps, set, &element[n], &was,
-						  NULL) :
-				    shunt_set_add(&instance->maps, set, &element[n], &was,
-						  NULL);
+			ret = add ? shunt_set_del(&instance->maps, set, &element[n],
+						  &was, NULL)
+				  : shunt_set_add(&instance->maps, set, &element[n],
+						  &was, NULL);
 		(void)ret; /* the first failure is the answer */
 	}
 }
@@ -84,8 +84,8 @@ static int edit(const struct shunt_instance *instance, const struct shunt_set_re
 	for (i = 0; i < n; i++) {
 		bool was;
 		int ret = add ? shunt_set_add(&instance->maps, set, &element[i], &was,
-					      err) :
-				shunt_set_del(&instance->maps, set, &element[i], &was,
+					      err)
+			      : shunt_set_del(&instance->maps, set, &element[i], &was,
 					      err);
 
 		if (ret) {
@@ -155,8 +155,8 @@ int shunt_set_members(const char *interface, const char *name, cJSON **reply,
 	cJSON_AddNumberToObject(*reply, "size", set.size);
 	list = cJSON_AddArrayToObject(*reply, "elements");
 	for (i = 0; i < n; i++)
-		cJSON_AddItemToArray(
-			list, cJSON_CreateString(shunt_prefix_format(&prefix[i], text)));
+		cJSON_AddItemToArray(list, cJSON_CreateString(shunt_prefix_format(
+						   &prefix[i], text)));
 	return 0;
 }
 
@@ -177,10 +177,11 @@ int shunt_set_ask(const char *interface, const char *name, const char *address,
 	if (!ret)
 		ret = shunt_prefix_parse(&prefix, address, err);
 	if (!ret && prefix.bits != (prefix.family == 4 ? 32 : 128))
-		ret = shunt_fail(err, -EINVAL,
-				 "set %s: \"%s\" is a prefix, and one address can be asked "
-				 "for; `shunt set list` shows the prefixes",
-				 name, address);
+		ret = shunt_fail(
+			err, -EINVAL,
+			"set %s: \"%s\" is a prefix, and one address can be asked "
+			"for; `shunt set list` shows the prefixes",
+			name, address);
 	if (!ret)
 		ret = shunt_set_test(&instance.maps, &set, &prefix, &in, &match, err);
 	if (ret)

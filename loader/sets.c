@@ -17,16 +17,18 @@ static const struct kind {
 	uint32_t flags;
 	const char *name;
 } kinds[2][2] = {
-	[SHUNT_SET_ADDRESS] = {
-		{ SHUNT_MAP_ADDR4, BPF_MAP_TYPE_HASH, 4, 0, "shunt_addr4_in" },
-		{ SHUNT_MAP_ADDR6, BPF_MAP_TYPE_HASH, 16, 0, "shunt_addr6_in" },
-	},
-	[SHUNT_SET_PREFIX] = {
-		{ SHUNT_MAP_LPM4, BPF_MAP_TYPE_LPM_TRIE, 8, BPF_F_NO_PREALLOC,
-		  "shunt_lpm4_in" },
-		{ SHUNT_MAP_LPM6, BPF_MAP_TYPE_LPM_TRIE, 20, BPF_F_NO_PREALLOC,
-		  "shunt_lpm6_in" },
-	},
+	[SHUNT_SET_ADDRESS] =
+		{
+			{SHUNT_MAP_ADDR4, BPF_MAP_TYPE_HASH, 4, 0, "shunt_addr4_in"},
+			{SHUNT_MAP_ADDR6, BPF_MAP_TYPE_HASH, 16, 0, "shunt_addr6_in"},
+		},
+	[SHUNT_SET_PREFIX] =
+		{
+			{SHUNT_MAP_LPM4, BPF_MAP_TYPE_LPM_TRIE, 8, BPF_F_NO_PREALLOC,
+			 "shunt_lpm4_in"},
+			{SHUNT_MAP_LPM6, BPF_MAP_TYPE_LPM_TRIE, 20, BPF_F_NO_PREALLOC,
+			 "shunt_lpm6_in"},
+		},
 };
 
 #define KEY_MAX sizeof(struct shunt_lpm6)
@@ -72,12 +74,12 @@ static int full(const struct shunt_set_ref *set, int family, struct shunt_err *e
 }
 
 /*
- * Writes n keys by batch. A batch may stop half-way, on 6.18 with ENOMEM though memory is
- * free: go on behind what it did, and put the element that stopped it in alone.
+ * Writes n keys by batch. A batch may stop half-way, on 6.18 with ENOMEM though memory
+ * is free: go on behind what it did, and put the element that stopped it in alone.
  */
 static int fill(int fd, const struct kind *kind, const uint8_t *keys,
-		const uint32_t *bits, size_t n, const struct shunt_set_ref *set, int family,
-		struct shunt_err *err)
+		const uint32_t *bits, size_t n, const struct shunt_set_ref *set,
+		int family, struct shunt_err *err)
 {
 	size_t done = 0;
 
@@ -92,8 +94,8 @@ static int fill(int fd, const struct kind *kind, const uint8_t *keys,
 			done += count;
 		if (done == n)
 			break;
-		ret = bpf_map_update_elem(fd, keys + done * kind->key_bytes, bits + done,
-					  BPF_ANY);
+		ret = bpf_map_update_elem(fd, keys + done * kind->key_bytes,
+					  bits + done, BPF_ANY);
 		if (ret == -E2BIG || ret == -ENOSPC)
 			return full(set, family, err);
 		if (ret)
@@ -155,7 +157,8 @@ int shunt_set_make(const struct shunt_set_ref *set, const struct shunt_prefix *e
 	return fd[1];
 }
 
-/* Inner maps into one outer map, at once: the kernel waits for programs once a batch. */
+/* Inner maps into one outer map, at once: the kernel waits for programs once a batch.
+ */
 static int place(const struct shunt_maps *maps, const struct kind *kind,
 		 const uint32_t *id, const int *fd, uint32_t n, struct shunt_err *err)
 {
@@ -205,7 +208,8 @@ int shunt_sets_place(const struct shunt_maps *maps, const struct shunt_set_new *
 				fd[count++] = set[s].fd[six];
 			}
 			if (count)
-				ret = place(maps, &kinds[type][six], id, fd, count, err);
+				ret = place(maps, &kinds[type][six], id, fd, count,
+					    err);
 		}
 	}
 	return ret;
@@ -344,7 +348,8 @@ static int list_one(const struct shunt_maps *maps, const struct shunt_set_ref *s
 			more = realloc(*element, *room * sizeof(**element));
 			if (!more)
 				return shunt_fail(err, -ENOMEM,
-						  "list set %s: out of memory", set->name);
+						  "list set %s: out of memory",
+						  set->name);
 			*element = more;
 		}
 		key_get(key, set->type, family, &(*element)[(*n)++]);
@@ -354,7 +359,8 @@ static int list_one(const struct shunt_maps *maps, const struct shunt_set_ref *s
 }
 
 int shunt_set_list(const struct shunt_maps *maps, const struct shunt_set_ref *set,
-		   struct shunt_prefix **element, size_t *elements, struct shunt_err *err)
+		   struct shunt_prefix **element, size_t *elements,
+		   struct shunt_err *err)
 {
 	_free_ struct shunt_prefix *list = NULL;
 	size_t n = 0, room = 0;

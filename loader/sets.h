@@ -18,7 +18,8 @@ struct shunt_set_ref {
 	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
 };
 
-/* --- whole sets -------------------------------------------------------------------- */
+/* --- whole sets --------------------------------------------------------------------
+ */
 
 /* New inner maps, filled, not yet under any id: descriptors of IPv4's and of IPv6's. */
 SHUNT_MUST_CHECK int shunt_set_make(const struct shunt_set_ref *set,
@@ -31,8 +32,8 @@ struct shunt_set_new {
 };
 
 /*
- * Puts n sets under their ids. Afterwards no program runs any more that was running at the
- * call: the kernel waits so whenever user space changes a map in a map
+ * Puts n sets under their ids. Afterwards no program runs any more that was running at
+ * the call: the kernel waits so whenever user space changes a map in a map
  * (synchronize_rcu in maybe_wait_bpf_programs). n may be 0, for the waiting alone.
  */
 SHUNT_MUST_CHECK int shunt_sets_place(const struct shunt_maps *maps,

@@ -9,7 +9,8 @@
  *
  * Answers are JSON objects that name their schema (see schemas/) and belong to the
  * caller. A function returns 0, or -errno and a sentence in *err, which may be NULL. On
- * failure *reply is NULL, and nothing is left attached, pinned or half-written.
+ * failure *reply is NULL, and nothing is left attached, pinned or half-written. Shunt
+ * prints nothing; libbpf does, unless libbpf_set_print(NULL) tells it not to.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,22 +24,24 @@ struct shunt_policy;
 
 #define SHUNT_API __attribute__((visibility("default")))
 
-/* --- policies -------------------------------------------------------------------------- */
+/* --- policies
+ * -------------------------------------------------------------------------- */
 
 /*
  * Reads and checks a policy file ("-": standard input). *policy is NULL unless it is
- * sound; *reply ("shunt.check/1") lists every error and warning with its JSON pointer, and
- * the room that the compiled policy takes. Returns -EINVAL for a policy with errors; then *reply
- * is there nevertheless.
+ * sound; *reply ("shunt.check/1") lists every error and warning with its JSON pointer,
+ * and the room that the compiled policy takes. Returns -EINVAL for a policy with
+ * errors; then *reply is there nevertheless.
  */
 SHUNT_API int shunt_check(const char *path, struct shunt_policy **policy, cJSON **reply,
 			  struct shunt_err *err);
 SHUNT_API void shunt_policy_free(struct shunt_policy *policy);
 
-/* --- changing --------------------------------------------------------------------------- */
+/* --- changing
+ * --------------------------------------------------------------------------- */
 
 struct shunt_attach_opts {
-	size_t sz;		/* sizeof(struct shunt_attach_opts) */
+	size_t sz;		 /* sizeof(struct shunt_attach_opts) */
 	const char *const *hook; /* "xdp", "tc-ingress", "tc-egress"; NULL: "xdp" */
 	size_t hooks;
 	const char *mode;  /* NULL or "auto"; "native", "generic"; "tcx", "clsact" */
@@ -46,8 +49,9 @@ struct shunt_attach_opts {
 };
 
 /*
- * Attaches an interface. `policy` may be NULL where another hook of an interface that is
- * attached already joins in. -EEXIST: attached already. -EBUSY: a foreign XDP program.
+ * Attaches an interface. `policy` may be NULL where another hook of an interface that
+ * is attached already joins in. -EEXIST: attached already. -EBUSY: a foreign XDP
+ * program.
  */
 SHUNT_API int shunt_attach(const char *interface, const struct shunt_policy *policy,
 			   const struct shunt_attach_opts *opts, cJSON **reply,
@@ -69,7 +73,8 @@ SHUNT_API int shunt_set_edit(const char *interface, const char *set, const char 
 			     const char *const *element, size_t elements, cJSON **reply,
 			     struct shunt_err *err);
 
-/* --- looking ---------------------------------------------------------------------------- */
+/* --- looking
+ * ---------------------------------------------------------------------------- */
 
 SHUNT_API int shunt_list(cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err);
@@ -79,7 +84,8 @@ SHUNT_API int shunt_set_members(const char *interface, const char *set, cJSON **
 SHUNT_API int shunt_set_ask(const char *interface, const char *set, const char *address,
 			    cJSON **reply, struct shunt_err *err);
 
-/* --- explaining -------------------------------------------------------------------------- */
+/* --- explaining
+ * -------------------------------------------------------------------------- */
 
 /* What becomes of packets, asked of the loaded program itself by test runs. */
 struct shunt_explain;
@@ -99,14 +105,16 @@ SHUNT_API int shunt_explain_frame(struct shunt_explain *explain, uint64_t number
 				  struct shunt_err *err);
 SHUNT_API void shunt_explain_close(struct shunt_explain *explain);
 
-/* --- consuming ---------------------------------------------------------------------------- */
+/* --- consuming
+ * ---------------------------------------------------------------------------- */
 
 /* What a consumer needs to put its sockets into the map; the caller closes map_fd. */
 struct shunt_consumer {
-	int map_fd;	 /* XSKMAP; key: maps/consumer.h */
+	int map_fd; /* XSKMAP; key: maps/consumer.h */
 	uint32_t slot;
 	uint64_t queues; /* bit q: receive queue q */
 };
 
 SHUNT_API int shunt_consumer_open(const char *interface, const char *name,
-				  struct shunt_consumer *consumer, struct shunt_err *err);
+				  struct shunt_consumer *consumer,
+				  struct shunt_err *err);

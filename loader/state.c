@@ -24,7 +24,7 @@ const char *shunt_action_name(unsigned int action)
 #define X(id, value, name, help) [value] = name,
 		SHUNT_VERDICTS(X)
 #undef X
-		[SHUNT_ACTION_COUNT] = "count",
+			[SHUNT_ACTION_COUNT] = "count",
 	};
 
 	return action < sizeof(names) / sizeof(*names) ? names[action] : NULL;
@@ -45,7 +45,8 @@ static void cleanup_state(struct shunt_state **state)
 	shunt_state_free(*state);
 }
 
-/* --- to JSON ------------------------------------------------------------------------- */
+/* --- to JSON -------------------------------------------------------------------------
+ */
 
 static void put_hooks(cJSON *root, const struct shunt_state *state)
 {
@@ -144,7 +145,8 @@ static char *to_text(const struct shunt_state *state)
 	return cJSON_PrintUnformatted(root);
 }
 
-/* --- from JSON ----------------------------------------------------------------------- */
+/* --- from JSON -----------------------------------------------------------------------
+ */
 
 static void get_name(char name[SHUNT_NAME_MAX], const cJSON *item, const char *key)
 {
@@ -155,7 +157,8 @@ static void get_hooks(struct shunt_state *state, const cJSON *list)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		int hook = shunt_hook_find(shunt_json_str(item, "hook"));
 		struct shunt_place *place;
 
@@ -178,7 +181,8 @@ static int get_rules(struct shunt_state *state, const cJSON *list)
 	state->rule = calloc(cJSON_GetArraySize(list) + 1, sizeof(*state->rule));
 	if (!state->rule)
 		return -ENOMEM;
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		struct shunt_state_rule *rule = &state->rule[state->rules++];
 
 		get_name(rule->name, item, "name");
@@ -194,15 +198,16 @@ static void get_sets(struct shunt_state *state, const cJSON *list)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		struct shunt_state_set *set = &state->set[state->sets];
 
 		if (++state->sets > SHUNT_SET_MAX) /* sound() refuses it */
 			break;
 		get_name(set->name, item, "name");
 		set->id = shunt_json_u64(item, "id");
-		set->type = shunt_json_u64(item, "type") ? SHUNT_SET_PREFIX :
-							   SHUNT_SET_ADDRESS;
+		set->type = shunt_json_u64(item, "type") ? SHUNT_SET_PREFIX
+							 : SHUNT_SET_ADDRESS;
 		set->size = shunt_json_u64(item, "size");
 		set->dynamic =
 			cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "dynamic"));
@@ -213,7 +218,8 @@ static void get_consumers(struct shunt_state *state, const cJSON *list)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		struct shunt_state_consumer *consumer =
 			&state->consumer[state->consumers];
 
@@ -260,12 +266,12 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 	if (!state)
 		return shunt_fail(err, -ENOMEM, "read %s: out of memory", path);
 	if (!root || strcmp(shunt_json_str(root, "schema"), SCHEMA) || abi != SHUNT_ABI)
-		return shunt_fail(err, -EPROTO,
-				  "%s was written by another version of Shunt (schema "
-				  "\"%s\", ABI %u; this one knows \"%s\", ABI %u): use that "
-				  "version to detach, then this one to attach",
-				  path, shunt_json_str(root, "schema"), abi, SCHEMA,
-				  SHUNT_ABI);
+		return shunt_fail(
+			err, -EPROTO,
+			"%s was written by another version of Shunt (schema "
+			"\"%s\", ABI %u; this one knows \"%s\", ABI %u): use that "
+			"version to detach, then this one to attach",
+			path, shunt_json_str(root, "schema"), abi, SCHEMA, SHUNT_ABI);
 	snprintf(state->interface, sizeof(state->interface), "%s",
 		 shunt_json_str(root, "interface"));
 	get_name(state->netns, root, "netns");
@@ -284,20 +290,22 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 	    get_rules(state, cJSON_GetObjectItemCaseSensitive(root, "rules")))
 		return shunt_fail(err, -ENOMEM, "read %s: out of memory", path);
 	if (!sound(state))
-		return shunt_fail(err, -EPROTO,
-				  "%s is damaged: a number in it is out of range; `shunt "
-				  "detach %s` removes the instance",
-				  path, state->interface);
+		return shunt_fail(
+			err, -EPROTO,
+			"%s is damaged: a number in it is out of range; `shunt "
+			"detach %s` removes the instance",
+			path, state->interface);
 	*out = shunt_steal(&state);
 	return 0;
 }
 
-/* --- the pinned record ------------------------------------------------------------------ */
+/* --- the pinned record
+ * ------------------------------------------------------------------ */
 
 static int read_pin(struct shunt_state **state, const char *instance, const char *leaf,
 		    struct shunt_err *err)
 {
-	struct bpf_map_info info = { 0 };
+	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info), key = 0;
 	char path[SHUNT_PIN_MAX];
 
@@ -347,7 +355,8 @@ int shunt_state_stage(const struct shunt_state *state, const char *instance,
 	int ret;
 
 	if (!text)
-		return shunt_fail(err, -ENOMEM, "write the state record: out of memory");
+		return shunt_fail(err, -ENOMEM,
+				  "write the state record: out of memory");
 	_fd_ int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shunt_state", sizeof(key),
 				     strlen(text) + 1, 1, NULL);
 	if (fd < 0)
@@ -390,19 +399,21 @@ int shunt_state_recover(const char *instance, uint64_t word, struct shunt_err *e
 			return shunt_state_commit(instance, err);
 	}
 	if (unlink(path))
-		return shunt_fail_errno(err, -errno, "remove the stale record %s", path);
+		return shunt_fail_errno(err, -errno, "remove the stale record %s",
+					path);
 	return 0;
 }
 
-/* --- by name ---------------------------------------------------------------------------- */
+/* --- by name
+ * ---------------------------------------------------------------------------- */
 
-#define FIND(list, count)                                                                \
-	do {                                                                             \
-		size_t i;                                                                \
-		for (i = 0; i < (count); i++)                                            \
-			if (!strcmp((list)[i].name, name))                               \
-				return &(list)[i];                                       \
-		return NULL;                                                             \
+#define FIND(list, count)                                                              \
+	do {                                                                           \
+		size_t i;                                                              \
+		for (i = 0; i < (count); i++)                                          \
+			if (!strcmp((list)[i].name, name))                             \
+				return &(list)[i];                                     \
+		return NULL;                                                           \
 	} while (0)
 
 const struct shunt_state_rule *shunt_state_rule(const struct shunt_state *state,
@@ -417,8 +428,8 @@ const struct shunt_state_set *shunt_state_set(const struct shunt_state *state,
 	FIND(state->set, state->sets);
 }
 
-const struct shunt_state_consumer *
-shunt_state_consumer(const struct shunt_state *state, const char *name)
+const struct shunt_state_consumer *shunt_state_consumer(const struct shunt_state *state,
+							const char *name)
 {
 	FIND(state->consumer, state->consumers);
 }

@@ -4,10 +4,11 @@
 
 /*
  * The record is JSON in a map of one entry, pinned as `state` beside the other maps and
- * replaced as a whole by an atomic rename of its pin. A policy swap is committed by the generation
- * word, not by the record, hence three steps:
+ * replaced as a whole by an atomic rename of its pin. A policy swap is committed by the
+ * generation word, not by the record, hence three steps:
  *
- *     pin state_next (generation g + 1)  ─▶  store the word g + 1  ─▶  rename over state
+ *     pin state_next (generation g + 1)  ─▶  store the word g + 1  ─▶  rename over
+ * state
  *
  * A reader takes the record whose generation is that of the word; a writer first ends
  * what a killed one has begun: shunt_state_recover().
@@ -49,8 +50,8 @@ struct shunt_state {
 	char netns[SHUNT_NAME_MAX]; /* as the user named it; empty: the caller's own */
 	uint64_t generation;
 	uint64_t attached_at, applied_at; /* seconds since 1970 */
-	char *text;   /* the policy as read */
-	char *source; /* where from */
+	char *text;			  /* the policy as read */
+	char *source;			  /* where from */
 	uint8_t default_action;
 	uint8_t malformed;
 	struct shunt_place place[SHUNT_HOOK_MAX];
@@ -66,8 +67,8 @@ struct shunt_state {
 void shunt_state_free(struct shunt_state *state);
 
 /*
- * Reads the record that belongs to `word`, the generation that rules now. An ABI that this
- * program does not know is refused (-EPROTO).
+ * Reads the record that belongs to `word`, the generation that rules now. An ABI that
+ * this program does not know is refused (-EPROTO).
  */
 SHUNT_MUST_CHECK int shunt_state_read(struct shunt_state **state, const char *instance,
 				      uint64_t word, struct shunt_err *err);
@@ -88,8 +89,8 @@ const struct shunt_state_rule *shunt_state_rule(const struct shunt_state *state,
 						const char *name);
 const struct shunt_state_set *shunt_state_set(const struct shunt_state *state,
 					      const char *name);
-const struct shunt_state_consumer *
-shunt_state_consumer(const struct shunt_state *state, const char *name);
+const struct shunt_state_consumer *shunt_state_consumer(const struct shunt_state *state,
+							const char *name);
 
 /* "drop", "redirect-interface", …, "count"; NULL for a number that is none. */
 const char *shunt_action_name(unsigned int action);

@@ -5,11 +5,12 @@
 #include "maps/type.h"
 
 /*
- * Key: slot * SHUNT_QUEUE_MAX + receive queue. A slot belongs to a consumer's name for as
- * long as a policy names it (state record). An AF_XDP socket takes frames of its own queue only.
+ * Key: slot * SHUNT_QUEUE_MAX + receive queue. A slot belongs to a consumer's name for
+ * as long as a policy names it (state record). An AF_XDP socket takes frames of its own
+ * queue only.
  *
- * Written by: the consumer, which puts its sockets in with BPF_NOEXIST; the kernel takes
- * them out when they close. Read by: the XDP program.
+ * Written by: the consumer, which puts its sockets in with BPF_NOEXIST; the kernel
+ * takes them out when they close. Read by: the XDP program.
  */
 #define SHUNT_CONSUMER_MAX 16
 #define SHUNT_CONSUMER_SLOTS (2 * SHUNT_CONSUMER_MAX) /* old policy's and new one's */

@@ -15,7 +15,8 @@
  *     256           rules that are gone: what they had counted is added here
  *     257           the default
  *     258 .. 1023   rules, by counter id. An id belongs to a rule's name and
- *                   outlives a policy swap; which id is whose stands in the state record
+ *                   outlives a policy swap; the state record says whose
+ *
  *
  * Written by: the programs; by user space only for ids that no active policy names.
  * Read by: user space, which sums over the CPUs.
@@ -46,7 +47,7 @@ static inline __u32 shunt_counter_reason_id(__u32 reason, __u32 verdict)
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SHUNT_HOOK_MAX * SHUNT_COUNTER_BLOCK);
+	__uint(max_entries, SHUNT_HOOK_MAX *SHUNT_COUNTER_BLOCK);
 	__type(key, __u32);
 	__type(value, struct shunt_counter);
 } shunt_counter SEC(".maps");

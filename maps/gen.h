@@ -5,14 +5,14 @@
 #include "maps/type.h"
 
 /*
- * A program reads the word once a packet and carries it through; storing it is the commit
- * of a policy swap, for every hook of the instance at once.
+ * A program reads the word once a packet and carries it through; storing it is the
+ * commit of a policy swap, for every hook of the instance at once.
  *
  * Written by: user space, by one 8-byte store to the mapped value, under the instance's
  * lock. Read by: the programs, once a packet.
  */
 struct shunt_gen {
-	__u64 word;	    /* generation, from 1 upwards; its lowest bit is the image slot */
+	__u64 word; /* generation, from 1 upwards; its lowest bit is the image slot */
 	__u64 trace_cookie; /* random; proves that a test run is ours (maps/trace.h) */
 	__u64 pad[6];
 };

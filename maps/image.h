@@ -3,9 +3,10 @@
 #pragma once
 
 /*
- * An image is built in plain memory (loader/policy/compile.c), copied into the idle slot
- * of the mapped array, and ruled by the generation word (maps/gen.h). All references are
- * byte offsets from the image's start, so that it can be copied, hashed and saved whole.
+ * An image is built in plain memory (loader/policy/compile.c), copied into the idle
+ * slot of the mapped array, and ruled by the generation word (maps/gen.h). All
+ * references are byte offsets from the image's start, so that it can be copied, hashed
+ * and saved whole.
  *
  * Classification is by aggregated classes: every field of the packet is looked up in a
  * table of its own and gives a class; a class is a bit vector over the rules (bit r of
@@ -13,15 +14,15 @@
  * ANDed; the first set bit is the first rule that matches.
  * (Lakshman, Stiliadis: High-speed policy-based packet forwarding, SIGCOMM 1998.)
  *
- *     header ─▶ field tables   u16 class by index          (fields that the policy uses)
- *            ─▶ address roots  u32 node by the upper 16 bits of the address
- *            ─▶ buckets        sorted starts inside one root entry, and their classes
- *            ─▶ vectors        SHUNT_IMAGE_WORDS x u64 by class, shared by all tables
- *            ─▶ rules          what to do, by place; the last one is the default
+ *     header ─▶ field tables   u16 class by index          (fields that the policy
+ * uses) ─▶ address roots  u32 node by the upper 16 bits of the address ─▶ buckets
+ * sorted starts inside one root entry, and their classes ─▶ vectors SHUNT_IMAGE_WORDS x
+ * u64 by class, shared by all tables ─▶ rules          what to do, by place; the last
+ * one is the default
  *
  * Named sets cannot be part of the tables, for they change without a new image. A rule
- * that names a set lacks its bit in the address vectors; a set that contains the address
- * ORs its own vector in.
+ * that names a set lacks its bit in the address vectors; a set that contains the
+ * address ORs its own vector in.
  *
  * Written by: user space, into the slot that does not rule. Read by: the programs.
  */
@@ -59,14 +60,14 @@ struct shunt_image_side {
 };
 
 /*
- * A node of an address root: a class, or a bucket of 2^steps sorted entries. A bucket of n
- * entries is n starts followed by n u16 classes. The class of an address is that of the last
- * start that is not above it. The first start of a bucket is its lower bound; room up to the
- * power of two is filled with copies of the last entry.
+ * A node of an address root: a class, or a bucket of 2^steps sorted entries. A bucket
+ * of n entries is n starts followed by n u16 classes. The class of an address is that
+ * of the last start that is not above it. The first start of a bucket is its lower
+ * bound; room up to the power of two is filled with copies of the last entry.
  */
 #define SHUNT_NODE_BUCKET (1u << 31)
 #define SHUNT_NODE_STEPS_SHIFT 26
-#define SHUNT_NODE_STEPS_MASK 31u		 /* log2 of the entries, at most 17 */
+#define SHUNT_NODE_STEPS_MASK 31u		/* log2 of the entries, at most 17 */
 #define SHUNT_NODE_OFFSET_MASK ((1u << 23) - 1) /* in units of 8 bytes */
 #define SHUNT_NODE_STEPS_MAX 17
 
@@ -86,9 +87,9 @@ struct shunt_image {
 	__u32 abi;   /* SHUNT_ABI */
 	__u32 bytes; /* of the whole image */
 	__u64 generation;
-	__u32 rules;	 /* number of rules, the default not counted */
-	__u32 rule;	 /* offset of struct shunt_image_rule[rules + 1] */
-	__u32 vector;	 /* offset of u64[vectors][SHUNT_IMAGE_WORDS] */
+	__u32 rules;  /* number of rules, the default not counted */
+	__u32 rule;   /* offset of struct shunt_image_rule[rules + 1] */
+	__u32 vector; /* offset of u64[vectors][SHUNT_IMAGE_WORDS] */
 	__u32 vectors;
 	__u32 malformed; /* enum shunt_verdict for malformed packets: PASS or DROP */
 	__u32 fields;	 /* how many of field[] */

@@ -9,7 +9,8 @@
 enum shunt_l3 { SHUNT_L3_NONE = 0, SHUNT_L3_IP4 = 4, SHUNT_L3_IP6 = 6 };
 
 struct shunt_pkt {
-	__u32 field[SHUNT_FIELD_ROOM]; /* index (value + 1, 0 absent) by enum shunt_field */
+	__u32 field[SHUNT_FIELD_ROOM]; /* index (value + 1, 0 absent) by enum
+					  shunt_field */
 	__u32 src[4];		       /* network order; IPv4 in src[0] */
 	__u32 dst[4];
 	__u32 len;    /* bytes on the wire, Ethernet header included, FCS not */

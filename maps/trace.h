@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a program thought about one packet: filled on every run, kept only in a test run. */
+/* What a program thought about one packet: filled on every run, kept only in a test
+ * run. */
 #pragma once
 
 #include "maps/image.h"
@@ -25,9 +26,9 @@ struct shunt_trace_req {
 struct shunt_trace {
 	struct shunt_pkt pkt;
 	__u64 generation;
-	__u32 rule;    /* the deciding rule's place in the policy; its length: default */
-	__u32 hook;    /* enum shunt_hook */
-	__u32 reason;  /* enum shunt_reason */
+	__u32 rule;   /* the deciding rule's place in the policy; its length: default */
+	__u32 hook;   /* enum shunt_hook */
+	__u32 reason; /* enum shunt_reason */
 	__u32 verdict; /* enum shunt_verdict */
 	__u32 counted; /* `count` rules that matched before the decision */
 	__u16 counted_rule[SHUNT_TRACE_COUNTED];

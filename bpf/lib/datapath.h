@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the hooks share in the kernel: judge a parsed packet, and the one counted exit. */
+/* What the hooks share in the kernel: judge a parsed packet, and the one counted exit.
+ */
 #pragma once
 
 /*
  *     hook ─▶ parse ─▶ shunt_judge() ─▶ the hook's own way to act ─▶ shunt_exit()
  *
- * shunt_judge() reads the generation word once, finds the image, and leaves the deciding
- * rule in the trace. It is a global function: the verifier checks it once by itself, so
- * that its paths do not multiply with the parser's.
+ * shunt_judge() reads the generation word once, finds the image, and leaves the
+ * deciding rule in the trace. It is a global function: the verifier checks it once by
+ * itself, so that its paths do not multiply with the parser's.
  */
 #include <bpf/bpf_helpers.h>
 
@@ -32,14 +33,13 @@ static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
 		return inner && bpf_map_lookup_elem(inner, addr);
 	}
 	if (l3 == SHUNT_L3_IP4) {
-		struct shunt_lpm4 key = { .bits = 32, .addr = addr[0] };
+		struct shunt_lpm4 key = {.bits = 32, .addr = addr[0]};
 		void *inner = bpf_map_lookup_elem(&shunt_lpm4, &id);
 
 		return inner && bpf_map_lookup_elem(inner, &key);
 	} else {
-		struct shunt_lpm6 key = {
-			.bits = 128, .addr = { addr[0], addr[1], addr[2], addr[3] }
-		};
+		struct shunt_lpm6 key = {.bits = 128,
+					 .addr = {addr[0], addr[1], addr[2], addr[3]}};
 		void *inner = bpf_map_lookup_elem(&shunt_lpm6, &id);
 
 		return inner && bpf_map_lookup_elem(inner, &key);
@@ -61,8 +61,8 @@ static __always_inline void shunt_count(__u32 hook, __u32 id, __u32 len)
 
 /*
  * The reason that no rule is asked about, from the parser, is in t->reason; else
- * SHUNT_REASON_RULE. On return t says which rule decided and t->rule_data what it wants.
- * `counts` is 0 in a test run. Always returns 0.
+ * SHUNT_REASON_RULE. On return t says which rule decided and t->rule_data what it
+ * wants. `counts` is 0 in a test run. Always returns 0.
  */
 __noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
 {

@@ -3,8 +3,8 @@
 #pragma once
 
 /*
- * Packet bytes are not looked at here, only the parsed value. The cost depends on how many
- * fields the policy uses, never on the traffic. Every offset that is read from the
+ * Packet bytes are not looked at here, only the parsed value. The cost depends on how
+ * many fields the policy uses, never on the traffic. Every offset that is read from the
  * image is checked against its size: a damaged image gives -1, not a wild read.
  *
  * The includer provides, for BPF or the host,
@@ -44,7 +44,7 @@ SHUNT_INLINE const void *shunt_image_at(const struct shunt_image *image, __u64 o
 SHUNT_INLINE const __u64 *shunt_image_vector(const struct shunt_image *image,
 					     __u32 class)
 {
-	__u64 off = image->vector + (__u64)class * sizeof(struct shunt_hits);
+	__u64 off = image->vector + (__u64) class * sizeof(struct shunt_hits);
 
 	return shunt_image_at(image, off, sizeof(struct shunt_hits));
 }
@@ -117,7 +117,8 @@ SHUNT_INLINE __s64 shunt_class6(const struct shunt_image *image, __u32 root, __u
 		below |= same & shunt_below(lo, start->lo);
 		pos += half & (below - 1);
 	}
-	class = shunt_image_at(image, bucket + (1ull << (steps & 31)) * 16 + pos * 2, 2);
+	class = shunt_image_at(image, bucket + (1ull << (steps & 31)) * 16 + pos * 2,
+			       2);
 	return class ? *class : -1;
 }
 
@@ -212,14 +213,16 @@ SHUNT_INLINE int shunt_decide(const struct shunt_image *image,
 		hits->word[w] = ~0ull;
 	if (shunt_decide_fields(image, pkt, hits))
 		return -1;
-	if (shunt_decide_side(image, &image->side[SHUNT_SIDE_SRC], pkt->l3, pkt->src, hits))
+	if (shunt_decide_side(image, &image->side[SHUNT_SIDE_SRC], pkt->l3, pkt->src,
+			      hits))
 		return -1;
 	return shunt_decide_side(image, &image->side[SHUNT_SIDE_DST], pkt->l3, pkt->dst,
 				 hits);
 }
 
-/* Place of the lowest set bit: the population count of the zeros below it (Hacker's Delight,
- * 5-1 and 5-4). BPF has no instruction for it, and clang 14 crashes on the builtin. */
+/* Place of the lowest set bit: the population count of the zeros below it (Hacker's
+ * Delight, 5-1 and 5-4). BPF has no instruction for it, and clang 14 crashes on the
+ * builtin. */
 SHUNT_INLINE __u32 shunt_first_bit(__u64 x)
 {
 	x = ~x & (x - 1);
@@ -253,10 +256,10 @@ SHUNT_INLINE __u32 shunt_hits_take(struct shunt_hits *hits, __u32 rules)
 	return place;
 }
 
-SHUNT_INLINE const struct shunt_image_rule *
-shunt_image_rule_at(const struct shunt_image *image, __u32 place)
+SHUNT_INLINE const struct shunt_image_rule *shunt_image_rule_at(
+	const struct shunt_image *image, __u32 place)
 {
-	return shunt_image_at(image,
-			      image->rule + (__u64)place * sizeof(struct shunt_image_rule),
-			      sizeof(struct shunt_image_rule));
+	return shunt_image_at(
+		image, image->rule + (__u64)place * sizeof(struct shunt_image_rule),
+		sizeof(struct shunt_image_rule));
 }

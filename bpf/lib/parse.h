@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bytes to struct shunt_pkt: strict, once a packet, the same code in BPF and on the host. */
+/* Bytes to struct shunt_pkt: strict, once a packet, the same code in BPF and on the
+ * host. */
 #pragma once
 
 /*
- * The cursor takes or says no: no byte is read that was not asked for by length. Lengths are
- * checked at both ends: a header must lie inside the frame and inside what the layer
- * above it claims, so that Ethernet padding is never taken for a header. A later fragment has
- * no transport header, and is known as one.
+ * The cursor takes or says no: no byte is read that was not asked for by length.
+ * Lengths are checked at both ends: a header must lie inside the frame and inside what
+ * the layer above it claims, so that Ethernet padding is never taken for a header. A
+ * later fragment has no transport header, and is known as one.
  *
  * When the packet is malformed, the fields that were understood before stay filled.
  */
@@ -22,10 +23,10 @@
 
 struct shunt_cursor {
 	const __u8 *pos;
-	const __u8 *end;   /* of the bytes that can be read here */
-	__u32 off;	   /* of pos, from the start of the frame */
-	__u32 limit;	   /* offset at which the current layer's payload ends */
-	__u32 hidden;	   /* the frame goes on behind `end` */
+	const __u8 *end; /* of the bytes that can be read here */
+	__u32 off;	 /* of pos, from the start of the frame */
+	__u32 limit;	 /* offset at which the current layer's payload ends */
+	__u32 hidden;	 /* the frame goes on behind `end` */
 };
 
 /* The next n bytes, or NULL; the caller says what is missing by shunt_parse_short(). */
@@ -169,7 +170,8 @@ SHUNT_INLINE int shunt_parse_fragment(const struct shunt_cursor *c,
 	return SHUNT_PARSE_OK;
 }
 
-/* A total length of 0 in a frame beyond 64 KiB is that of a merged TCP burst (BIG TCP). */
+/* A total length of 0 in a frame beyond 64 KiB is that of a merged TCP burst (BIG TCP).
+ */
 SHUNT_INLINE int shunt_parse_ip4(struct shunt_cursor *c, struct shunt_pkt *pkt)
 {
 	const struct shunt_ip4 *ip = shunt_take(c, sizeof(*ip));
@@ -246,8 +248,8 @@ SHUNT_INLINE int shunt_parse_ip6_ext(struct shunt_cursor *c, struct shunt_pkt *p
 				return SHUNT_PARSE_OK;
 			continue;
 		}
-		length = kind == SHUNT_IP_AH ? (ext->length + 2u) * 4 :
-					       (ext->length + 1u) * 8;
+		length = kind == SHUNT_IP_AH ? (ext->length + 2u) * 4
+					     : (ext->length + 1u) * 8;
 		if (!shunt_skip(c, length - sizeof(*ext)))
 			return SHUNT_REASON_IP6_EXT;
 	}
@@ -288,8 +290,8 @@ SHUNT_INLINE int shunt_parse_ip6(struct shunt_cursor *c, struct shunt_pkt *pkt)
 
 /*
  * Parses a frame. The caller has zeroed pkt and set its len; it may have set
- * pkt->field[VLAN], where the hook has already taken the outer tag off the frame. `end` is
- * the end of the readable bytes, which may be short of len.
+ * pkt->field[VLAN], where the hook has already taken the outer tag off the frame. `end`
+ * is the end of the readable bytes, which may be short of len.
  *
  * Returns SHUNT_PARSE_OK, or the enum shunt_reason that makes the packet malformed.
  */
@@ -297,8 +299,7 @@ SHUNT_INLINE int shunt_parse(const void *data, const void *end, __u32 hidden,
 			     struct shunt_pkt *pkt)
 {
 	struct shunt_cursor c = {
-		.pos = data, .end = end, .limit = pkt->len, .hidden = hidden
-	};
+		.pos = data, .end = end, .limit = pkt->len, .hidden = hidden};
 	const struct shunt_eth *eth = shunt_take(&c, sizeof(*eth));
 	__u32 type;
 	int i;

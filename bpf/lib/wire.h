@@ -78,7 +78,8 @@ struct shunt_ip6 {
 /* The common start of the extension headers; RFC 8200 section 4, RFC 4302 for AH. */
 struct shunt_ip6_ext {
 	__u8 next;
-	__u8 length; /* units of 8 bytes, the first 8 not counted; AH: 4 bytes, minus 2 */
+	__u8 length; /* units of 8 bytes, the first 8 not counted; AH: 4 bytes, minus 2
+		      */
 	__be16 fragment; /* of a fragment header: offset 13 bits, reserved, M */
 	__be32 id;
 } SHUNT_PACKED;

@@ -30,7 +30,8 @@ int shunt_fail_in(struct shunt_err *err, int code, const char *fmt, ...)
 	n = vsnprintf(err->message, sizeof(err->message), fmt, args);
 	va_end(args);
 	if (n >= 0 && (size_t)n < sizeof(err->message))
-		snprintf(err->message + n, sizeof(err->message) - n, "%s", inner.message);
+		snprintf(err->message + n, sizeof(err->message) - n, "%s",
+			 inner.message);
 	return code;
 }
 

@@ -4,8 +4,8 @@
 
 /*
  * A function that can fail returns 0 or -errno and takes an optional last argument
- * that receives the sentence. Both are set in one expression, so that a failure cannot be
- * returned without its reason:
+ * that receives the sentence. Both are set in one expression, so that a failure cannot
+ * be returned without its reason:
  *
  *     return shunt_fail(err, -EBUSY, "attach %s: program %u is there", ifname, id);
  *
@@ -21,7 +21,8 @@ struct shunt_err {
 };
 
 /* Writes the sentence where err is not NULL; returns code (a negative errno). */
-int shunt_fail(struct shunt_err *err, int code, const char *fmt, ...) SHUNT_PRINTF(3, 4);
+int shunt_fail(struct shunt_err *err, int code, const char *fmt, ...)
+	SHUNT_PRINTF(3, 4);
 
 /* Puts words in front of a sentence that a callee wrote; returns code. */
 int shunt_fail_in(struct shunt_err *err, int code, const char *fmt, ...)

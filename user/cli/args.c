@@ -37,9 +37,10 @@ static int find_command(struct shunt_cli *cli, int argc, char **argv,
 			 command->name[strlen(argv[0])] == ' ';
 	}
 	if (group && argc < 2)
-		return shunt_fail(err, -EINVAL,
-				  "%s needs another word: `shunt help` lists the commands",
-				  argv[0]);
+		return shunt_fail(
+			err, -EINVAL,
+			"%s needs another word: `shunt help` lists the commands",
+			argv[0]);
 	return shunt_fail(err, -EINVAL,
 			  "\"%s%s%s\" is no command: `shunt help` lists them", argv[0],
 			  group ? " " : "", group ? argv[1] : "");
@@ -127,12 +128,11 @@ int shunt_cli_parse(struct shunt_cli *cli, int argc, char **argv, struct shunt_e
 		}
 	}
 	if (cli->args < cli->command->min_args || cli->args > cli->command->max_args)
-		return shunt_fail(err, -EINVAL, "%s takes %s%s", cli->command->name,
-				  *cli->command->args ? cli->command->args :
-							"no argument",
-				  cli->args < cli->command->min_args ?
-					  ": one is missing" :
-					  ": there is one too many");
+		return shunt_fail(
+			err, -EINVAL, "%s takes %s%s", cli->command->name,
+			*cli->command->args ? cli->command->args : "no argument",
+			cli->args < cli->command->min_args ? ": one is missing"
+							   : ": there is one too many");
 	return 0;
 }
 
@@ -157,7 +157,7 @@ int shunt_cli_duration(const struct shunt_cli *cli, const char *name, uint64_t *
 	static const struct {
 		const char *unit;
 		double ns;
-	} units[] = { { "ms", 1e6 }, { "s", 1e9 }, { "", 1e9 }, { "m", 60e9 } };
+	} units[] = {{"ms", 1e6}, {"s", 1e9}, {"", 1e9}, {"m", 60e9}};
 	const char *text = shunt_cli_option(cli, name);
 	double value;
 	char *end;
@@ -190,6 +190,7 @@ int shunt_cli_number(const struct shunt_cli *cli, const char *name, uint64_t *nu
 	*number = strtoull(text, &end, 10);
 	if (errno || *end || end == text || *text == '-' || !*number)
 		return shunt_fail(err, -EINVAL,
-				  "--%s \"%s\" is no number: say 1 or more", name, text);
+				  "--%s \"%s\" is no number: say 1 or more", name,
+				  text);
 	return 0;
 }

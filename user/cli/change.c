@@ -60,7 +60,8 @@ int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err)
 	int ret = shunt_cli_policy(cli, &policy, err);
 
 	if (!ret && !policy)
-		return shunt_fail(err, -EINVAL, "apply: which policy? -p FILE names it");
+		return shunt_fail(err, -EINVAL,
+				  "apply: which policy? -p FILE names it");
 	if (!ret)
 		ret = shunt_apply(cli->arg[0], policy, &reply, err);
 	if (ret)
@@ -70,7 +71,8 @@ int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err)
 		shunt_out_json(reply);
 		return 0;
 	}
-	printf("applied to %s: generation %llu to %llu, %llu rules (%d kept, %d added, %d "
+	printf("applied to %s: generation %llu to %llu, %llu rules (%d kept, %d added, "
+	       "%d "
 	       "removed)\n",
 	       cli->arg[0], number(reply, "previous_generation"),
 	       number(reply, "generation"), number(reply, "rules"),
@@ -105,9 +107,10 @@ int shunt_cli_detach(struct shunt_cli *cli, struct shunt_err *err)
 	if (shunt_cli_option(cli, "stale") && !cli->args)
 		return detach_stale(cli, err);
 	if (!cli->args || shunt_cli_option(cli, "stale"))
-		return shunt_fail(err, -EINVAL,
-				  "detach: name one interface, or --stale for those that "
-				  "are gone");
+		return shunt_fail(
+			err, -EINVAL,
+			"detach: name one interface, or --stale for those that "
+			"are gone");
 	ret = shunt_detach(cli->arg[0], shunt_cli_option(cli, "hook"), &reply, err);
 	if (ret)
 		return ret;
@@ -115,8 +118,8 @@ int shunt_cli_detach(struct shunt_cli *cli, struct shunt_err *err)
 		shunt_out_json(reply);
 	else
 		printf("detached %s%s\n", cli->arg[0],
-		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "gone")) ?
-			       "" :
-			       "; its other hooks stay");
+		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "gone"))
+			       ? ""
+			       : "; its other hooks stay");
 	return 0;
 }

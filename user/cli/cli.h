@@ -30,15 +30,15 @@ struct shunt_option {
 };
 
 struct shunt_command {
-	const char *name;     /* one or two words: "attach", "set add" */
-	const char *args;     /* positional arguments, for the help */
+	const char *name; /* one or two words: "attach", "set add" */
+	const char *args; /* positional arguments, for the help */
 	size_t min_args, max_args;
-	const char *summary;  /* one line */
-	const char *details;  /* paragraphs; NULL: none */
+	const char *summary; /* one line */
+	const char *details; /* paragraphs; NULL: none */
 	const struct shunt_option *options;
 	int (*run)(struct shunt_cli *cli, struct shunt_err *err);
-	bool root;	/* it cannot work without */
-	bool unbroken;	/* it changes the kernel's state: ^C waits until it is done */
+	bool root;     /* it cannot work without */
+	bool unbroken; /* it changes the kernel's state: ^C waits until it is done */
 };
 
 struct shunt_cli {
@@ -56,16 +56,19 @@ struct shunt_cli {
 extern const struct shunt_command shunt_commands[];
 extern const size_t shunt_command_count;
 
-/* --- args.c ------------------------------------------------------------------------------ */
+/* --- args.c
+ * ------------------------------------------------------------------------------ */
 
 /* Finds the command and parses what follows it. -EINVAL: usage, with the sentence. */
-int shunt_cli_parse(struct shunt_cli *cli, int argc, char **argv, struct shunt_err *err);
+int shunt_cli_parse(struct shunt_cli *cli, int argc, char **argv,
+		    struct shunt_err *err);
 
 /* The value of an option, "" for one without; NULL: not given. */
 const char *shunt_cli_option(const struct shunt_cli *cli, const char *name);
 
 /* The i-th use of an option that may be repeated; NULL: there are no more. */
-const char *shunt_cli_option_at(const struct shunt_cli *cli, const char *name, size_t i);
+const char *shunt_cli_option_at(const struct shunt_cli *cli, const char *name,
+				size_t i);
 
 /* A duration such as "500ms", "2s", "2" (seconds), "1m"; *ns stays when not given. */
 int shunt_cli_duration(const struct shunt_cli *cli, const char *name, uint64_t *ns,
@@ -75,7 +78,8 @@ int shunt_cli_duration(const struct shunt_cli *cli, const char *name, uint64_t *
 int shunt_cli_number(const struct shunt_cli *cli, const char *name, uint64_t *number,
 		     struct shunt_err *err);
 
-/* --- out.c --------------------------------------------------------------------------------- */
+/* --- out.c
+ * --------------------------------------------------------------------------------- */
 
 /* One JSON object on a line of its own. */
 void shunt_out_json(const cJSON *reply);
@@ -86,7 +90,8 @@ void shunt_out_error(const struct shunt_cli *cli, const char *message);
 /* The reply's "warnings", on stderr, unless --json shows them anyway. */
 void shunt_out_warnings(const struct shunt_cli *cli, const cJSON *reply);
 
-/* The "errors" and "warnings" of a shunt.check/1 reply, on stderr: file, pointer, words. */
+/* The "errors" and "warnings" of a shunt.check/1 reply, on stderr: file, pointer,
+ * words. */
 void shunt_out_diags(const cJSON *check);
 
 /* Starts and ends bold text where stdout is a terminal; "" elsewhere. */
@@ -96,23 +101,27 @@ const char *shunt_out_plain(void);
 /* "xdp native, tc-ingress tcx" of a reply's "hooks". */
 void shunt_out_hooks(const cJSON *reply);
 
-/* --- help.c -------------------------------------------------------------------------------- */
+/* --- help.c
+ * -------------------------------------------------------------------------------- */
 
 void shunt_help_all(void);
 void shunt_help_command(const struct shunt_command *command);
 
-/* --- policy.c: what several commands do with -p --------------------------------------------- */
+/* --- policy.c: what several commands do with -p
+ * --------------------------------------------- */
 
 struct shunt_policy;
 
 /*
- * Reads the file of --policy; errors and warnings are shown. *policy stays NULL where the
- * option was not given. -EINVAL: the policy is unsound; err has the one-line summary.
+ * Reads the file of --policy; errors and warnings are shown. *policy stays NULL where
+ * the option was not given. -EINVAL: the policy is unsound; err has the one-line
+ * summary.
  */
 int shunt_cli_policy(const struct shunt_cli *cli, struct shunt_policy **policy,
 		     struct shunt_err *err);
 
-/* --- one function a command ----------------------------------------------------------------- */
+/* --- one function a command
+ * ----------------------------------------------------------------- */
 
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err);

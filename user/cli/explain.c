@@ -84,20 +84,22 @@ static int explain_hex(const struct shunt_cli *cli, struct shunt_explain *explai
 		if (isspace((unsigned char)*at) || *at == ':')
 			continue;
 		if (!isxdigit((unsigned char)*at) || digits == 2 * FRAME_MAX)
-			return shunt_fail(err, -EINVAL,
-					  "--frame: '%c' at position %zu is no hex digit, or "
-					  "the frame has more than %d bytes",
-					  *at, (size_t)(at - hex) + 1, FRAME_MAX);
+			return shunt_fail(
+				err, -EINVAL,
+				"--frame: '%c' at position %zu is no hex digit, or "
+				"the frame has more than %d bytes",
+				*at, (size_t)(at - hex) + 1, FRAME_MAX);
 		frame[digits / 2] = frame[digits / 2] << 4 |
-				    (isdigit((unsigned char)*at) ?
-					     *at - '0' :
-					     tolower((unsigned char)*at) - 'a' + 10);
+				    (isdigit((unsigned char)*at)
+					     ? *at - '0'
+					     : tolower((unsigned char)*at) - 'a' + 10);
 		digits++;
 	}
 	if (digits % 2)
-		return shunt_fail(err, -EINVAL,
-				  "--frame: %zu hex digits make no whole number of bytes",
-				  digits);
+		return shunt_fail(
+			err, -EINVAL,
+			"--frame: %zu hex digits make no whole number of bytes",
+			digits);
 	return explain_one(cli, explain, 1, frame, digits / 2, err);
 }
 
@@ -114,18 +116,19 @@ static int explain_pcap(const struct shunt_cli *cli, struct shunt_explain *expla
 	if (!pcap)
 		return shunt_fail(err, -EINVAL, "--pcap %s: %s", path, why);
 	if (pcap_datalink(pcap) != DLT_EN10MB)
-		return shunt_fail(err, -EINVAL,
-				  "--pcap %s: its packets are of link type %s, and Shunt "
-				  "judges Ethernet frames only",
-				  path, pcap_datalink_val_to_name(pcap_datalink(pcap)));
+		return shunt_fail(
+			err, -EINVAL,
+			"--pcap %s: its packets are of link type %s, and Shunt "
+			"judges Ethernet frames only",
+			path, pcap_datalink_val_to_name(pcap_datalink(pcap)));
 	while ((ret = pcap_next_ex(pcap, &head, &frame)) == 1) {
 		ret = explain_one(cli, explain, ++number, frame, head->caplen, err);
 		if (ret)
 			return ret;
 	}
 	if (ret != PCAP_ERROR_BREAK)
-		return shunt_fail(err, -EINVAL, "--pcap %s, behind packet %llu: %s", path,
-				  (unsigned long long)number, pcap_geterr(pcap));
+		return shunt_fail(err, -EINVAL, "--pcap %s, behind packet %llu: %s",
+				  path, (unsigned long long)number, pcap_geterr(pcap));
 	return 0;
 }
 
@@ -139,19 +142,20 @@ int shunt_cli_explain(struct shunt_cli *cli, struct shunt_err *err)
 	int ret;
 
 	if (!pcap == !frame)
-		return shunt_fail(err, -EINVAL,
-				  "explain: what? Name a capture (--pcap FILE) or a frame "
-				  "(--frame HEX), one of them");
+		return shunt_fail(
+			err, -EINVAL,
+			"explain: what? Name a capture (--pcap FILE) or a frame "
+			"(--frame HEX), one of them");
 	if (!cli->args == !shunt_cli_option(cli, "policy"))
 		return shunt_fail(err, -EINVAL,
 				  "explain: by what? Name an attached interface or a "
 				  "policy (-p FILE), one of them");
 	ret = shunt_cli_policy(cli, &policy, err);
 	if (!ret)
-		ret = policy ? shunt_explain_open_policy(&explain, policy, hook, err) :
-			       shunt_explain_open(&explain, cli->arg[0], hook, err);
+		ret = policy ? shunt_explain_open_policy(&explain, policy, hook, err)
+			     : shunt_explain_open(&explain, cli->arg[0], hook, err);
 	if (ret)
 		return ret;
-	return frame ? explain_hex(cli, explain, frame, err) :
-		       explain_pcap(cli, explain, pcap, err);
+	return frame ? explain_hex(cli, explain, frame, err)
+		     : explain_pcap(cli, explain, pcap, err);
 }

@@ -6,9 +6,9 @@
 
 #include "user/cli/cli.h"
 
-static const char intro[] =
-	"Shunt owns an interface's fast path: it judges packets in XDP and TC by a JSON "
-	"policy, and redirects what is asked for into user space.";
+static const char intro[] = "Shunt owns an interface's fast path: it judges packets in "
+			    "XDP and TC by a JSON "
+			    "policy, and redirects what is asked for into user space.";
 
 void shunt_help_all(void)
 {
@@ -26,9 +26,9 @@ void shunt_help_command(const struct shunt_command *command)
 {
 	const struct shunt_option *option;
 
-	printf("usage: shunt %s%s%s%s\n\n%s.\n", command->name, *command->args ? " " : "",
-	       command->args, command->options->name ? " [OPTIONS]" : "",
-	       command->summary);
+	printf("usage: shunt %s%s%s%s\n\n%s.\n", command->name,
+	       *command->args ? " " : "", command->args,
+	       command->options->name ? " [OPTIONS]" : "", command->summary);
 	if (command->details)
 		printf("\n%s\n", command->details);
 	if (command->options->name)
@@ -68,8 +68,8 @@ int shunt_cli_help(struct shunt_cli *cli, struct shunt_err *err)
 		any = true;
 		shunt_help_command(command);
 	}
-	return any ? 0 :
-		     shunt_fail(err, -EINVAL,
+	return any ? 0
+		   : shunt_fail(err, -EINVAL,
 				"\"%s\" is no command: `shunt help` lists them", name);
 }
 
@@ -95,7 +95,8 @@ static void completion_words(const char *first)
 
 		if (first && space && !strncmp(name, first, len) && !first[len])
 			printf(" %s", space + 1);
-		if (!first && (i == 0 || strncmp(shunt_commands[i - 1].name, name, len)))
+		if (!first &&
+		    (i == 0 || strncmp(shunt_commands[i - 1].name, name, len)))
 			printf(" %.*s", (int)len, name);
 	}
 }
@@ -145,7 +146,8 @@ int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err)
 
 	(void)cli;
 	(void)err;
-	printf(".TH SHUNT 8 \"\" \"shunt %s\"\n.SH NAME\nshunt \\- programmable dataplane "
+	printf(".TH SHUNT 8 \"\" \"shunt %s\"\n.SH NAME\nshunt \\- programmable "
+	       "dataplane "
 	       "on eBPF and XDP\n.SH SYNOPSIS\n.B shunt\n.I COMMAND\n[ARGUMENTS] "
 	       "[OPTIONS]\n.SH DESCRIPTION\n%s\n.SH COMMANDS\n",
 	       SHUNT_VERSION, intro);

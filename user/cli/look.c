@@ -31,7 +31,8 @@ int shunt_cli_list(struct shunt_cli *cli, struct shunt_err *err)
 		shunt_out_json(reply);
 		return 0;
 	}
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "instances")) {
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "instances"))
+	{
 		const char *netns = shunt_json_str(item, "netns");
 
 		if (!strcmp(shunt_json_str(item, "state"), "broken")) {
@@ -62,7 +63,8 @@ static void show_text(const cJSON *reply)
 	printf("), generation %llu of %s, from %s\n",
 	       (unsigned long long)shunt_json_u64(reply, "generation"),
 	       at(reply, "applied_at", text), shunt_json_str(reply, "source"));
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "rules")) {
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "rules"))
+	{
 		printf("  rule      %-24s %s", shunt_json_str(item, "name"),
 		       shunt_json_str(item, "action"));
 		target = cJSON_GetObjectItemCaseSensitive(item, "target");

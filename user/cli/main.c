@@ -5,10 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
+
 #include "loader/netns.h"
 #include "user/cli/cli.h"
 
-/* A change of the kernel's state is short; ^C in its midst is served when it is done. */
+/* A change of the kernel's state is short; ^C in its midst is served when it is done.
+ */
 static void hold_signals(int how)
 {
 	sigset_t set;
@@ -26,10 +30,11 @@ static int run(struct shunt_cli *cli, struct shunt_err *err)
 	int ret = 0;
 
 	if (cli->command->root && geteuid())
-		return shunt_fail(err, -EPERM,
-				  "%s needs root, for it works with BPF: run `sudo shunt %s "
-				  "…`",
-				  cli->command->name, cli->command->name);
+		return shunt_fail(
+			err, -EPERM,
+			"%s needs root, for it works with BPF: run `sudo shunt %s "
+			"…`",
+			cli->command->name, cli->command->name);
 	if (netns)
 		ret = shunt_netns_enter(netns, err);
 	if (!ret && cli->command->unbroken)
@@ -48,9 +53,9 @@ static bool asks_for_help(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct shunt_cli cli = { 0 };
+	struct shunt_cli cli = {0};
 	static char version[] = "version";
-	struct shunt_err err = { "" };
+	struct shunt_err err = {""};
 	int i, ret;
 
 	if (argc < 2 || asks_for_help(argv[1])) {
@@ -72,6 +77,9 @@ int main(int argc, char **argv)
 		shunt_out_error(&cli, err.message);
 		return SHUNT_EXIT_USAGE;
 	}
+	/* the libraries' own remarks: what matters of them is in our sentences */
+	libbpf_set_print(NULL);
+	libxdp_set_print(NULL);
 	ret = run(&cli, &err);
 	if (ret < 0 && *err.message)
 		shunt_out_error(&cli, err.message);

@@ -50,11 +50,13 @@ static void out_diags(const cJSON *check, const char *key, const char *word)
 	const char *source = shunt_json_str(check, "source");
 	const cJSON *diag;
 
-	cJSON_ArrayForEach(diag, cJSON_GetObjectItemCaseSensitive(check, key)) {
+	cJSON_ArrayForEach(diag, cJSON_GetObjectItemCaseSensitive(check, key))
+	{
 		const char *pointer = shunt_json_str(diag, "pointer");
 
-		fprintf(stderr, "%s: %s%s%s: %s\n", source, word, *pointer ? " at " : "",
-			pointer, shunt_json_str(diag, "message"));
+		fprintf(stderr, "%s: %s%s%s: %s\n", source, word,
+			*pointer ? " at " : "", pointer,
+			shunt_json_str(diag, "message"));
 	}
 }
 
@@ -79,7 +81,8 @@ void shunt_out_hooks(const cJSON *reply)
 	const cJSON *hook;
 	const char *comma = "";
 
-	cJSON_ArrayForEach(hook, cJSON_GetObjectItemCaseSensitive(reply, "hooks")) {
+	cJSON_ArrayForEach(hook, cJSON_GetObjectItemCaseSensitive(reply, "hooks"))
+	{
 		printf("%s%s %s", comma, shunt_json_str(hook, "hook"),
 		       shunt_json_str(hook, "mode"));
 		comma = ", ";

@@ -47,7 +47,8 @@ int shunt_cli_check(struct shunt_cli *cli, struct shunt_err *err)
 	}
 	shunt_out_diags(reply);
 	if (!ret)
-		printf("%s is sound: %llu rules, %llu sets, %llu consumers; compiled %llu "
+		printf("%s is sound: %llu rules, %llu sets, %llu consumers; compiled "
+		       "%llu "
 		       "bytes, %llu classes\n",
 		       path, (unsigned long long)shunt_json_u64(reply, "rules"),
 		       (unsigned long long)shunt_json_u64(reply, "sets"),

@@ -29,8 +29,8 @@ static int read_wait(const struct shunt_cli *cli, enum shunt_wait *wait,
 	}
 	return name ? shunt_fail(err, -EINVAL,
 				 "--wait \"%s\": there are adaptive, poll and spin",
-				 name) :
-		      0;
+				 name)
+		    : 0;
 }
 
 static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
@@ -45,16 +45,18 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	opts->out = stdout;
 	opts->json = cli->json;
 	if (!opts->consumer)
-		return shunt_fail(err, -EINVAL,
-				  "%s: which consumer of the policy? --consumer NAME says",
-				  cli->command->name);
+		return shunt_fail(
+			err, -EINVAL,
+			"%s: which consumer of the policy? --consumer NAME says",
+			cli->command->name);
 	ret = shunt_cli_duration(cli, "duration", &opts->duration_ns, err);
 	if (!ret)
 		ret = shunt_cli_number(cli, "packets", &opts->packets, err);
 	if (!ret)
 		ret = read_wait(cli, &opts->wait, err);
 	if (!ret)
-		ret = shunt_consumer_open(opts->interface, opts->consumer, &consumer, err);
+		ret = shunt_consumer_open(opts->interface, opts->consumer, &consumer,
+					  err);
 	if (ret)
 		return ret;
 	_fd_ int map_fd = consumer.map_fd;
@@ -70,7 +72,7 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 
 int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err)
 {
-	struct shunt_consume_opts opts = { .interval_ns = 1000000000 };
+	struct shunt_consume_opts opts = {.interval_ns = 1000000000};
 	int ret = shunt_cli_duration(cli, "interval", &opts.interval_ns, err);
 
 	return ret ? ret : run(cli, &opts, shunt_app_count, err);
@@ -78,7 +80,7 @@ int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err)
 
 int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err)
 {
-	struct shunt_consume_opts opts = { .write = shunt_cli_option(cli, "write") };
+	struct shunt_consume_opts opts = {.write = shunt_cli_option(cli, "write")};
 
 	return run(cli, &opts, shunt_app_dump, err);
 }

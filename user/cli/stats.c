@@ -15,9 +15,8 @@ static const cJSON *named(const cJSON *list, const char *name)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list)
-		if (!strcmp(shunt_json_str(item, "name"), name))
-			return item;
+	cJSON_ArrayForEach(item, list) if (!strcmp(shunt_json_str(item, "name"),
+						   name)) return item;
 	return NULL;
 }
 
@@ -40,7 +39,8 @@ static void print_seen(const cJSON *reply, const cJSON *before, const char *key,
 {
 	const cJSON *old = cJSON_GetObjectItemCaseSensitive(before, key), *item;
 
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, key)) {
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, key))
+	{
 		const char *name = shunt_json_str(item, "name");
 
 		if (shunt_json_u64(item, "packets"))
@@ -60,7 +60,8 @@ static void print_text(const cJSON *reply, const cJSON *before, double seconds)
 	printf("  %-24s %-20s %14s %16s\n", "", "", "packets", "bytes");
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "hooks"))
 		print_row(shunt_json_str(item, "hook"), "hook", item, NULL, seconds);
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "rules")) {
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "rules"))
+	{
 		const char *name = shunt_json_str(item, "name");
 
 		print_row(name, shunt_json_str(item, "action"), item,
@@ -88,7 +89,7 @@ static double now(void)
 /* Waits until ^C or the time is over; true: go on. */
 static bool wait_for(uint64_t ns)
 {
-	struct timespec ts = { ns / 1000000000, ns % 1000000000 };
+	struct timespec ts = {ns / 1000000000, ns % 1000000000};
 	sigset_t set;
 
 	sigemptyset(&set);

@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Installs the Debian packages that Shunt is built, tested and measured with, as far as
+# they are missing. Debian 12 and 13.
+set -eu
+
+packages="
+	build-essential pkg-config
+	clang llvm libclang-rt-dev bpftool
+	libbpf-dev libxdp-dev libelf-dev zlib1g-dev libcjson-dev libpcap-dev libcmocka-dev
+	iproute2 iputils-ping ethtool curl iperf3 tcpdump tshark xdp-tools strace procps
+	python3 python3-pytest python3-jsonschema
+	clang-format clang-tidy shellcheck man-db groff-base
+"
+
+# Debian 12 names the sanitizers' runtime after clang's version.
+if ! apt-cache show libclang-rt-dev >/dev/null 2>&1; then
+	packages=$(echo "$packages" | sed 's/libclang-rt-dev/libclang-rt-14-dev/')
+fi
+
+missing=
+for package in $packages; do
+	case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true) in
+	"install ok installed") ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "make deps: these packages are missing:$missing" >&2
+	echo "make deps: run it as root to install them" >&2
+	exit 1
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
