@@ -114,7 +114,12 @@ static int fail_bind(const struct shunt_xsk *xsk, int code, struct shunt_err *er
 static int bind_queue(struct shunt_xsk *xsk, unsigned int ring, struct shunt_err *err)
 {
 	const struct xsk_umem_config umem = {
-		.fill_size = 2 * ring,
+		/*
+		 * Twice the frames: the kernel shows received frames before it says
+		 * that their fill entries are free, so a frame can come back while its
+		 * old entry still looks taken.
+		 */
+		.fill_size = 4 * ring,
 		.comp_size = XSK_RING_CONS__DEFAULT_NUM_DESCS,
 		.frame_size = SHUNT_XSK_FRAME_BYTES,
 	};
@@ -230,8 +235,12 @@ void shunt_xsk_unregister(struct shunt_xsk *xsk)
 	bpf_map_delete_elem(xsk->xskmap_fd, &xsk->key);
 	close(xsk->xskmap_fd);
 	xsk->xskmap_fd = -1;
-	/* An RCU grace period: a program runs, and its frames are flushed, inside one.
-	 */
+}
+
+/* A program runs, and its redirected frames are flushed, inside one RCU grace period.
+ */
+void shunt_xsk_settle(void)
+{
 	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
@@ -262,7 +271,7 @@ void shunt_xsk_release(struct shunt_xsk *xsk, const struct shunt_frame *frames,
 	__u32 at;
 
 	room = xsk_ring_prod__reserve(&xsk->fill, n, &at);
-	assert(room == n); /* it has a place for every frame there is */
+	assert(room == n); /* see fill_size */
 	for (i = 0; i < n; i++)
 		*xsk_ring_prod__fill_addr(&xsk->fill, at + i) =
 			frames[i].addr & ~(__u64)(SHUNT_XSK_FRAME_BYTES - 1);

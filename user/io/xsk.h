@@ -60,11 +60,14 @@ void shunt_xsk_close(struct shunt_xsk *xsk);
 SHUNT_MUST_CHECK int shunt_xsk_register(struct shunt_xsk *xsk, int xskmap_fd,
 					uint32_t slot, struct shunt_err *err);
 
-/*
- * Takes it out again and waits until no program run that found it is under way:
- * afterwards the rx ring only empties. Without a registration it does nothing.
- */
+/* Takes it out again; without a registration it does nothing. */
 void shunt_xsk_unregister(struct shunt_xsk *xsk);
+
+/*
+ * Waits (some 10 ms) until no program run is under way that may still have found a
+ * socket: the rx rings of those that were unregistered before only empty from now on.
+ */
+void shunt_xsk_settle(void);
 
 /* --- frames -------------------------------------------------------------------------
  */
