@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The commands of `shunt run` that consume what a policy redirects. */
+#pragma once
+
+/*
+ * The caller has found the consumer's slot and queues and opened the XSKMAP. An app
+ * runs until a limit, ^C or an error, writes results to opts->out, and remarks to
+ * stderr; it returns 0 or -errno, with the sentence in err.
+ */
+#include "user/apps/consume.h"
+
+/*
+ * Counts packets and bytes: a line an interval, a summary at the end. As JSON, each is
+ * an object of schema shunt.run.count/1; numbers count from the start.
+ */
+SHUNT_MUST_CHECK int shunt_app_count(const struct shunt_consume_opts *opts,
+				     struct shunt_err *err);
+
+/*
+ * Shows each packet as a line, or as an object of schema shunt.run.dump/1, or writes it
+ * to the pcap file opts->write (nanosecond stamps). The stamp is the moment at which
+ * the packet was taken from the ring. Reports the totals to stderr at the end.
+ */
+SHUNT_MUST_CHECK int shunt_app_dump(const struct shunt_consume_opts *opts,
+				    struct shunt_err *err);

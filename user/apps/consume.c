@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "user/apps/consume.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "maps/consumer.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+/* How often the interface is looked at: the kernel does not wake us when it goes. */
+#define CHECK_NS (500 * NS_PER_MS)
+
+/* Adaptive waiting spins about as long as waking a sleeper takes. */
+#define SPIN_NS (20 * UINT64_C(1000))
+
+struct port {
+	struct shunt_xsk *xsk;
+	struct shunt_consume_queue count;
+};
+
+struct loop {
+	const struct shunt_consume_opts *opts;
+	const struct shunt_consume_sink *sink;
+	void *self;
+	struct port ports[SHUNT_QUEUE_MAX];
+	struct pollfd fds[SHUNT_QUEUE_MAX + 1]; /* the last one: the stop event */
+	size_t count;
+	uint64_t packets;
+	uint64_t start_ns;
+};
+
+/* --- stopping ------------------------------------------------------------------------
+ */
+
+static volatile sig_atomic_t stop_wanted;
+static volatile sig_atomic_t stop_event = -1;
+
+static void on_stop(int sig)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+
+	(void)sig;
+	stop_wanted = 1;
+	if (write(stop_event, &one, sizeof(one)) < 0)
+		errno = saved; /* cannot happen; the loop's next look sees the flag */
+	errno = saved;
+}
+
+static const int stop_signals[] = {SIGINT, SIGTERM};
+
+struct stop {
+	int event;
+	struct sigaction saved[2];
+};
+
+static int stop_open(struct stop *stop, struct shunt_err *err)
+{
+	const struct sigaction action = {.sa_handler = on_stop,
+					 .sa_flags = SA_RESETHAND};
+	size_t i;
+
+	stop->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (stop->event < 0)
+		return shunt_fail_errno(err, -errno, "make an event to stop by");
+	stop_event = stop->event;
+	stop_wanted = 0;
+	for (i = 0; i < 2; i++)
+		sigaction(stop_signals[i], &action, &stop->saved[i]);
+	return 0;
+}
+
+static void stop_close(struct stop *stop)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		sigaction(stop_signals[i], &stop->saved[i], NULL);
+	stop_event = -1;
+	close(stop->event);
+}
+
+/* --- the sockets ---------------------------------------------------------------------
+ */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static void close_ports(struct loop *loop)
+{
+	while (loop->count)
+		shunt_xsk_close(loop->ports[--loop->count].xsk);
+}
+
+static int open_port(struct loop *loop, unsigned int queue, struct shunt_err *err)
+{
+	const struct shunt_consume_opts *opts = loop->opts;
+	const struct shunt_xsk_opts xsk = {.sz = sizeof(xsk), .ring = opts->ring};
+	struct port *port = &loop->ports[loop->count];
+	int code;
+
+	code = shunt_xsk_open(&port->xsk, opts->interface, queue, &xsk, err);
+	if (code)
+		return code;
+	port->count.queue = queue;
+	loop->fds[loop->count] =
+		(struct pollfd){.fd = shunt_xsk_fd(port->xsk), .events = POLLIN};
+	loop->count++;
+	return 0;
+}
+
+/* All the sockets are open before the first one is fed. */
+static int open_ports(struct loop *loop, struct shunt_err *err)
+{
+	unsigned int queue;
+	size_t i;
+	int code;
+
+	for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++) {
+		if (!(loop->opts->queues >> queue & 1))
+			continue;
+		code = open_port(loop, queue, err);
+		if (code)
+			return code;
+	}
+	if (!loop->count)
+		return shunt_fail(err, -EINVAL,
+				  "consumer %s: no queue of %s is left to serve",
+				  loop->opts->consumer, loop->opts->interface);
+	for (i = 0; i < loop->count; i++) {
+		code = shunt_xsk_register(loop->ports[i].xsk, loop->opts->xskmap_fd,
+					  loop->opts->slot, err);
+		if (code)
+			return shunt_fail_in(err, code,
+					     "consumer %s: ", loop->opts->consumer);
+	}
+	return 0;
+}
+
+/* --- the loop
+ * ------------------------------------------------------------------------- */
+
+static bool limit_reached(const struct loop *loop)
+{
+	return loop->opts->packets && loop->packets >= loop->opts->packets;
+}
+
+static unsigned int burst_room(const struct loop *loop)
+{
+	uint64_t left;
+
+	if (!loop->opts->packets)
+		return SHUNT_CONSUME_BURST;
+	left = loop->opts->packets - loop->packets;
+	return left < SHUNT_CONSUME_BURST ? left : SHUNT_CONSUME_BURST;
+}
+
+/* One burst of one queue; returns its frames or -errno. */
+static int serve(struct loop *loop, struct port *port, struct shunt_err *err)
+{
+	struct shunt_frame frames[SHUNT_CONSUME_BURST];
+	unsigned int i, n;
+	int code;
+
+	n = shunt_xsk_rx(port->xsk, frames, burst_room(loop));
+	if (!n)
+		return 0;
+	code = loop->sink->burst(loop->self, port->count.queue, frames, n, err);
+	for (i = 0; i < n; i++)
+		port->count.bytes += frames[i].len;
+	port->count.packets += n;
+	loop->packets += n;
+	shunt_xsk_release(port->xsk, frames, n);
+	return code < 0 ? code : (int)n;
+}
+
+/* A burst of every queue; returns the frames or -errno. */
+static int serve_all(struct loop *loop, struct shunt_err *err)
+{
+	int total = 0;
+	size_t i;
+
+	for (i = 0; i < loop->count && !limit_reached(loop); i++) {
+		int n = serve(loop, &loop->ports[i], err);
+
+		if (n < 0)
+			return n;
+		total += n;
+	}
+	return total;
+}
+
+static int tell(struct loop *loop, bool final, struct shunt_err *err)
+{
+	struct shunt_consume_queue queues[SHUNT_QUEUE_MAX];
+	struct shunt_consume_totals totals = {.final = final, .queues = queues};
+	struct shunt_consume_queue *sum = &totals.sum;
+	size_t i;
+
+	for (i = 0; i < loop->count; i++) {
+		struct port *port = &loop->ports[i];
+		const struct shunt_xsk_stats *drops = &port->count.drops;
+		int code = shunt_xsk_stats(port->xsk, &port->count.drops, err);
+
+		if (code)
+			return code;
+		queues[i] = port->count;
+		sum->packets += port->count.packets;
+		sum->bytes += port->count.bytes;
+		sum->unread += port->count.unread;
+		sum->drops.rx_dropped += drops->rx_dropped;
+		sum->drops.rx_ring_full += drops->rx_ring_full;
+		sum->drops.rx_fill_ring_empty += drops->rx_fill_ring_empty;
+		sum->drops.rx_invalid_descs += drops->rx_invalid_descs;
+	}
+	totals.count = loop->count;
+	totals.seconds = (now_ns() - loop->start_ns) / 1e9;
+	return loop->sink->tick(loop->self, &totals, err);
+}
+
+/* Sleeps until a frame, a signal, or the deadline. */
+static int sleep_until(struct loop *loop, uint64_t now, uint64_t deadline,
+		       struct shunt_err *err)
+{
+	uint64_t left = deadline > now ? deadline - now : 0;
+	struct timespec timeout = {.tv_sec = left / NS_PER_S,
+				   .tv_nsec = left % NS_PER_S};
+	int code = loop->sink->idle(loop->self, err);
+
+	if (code < 0)
+		return code;
+	if (ppoll(loop->fds, loop->count + 1, &timeout, NULL) < 0 && errno != EINTR)
+		return shunt_fail_errno(err, -errno, "wait for frames from %s",
+					loop->opts->interface);
+	return 0;
+}
+
+static bool may_sleep(enum shunt_wait wait, uint64_t idle_ns)
+{
+	switch (wait) {
+	case SHUNT_WAIT_SPIN:
+		return false;
+	case SHUNT_WAIT_POLL:
+		return true;
+	default:
+		return idle_ns >= SPIN_NS;
+	}
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int check_ports(const struct loop *loop, struct shunt_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < loop->count; i++) {
+		int code = shunt_xsk_check(loop->ports[i].xsk, err);
+
+		if (code)
+			return code;
+	}
+	return 0;
+}
+
+static int run(struct loop *loop, struct shunt_err *err)
+{
+	const struct shunt_consume_opts *opts = loop->opts;
+	uint64_t now = now_ns(), busy = now, check = now + CHECK_NS;
+	uint64_t end = opts->duration_ns ? now + opts->duration_ns : UINT64_MAX;
+	uint64_t tick = opts->interval_ns ? now + opts->interval_ns : UINT64_MAX;
+	int code;
+
+	loop->start_ns = now;
+	while (!stop_wanted && now < end && !limit_reached(loop)) {
+		int n = serve_all(loop, err);
+
+		if (n < 0)
+			return n;
+		now = now_ns();
+		if (now >= check) {
+			code = check_ports(loop, err);
+			if (code)
+				return code;
+			check = now + CHECK_NS;
+		}
+		if (now >= tick) {
+			code = tell(loop, false, err);
+			if (code < 0)
+				return code;
+			while (tick <= now)
+				tick += opts->interval_ns;
+		}
+		if (n) {
+			busy = now;
+		} else if (may_sleep(opts->wait, now - busy)) {
+			code = sleep_until(loop, now,
+					   min_u64(min_u64(check, tick), end), err);
+			if (code < 0)
+				return code;
+			now = busy = now_ns();
+		}
+	}
+	return 0;
+}
+
+/* Frames that are left: delivered up to the limit, then thrown away and counted. */
+static int drain(struct loop *loop, struct shunt_err *err)
+{
+	struct shunt_frame frames[SHUNT_CONSUME_BURST];
+	unsigned int n;
+	size_t i;
+	int code;
+
+	for (i = 0; i < loop->count; i++)
+		shunt_xsk_unregister(loop->ports[i].xsk);
+	shunt_xsk_settle();
+	do {
+		code = serve_all(loop, err);
+	} while (code > 0);
+	for (i = 0; i < loop->count; i++) {
+		struct port *port = &loop->ports[i];
+
+		while ((n = shunt_xsk_rx(port->xsk, frames, SHUNT_CONSUME_BURST))) {
+			port->count.unread += n;
+			shunt_xsk_release(port->xsk, frames, n);
+		}
+	}
+	return code;
+}
+
+/* Ends in any case with the last totals; the first error is the one that is told. */
+static int run_and_drain(struct loop *loop, struct shunt_err *err)
+{
+	int code = run(loop, err);
+	int later = drain(loop, code ? NULL : err);
+
+	if (!code)
+		code = later;
+	later = tell(loop, true, code ? NULL : err);
+	return code ? code : later;
+}
+
+int shunt_consume(const struct shunt_consume_opts *opts,
+		  const struct shunt_consume_sink *sink, void *self,
+		  struct shunt_err *err)
+{
+	struct loop loop = {.opts = opts, .sink = sink, .self = self};
+	struct stop stop;
+	int code = stop_open(&stop, err);
+
+	if (code)
+		return code;
+	code = open_ports(&loop, err);
+	if (!code) {
+		loop.fds[loop.count] =
+			(struct pollfd){.fd = stop.event, .events = POLLIN};
+		code = run_and_drain(&loop, err);
+	}
+	close_ports(&loop);
+	stop_close(&stop);
+	return code;
+}

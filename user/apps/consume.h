@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The loop that the consuming commands share: sockets in, bursts of frames out. */
+#pragma once
+
+/*
+ * One thread opens a socket a queue, registers each one under the consumer's slot, and
+ * walks over them in turn until a limit, a signal or an error ends it:
+ *
+ *     queue 0 ─▶ socket ─┐
+ *     queue 1 ─▶ socket ─┼─▶ burst() ─▶ frames given back
+ *     queue n ─▶ socket ─┘        tick() once an interval, idle() before it sleeps
+ *
+ * At the end it leaves the XSKMAP first and empties the rings then, so that the ledger
+ * balances: frames redirected = packets + unread + rx_dropped + rx_ring_full.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "user/base/err.h"
+#include "user/io/xsk.h"
+
+#define SHUNT_CONSUME_BURST 64u /* what a NAPI poll delivers at once */
+
+/* How to wait for frames; the spinning ones want a core that the softirq does not use.
+ */
+enum shunt_wait {
+	SHUNT_WAIT_ADAPTIVE, /* spin for a moment, then sleep in poll() */
+	SHUNT_WAIT_POLL,     /* sleep at once: least CPU */
+	SHUNT_WAIT_SPIN,     /* never sleep: least latency */
+};
+
+/* What a consuming command is told; zeroed, but for the first group, it runs until ^C.
+ */
+struct shunt_consume_opts {
+	const char *interface;
+	const char *consumer; /* name, for messages and replies */
+	int xskmap_fd;	      /* stays the caller's */
+	uint32_t slot;	      /* the consumer's (maps/consumer.h) */
+	uint64_t queues;      /* bit q: serve queue q */
+
+	uint64_t duration_ns; /* 0: no limit */
+	uint64_t packets;     /* stop after so many; 0: no limit */
+	uint64_t interval_ns; /* between ticks; 0: none */
+	enum shunt_wait wait;
+	unsigned int ring; /* see struct shunt_xsk_opts */
+
+	FILE *out;	   /* where results go */
+	bool json;	   /* one object a line instead of text */
+	const char *write; /* dump: pcap file, "-" is stdout; NULL: lines to out */
+};
+
+struct shunt_consume_queue {
+	unsigned int queue;
+	uint64_t packets;
+	uint64_t bytes;	 /* of the packets: Ethernet header included, FCS not */
+	uint64_t unread; /* came in after the limit had been reached, thrown away */
+	struct shunt_xsk_stats drops;
+};
+
+struct shunt_consume_totals {
+	double seconds; /* since the sockets were registered */
+	bool final;
+	const struct shunt_consume_queue *queues;
+	size_t count;
+	struct shunt_consume_queue sum; /* over the queues; its .queue means nothing */
+};
+
+/* What to do with the frames. Every slot is filled; a negative answer ends the loop. */
+struct shunt_consume_sink {
+	int (*burst)(void *self, unsigned int queue, const struct shunt_frame *frames,
+		     unsigned int n, struct shunt_err *err);
+	/* Once an interval, and with totals->final at the end, also after an error. */
+	int (*tick)(void *self, const struct shunt_consume_totals *totals,
+		    struct shunt_err *err);
+	/* Nothing is waiting: a good moment to flush. */
+	int (*idle)(void *self, struct shunt_err *err);
+};
+
+/*
+ * Runs until a limit, SIGINT or SIGTERM (all of which are success), or an error:
+ * -ENETDOWN or -ENODEV when the interface leaves, -EBUSY or -EEXIST when a queue is
+ * taken. Owns the two signals while it runs, so only one loop at a time; a second
+ * signal kills.
+ */
+SHUNT_MUST_CHECK int shunt_consume(const struct shunt_consume_opts *opts,
+				   const struct shunt_consume_sink *sink, void *self,
+				   struct shunt_err *err);
+
+/* Frames that the kernel lost on their way here. */
+static inline uint64_t shunt_consume_lost(const struct shunt_consume_queue *queue)
+{
+	return queue->drops.rx_dropped + queue->drops.rx_ring_full;
+}
