@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/model/random.h"
+
+#include <stdlib.h>
+
+static uint64_t from_environment(const char *name, uint64_t fallback)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 0) : fallback;
+}
+
+uint64_t shunt_random_seed(uint64_t fallback)
+{
+	return from_environment("SHUNT_SEED", fallback);
+}
+
+uint64_t shunt_random_cases(uint64_t fallback)
+{
+	return from_environment("SHUNT_CASES", fallback);
+}

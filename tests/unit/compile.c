@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Policies to images: the classifier over compiled images against the naive model. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "loader/policy/compile.h"
+#include "loader/policy/sweep.h"
+#include "maps/counter.h"
+#include "tests/model/author.h"
+#include "tests/model/model.h"
+#include "tests/model/traffic.h"
+#include "user/base/cleanup.h"
+
+/* Sets as they would stand in the kernel: found by id, searched by brute force. */
+static const struct shunt_policy *in_force;
+static struct shunt_binding binding;
+
+static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4])
+{
+	const struct shunt_policy_set *set = in_force->set;
+	size_t i, e;
+
+	for (i = 0; i < in_force->sets && binding.set_id[i] != id; i++)
+		set++;
+	assert_true(i < in_force->sets);
+	assert_int_equal(set->type, type);
+	for (e = 0; e < set->elements; e++) {
+		const struct shunt_prefix *p = &set->element[e];
+		int bytes = p->bits / 8, rest = p->bits % 8;
+		uint8_t diff;
+
+		if (p->family != l3 || memcmp(p->addr, addr, bytes))
+			continue;
+		diff = rest ? p->addr[bytes] ^ ((const uint8_t *)addr)[bytes] : 0;
+		if (!(diff >> (8 - rest)))
+			return 1;
+	}
+	return 0;
+}
+
+#include "bpf/lib/decide.h"
+
+/* --- policies --------------------------------------------------------------------- */
+
+static struct shunt_policy *read_policy(const char *text)
+{
+	struct shunt_policy *policy = NULL;
+	struct shunt_diags diags = {0};
+	size_t i;
+
+	if (shunt_policy_read(&policy, text, strlen(text), NULL, &diags)) {
+		for (i = 0; i < diags.n; i++)
+			print_error("%s: %s\n", diags.at[i].pointer,
+				    diags.at[i].message);
+		fail_msg("refused: %s", text);
+	}
+	shunt_diags_free(&diags);
+	return policy;
+}
+
+static int compile(const struct shunt_policy *policy, struct shunt_compiled *compiled,
+		   struct shunt_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < SHUNT_RULE_MAX; i++)
+		binding.counter[i] = SHUNT_COUNTER_RULES + i;
+	for (i = 0; i < SHUNT_SET_MAX; i++) /* ids that are not places */
+		binding.set_id[i] = (i * 7 + 3) % SHUNT_SET_IDS;
+	in_force = policy;
+	return shunt_compile(policy, &binding, compiled, err);
+}
+
+/* The classifier reads at any offset inside a slot, as it may in the kernel. */
+static struct shunt_image *in_slot(struct shunt_compiled *compiled)
+{
+	struct shunt_image *slot = calloc(1, SHUNT_IMAGE_BYTES);
+
+	assert_non_null(slot);
+	memcpy(slot, compiled->image, compiled->image->bytes);
+	free(compiled->image);
+	return slot;
+}
+
+/* --- decisions ----------------------------------------------------------------------
+ */
+
+static void decide(const struct shunt_image *image, const struct shunt_pkt *pkt,
+		   struct shunt_model *answer)
+{
+	struct shunt_hits hits;
+
+	assert_int_equal(shunt_decide(image, pkt, &hits), 0);
+	answer->counted = 0;
+	for (;;) {
+		uint32_t place = shunt_hits_take(&hits, image->rules);
+		const struct shunt_image_rule *rule = shunt_image_rule_at(image, place);
+
+		if (rule->action == SHUNT_ACTION_COUNT) {
+			answer->counted_rule[answer->counted++] = place;
+			continue;
+		}
+		answer->rule = place;
+		answer->action = rule->action;
+		return;
+	}
+}
+
+static bool same(const struct shunt_model *a, const struct shunt_model *b)
+{
+	return a->rule == b->rule && a->action == b->action &&
+	       a->counted == b->counted &&
+	       !memcmp(a->counted_rule, b->counted_rule,
+		       a->counted * sizeof(*a->counted_rule));
+}
+
+static void print_pkt(const struct shunt_pkt *pkt)
+{
+	int i;
+
+	print_error("l3 %u src %08x %08x %08x %08x dst %08x %08x %08x %08x fields",
+		    pkt->l3, pkt->src[0], pkt->src[1], pkt->src[2], pkt->src[3],
+		    pkt->dst[0], pkt->dst[1], pkt->dst[2], pkt->dst[3]);
+	for (i = 0; i < SHUNT_FIELD_COUNT; i++)
+		print_error(" %u", pkt->field[i]);
+	print_error("\n");
+}
+
+/* Returns how many of the packets were decided by a rule. */
+static uint64_t compare(struct shunt_random *r, const struct shunt_policy *policy,
+			const struct shunt_image *image, uint32_t packets)
+{
+	struct shunt_model want, got;
+	struct shunt_pkt pkt;
+	uint64_t hits = 0;
+
+	while (packets--) {
+		shunt_traffic_draw_pkt(r, policy, &pkt);
+		shunt_model_decide(policy, &pkt, &want);
+		decide(image, &pkt, &got);
+		hits += want.rule < policy->rules;
+		if (same(&want, &got))
+			continue;
+		print_pkt(&pkt);
+		fail_msg("rule %zu instead of %zu, %zu counted instead of %zu: %s",
+			 got.rule, want.rule, got.counted, want.counted, policy->text);
+	}
+	return hits;
+}
+
+static void the_classifier_decides_as_the_model_does(void **ctx)
+{
+	const uint64_t seed = shunt_random_seed(0x5348554e54), packets = 2000;
+	uint64_t cases = shunt_random_cases(1000000), done = 0, hits = 0;
+	struct shunt_random r = {seed};
+	struct shunt_author author = {.random = &r, .cpus = 4};
+
+	(void)ctx;
+	while (done < cases) {
+		_free_ char *text = shunt_author_write(&author);
+		struct shunt_policy *policy = read_policy(text);
+		struct shunt_compiled compiled;
+		struct shunt_image *image;
+
+		assert_int_equal(compile(policy, &compiled, NULL), 0);
+		image = in_slot(&compiled);
+		hits += compare(&r, policy, image, packets);
+		done += packets;
+		free(image);
+		shunt_policy_free(policy);
+	}
+	print_message("seed %#llx: %llu decisions, %llu%% by a rule\n",
+		      (unsigned long long)seed, (unsigned long long)done,
+		      (unsigned long long)(100 * hits / done));
+	assert_true(hits * 2 > done);
+}
+
+static void a_policy_without_rules_is_its_default(void **ctx)
+{
+	struct shunt_policy *policy = read_policy(
+		"{\"schema\":\"shunt.policy/1\",\"default\":\"drop\",\"rules\":[]}");
+	struct shunt_pkt pkt = {.l3 = SHUNT_L3_IP4};
+	struct shunt_compiled compiled;
+	struct shunt_model answer;
+	struct shunt_image *image;
+
+	(void)ctx;
+	assert_int_equal(compile(policy, &compiled, NULL), 0);
+	image = in_slot(&compiled);
+	decide(image, &pkt, &answer);
+	assert_int_equal(answer.rule, 0);
+	assert_int_equal(answer.action, SHUNT_VERDICT_DROP);
+	free(image);
+	shunt_policy_free(policy);
+}
+
+/* Every port boundary of every rule: 256 rules, rule r takes port 257 r alone. */
+static void each_of_256_rules_gets_its_own_port(void **ctx)
+{
+	_free_ char *text = malloc(1 << 16);
+	struct shunt_compiled compiled;
+	struct shunt_policy *policy;
+	struct shunt_image *image;
+	int n, r;
+
+	(void)ctx;
+	n = sprintf(text, "{\"schema\":\"shunt.policy/1\",\"default\":\"pass\","
+			  "\"rules\":[");
+	for (r = 0; r < 256; r++)
+		n += sprintf(text + n,
+			     "%s{\"name\":\"r%d\",\"match\":{\"dport\":%d},"
+			     "\"action\":\"drop\"}",
+			     r ? "," : "", r, 257 * r);
+	strcpy(text + n, "]}");
+	policy = read_policy(text);
+	assert_int_equal(compile(policy, &compiled, NULL), 0);
+	image = in_slot(&compiled);
+	for (r = 0; r < 256; r++) {
+		struct shunt_pkt pkt = {.l3 = SHUNT_L3_IP4};
+		struct shunt_model answer;
+
+		pkt.field[SHUNT_FIELD_DPORT] = 257 * r + 1;
+		decide(image, &pkt, &answer);
+		assert_int_equal(answer.rule, r);
+		pkt.field[SHUNT_FIELD_DPORT] = 257 * r + 2;
+		decide(image, &pkt, &answer);
+		assert_int_equal(answer.rule, 256);
+		pkt.field[SHUNT_FIELD_DPORT] = 257 * r;
+		decide(image, &pkt, &answer);
+		assert_int_equal(answer.rule, 256);
+	}
+	free(image);
+	shunt_policy_free(policy);
+}
+
+/* --- sweeps and vectors
+ * --------------------------------------------------------------- */
+
+static shunt_u128 draw_u128(struct shunt_random *r)
+{
+	switch (shunt_random_below(r, 4)) {
+	case 0:
+		return 0;
+	case 1:
+		return (shunt_u128)-1;
+	case 2:
+		return shunt_random_below(r, 16);
+	default:
+		return (shunt_u128)shunt_random_next(r) << 64 |
+		       shunt_random_below(r, 8);
+	}
+}
+
+static void vector_at(const struct shunt_allow *allow, size_t n,
+		      const struct shunt_vector *base, shunt_u128 at,
+		      struct shunt_vector *v)
+{
+	size_t i;
+
+	*v = *base;
+	for (i = 0; i < n; i++)
+		if (allow[i].lo <= at && at <= allow[i].hi)
+			shunt_vector_set(v, allow[i].rule);
+}
+
+static void check_sweep(const struct shunt_allow *allow, size_t n,
+			const struct shunt_vector *base)
+{
+	_free_ struct shunt_interval *interval = NULL;
+	struct shunt_vectors pool = {0};
+	struct shunt_vector want;
+	size_t count, i;
+
+	assert_int_equal(shunt_sweep(allow, n, base, &pool, &interval, &count), 0);
+	assert_true(count > 0 && interval[0].start == 0);
+	for (i = 0; i < count; i++) {
+		shunt_u128 last =
+			i + 1 < count ? interval[i + 1].start - 1 : (shunt_u128)-1;
+
+		assert_true(interval[i].start <= last);
+		if (i)
+			assert_true(interval[i].class != interval[i - 1].class);
+		vector_at(allow, n, base, interval[i].start, &want);
+		assert_memory_equal(&pool.at[interval[i].class], &want, sizeof(want));
+		vector_at(allow, n, base, last, &want);
+		assert_memory_equal(&pool.at[interval[i].class], &want, sizeof(want));
+	}
+	shunt_vectors_free(&pool);
+}
+
+static void a_sweep_cuts_exactly_where_a_rule_changes_its_mind(void **ctx)
+{
+	struct shunt_random r = {shunt_random_seed(1)};
+	struct shunt_allow allow[40];
+	int round;
+
+	(void)ctx;
+	for (round = 0; round < 20000; round++) {
+		size_t n = shunt_random_below(&r, 40), i;
+		struct shunt_vector base = {0};
+
+		for (i = 0; i < n; i++) {
+			shunt_u128 a = draw_u128(&r), b = draw_u128(&r);
+
+			allow[i].lo = a < b ? a : b;
+			allow[i].hi = a < b ? b : a;
+			allow[i].rule = shunt_random_of(
+				&r, ((const uint16_t[]){0, 1, 63, 64, 127, 255}));
+		}
+		shunt_vector_set(&base, 128);
+		check_sweep(allow, n, &base);
+	}
+}
+
+static void equal_vectors_have_one_class_and_there_are_at_most_65536(void **ctx)
+{
+	struct shunt_vectors pool = {0};
+	struct shunt_vector v = {0};
+	uint32_t i;
+
+	(void)ctx;
+	for (i = 0; i < SHUNT_CLASS_MAX; i++) {
+		v.word[0] = i;
+		v.word[3] = ~(uint64_t)i << 40;
+		assert_int_equal(shunt_vectors_class(&pool, &v), i);
+	}
+	for (i = 0; i < SHUNT_CLASS_MAX; i += 7) {
+		v.word[0] = i;
+		v.word[3] = ~(uint64_t)i << 40;
+		assert_int_equal(shunt_vectors_class(&pool, &v), i);
+	}
+	v.word[1] = 1;
+	assert_int_equal(shunt_vectors_class(&pool, &v), -E2BIG);
+	shunt_vectors_free(&pool);
+}
+
+/* --- what does not fit
+ * ------------------------------------------------------------------ */
+
+/* `lists` rules of `n` addresses each, no two of which are in the same 64 KiB. */
+static char *long_lists(int lists, int n)
+{
+	char *text = malloc((size_t)lists * n * 48 + 4096);
+	int at, r, i;
+
+	assert_non_null(text);
+	at = sprintf(text, "{\"schema\":\"shunt.policy/1\",\"default\":\"pass\","
+			   "\"rules\":[");
+	for (r = 0; r < lists; r++) {
+		at += sprintf(text + at, "%s{\"name\":\"r%d\",\"match\":{\"src\":[",
+			      r ? "," : "", r);
+		for (i = 0; i < n; i++)
+			at += sprintf(text + at, "%s\"2001:%x:%x::%x\"", i ? "," : "",
+				      i & 0xffff, r, i >> 16);
+		at += sprintf(text + at, "]},\"action\":\"drop\"}");
+	}
+	strcpy(text + at, "]}");
+	return text;
+}
+
+static void a_policy_that_does_not_fit_is_refused_with_its_numbers(void **ctx)
+{
+	_free_ char *text = long_lists(4, 65536);
+	struct shunt_policy *policy = read_policy(text);
+	struct shunt_compiled compiled = {0};
+	struct shunt_err err = {""};
+
+	(void)ctx;
+	assert_int_equal(compile(policy, &compiled, &err), -E2BIG);
+	assert_null(compiled.image);
+	assert_non_null(strstr(err.message, "4 rules"));
+	assert_non_null(strstr(err.message, "4194304 bytes"));
+	assert_non_null(strstr(err.message, "65536 classes"));
+	assert_non_null(strstr(err.message, "move long lists of addresses into sets"));
+	shunt_policy_free(policy);
+}
+
+static void a_policy_that_nearly_fills_a_slot_still_decides(void **ctx)
+{
+	_free_ char *text = long_lists(2, 24000);
+	struct shunt_policy *policy = read_policy(text);
+	struct shunt_random r = {shunt_random_seed(2)};
+	struct shunt_compiled compiled;
+	struct shunt_image *image;
+
+	(void)ctx;
+	assert_int_equal(compile(policy, &compiled, NULL), 0);
+	assert_true(compiled.image->bytes > SHUNT_IMAGE_BYTES / 2);
+	image = in_slot(&compiled);
+	compare(&r, policy, image, 200);
+	free(image);
+	shunt_policy_free(policy);
+}
+
+/* --- damage
+ * --------------------------------------------------------------------------- */
+
+/* Words of the image's head. An offset that 8 does not divide is BPF's to read, not
+ * C's. */
+static const struct {
+	size_t at;
+	bool offset;
+} words[] = {
+	{offsetof(struct shunt_image, rules), false},
+	{offsetof(struct shunt_image, rule), true},
+	{offsetof(struct shunt_image, vector), true},
+	{offsetof(struct shunt_image, fields), false},
+	{offsetof(struct shunt_image, field[0].table), true},
+	{offsetof(struct shunt_image, field[0].field), false},
+	{offsetof(struct shunt_image, field[1].table), true},
+	{offsetof(struct shunt_image, side[0].used), false},
+	{offsetof(struct shunt_image, side[0].none), false},
+	{offsetof(struct shunt_image, side[0].root4), true},
+	{offsetof(struct shunt_image, side[0].root6), true},
+	{offsetof(struct shunt_image, side[1].used), false},
+	{offsetof(struct shunt_image, side[1].root4), true},
+	{offsetof(struct shunt_image, side[1].root6), true},
+};
+
+static void decide_damaged(struct shunt_random *r, const struct shunt_policy *policy,
+			   struct shunt_image *image)
+{
+	size_t which = shunt_random_below(r, sizeof(words) / sizeof(*words));
+	uint32_t *place = (uint32_t *)((uint8_t *)image + words[which].at);
+	uint32_t old = *place, word = shunt_random_next(r);
+	struct shunt_hits hits;
+	struct shunt_pkt pkt;
+
+	word = shunt_random_one_in(r, 2) ? word : word & (2 * SHUNT_IMAGE_BYTES - 1);
+	*place = words[which].offset ? word & ~7u : word;
+	shunt_traffic_draw_pkt(r, policy, &pkt);
+	if (!shunt_decide(image, &pkt, &hits)) {
+		const struct shunt_image_rule *rule =
+			shunt_image_rule_at(image,
+					    shunt_hits_take(&hits, image->rules));
+
+		/* the byte is read for the sanitizer to see where it lies */
+		assert_true(!rule || rule->action <= 255);
+	}
+	*place = old;
+}
+
+/* Any image, however damaged, gives an answer or -1. */
+static void a_damaged_image_is_never_read_outside(void **ctx)
+{
+	struct shunt_random r = {shunt_random_seed(3)};
+	struct shunt_author author = {.random = &r};
+	int round, n;
+
+	(void)ctx;
+	for (round = 0; round < 200; round++) {
+		_free_ char *text = shunt_author_write(&author);
+		struct shunt_policy *policy = read_policy(text);
+		struct shunt_compiled compiled;
+		struct shunt_image *image;
+
+		assert_int_equal(compile(policy, &compiled, NULL), 0);
+		image = in_slot(&compiled);
+		for (n = 0; n < 500; n++)
+			decide_damaged(&r, policy, image);
+		free(image);
+		shunt_policy_free(policy);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_classifier_decides_as_the_model_does),
+		cmocka_unit_test(a_policy_without_rules_is_its_default),
+		cmocka_unit_test(each_of_256_rules_gets_its_own_port),
+		cmocka_unit_test(a_sweep_cuts_exactly_where_a_rule_changes_its_mind),
+		cmocka_unit_test(
+			equal_vectors_have_one_class_and_there_are_at_most_65536),
+		cmocka_unit_test(
+			a_policy_that_does_not_fit_is_refused_with_its_numbers),
+		cmocka_unit_test(a_policy_that_nearly_fills_a_slot_still_decides),
+		cmocka_unit_test(a_damaged_image_is_never_read_outside),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
