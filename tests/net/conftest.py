@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures, and two rules of a session: no skip that nobody expects, nothing left behind.
+
+Environment: SHUNT names the binary (build/shunt); CI=true makes an unexpected skip a failure;
+SHUNT_ALLOWED_SKIPS lists, with commas, parts of test ids or of reasons that are expected.
+"""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import shunt as sh  # noqa: E402  (after the path is set)
+
+_skips = []
+_before = None
+
+
+def pytest_sessionstart(session):
+    global _before
+    if os.geteuid():
+        pytest.exit("these tests make network namespaces: run them as root", 2)
+    if not os.access(sh.BINARY, os.X_OK):
+        pytest.exit("%s is not there: run make first" % sh.BINARY, 2)
+    sh.interrupt_on_term()
+    os.chdir(sh.ROOT)
+    _before = sh.Traces()
+
+
+def pytest_runtest_logreport(report):
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        _skips.append((report.nodeid, reason))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    faults = ["left behind: %s" % (item,) for item in sh.remains()]
+    if _before:
+        try:
+            _before.nothing_new()
+        except AssertionError as fault:
+            faults.append(str(fault))
+    if os.environ.get("CI") == "true":
+        allowed = [part for part in os.environ.get("SHUNT_ALLOWED_SKIPS", "").split(",") if part]
+        faults += ["unexpected skip: %s: %s" % skip for skip in _skips
+                   if not any(part in skip[0] or part in skip[1] for part in allowed)]
+    if faults:
+        session.config.stash[_faults] = faults
+        session.exitstatus = exitstatus or 1
+
+
+_faults = pytest.StashKey()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for fault in config.stash.get(_faults, []):
+        terminalreporter.write_line("FAILED session: " + fault, red=True)
+
+
+def _wire(**how):
+    """A wire, and after it a look at what is left of it."""
+    traces = sh.Traces()
+    with sh.Wire(**how) as made:
+        yield made
+    traces.nothing_new()
+
+
+@pytest.fixture
+def wire():
+    """IPv4 alone: nothing is on this wire but what the test sends."""
+    yield from _wire()
+
+
+@pytest.fixture
+def wire6():
+    """IPv4 and IPv6: the kernel talks here as well."""
+    yield from _wire(ipv6=True)
+
+
+@pytest.fixture
+def bare_wire():
+    """IPv4 and IPv6, and nobody knows the other's MAC address."""
+    yield from _wire(ipv6=True, neighbours=False)
+
+
+@pytest.fixture
+def wide_wire():
+    """Two queues each way."""
+    yield from _wire(queues=2)
+
+
+@pytest.fixture
+def traces():
+    """After the test, as little of Shunt is in the kernel as before it."""
+    before = sh.Traces()
+    yield before
+    before.nothing_new()

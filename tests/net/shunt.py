@@ -1,0 +1,552 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the namespace tests share: namespaces, the command, waiting, and what is left behind.
+
+    with Wire() as wire:                # namespace a, its a0 ── b0 of namespace b
+        wire.attach({...})              # a policy onto b0
+        wire.a.run("ping", "-c1", B4)   # real traffic
+        wire.stats()                    # a reply; each one is held against its schema
+
+Nothing here touches the namespace that the tests run in. A Wire takes with it all that it has
+made, also after a failure.
+"""
+import contextlib
+import ctypes
+import glob
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import jsonschema
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.path.abspath(os.environ.get("SHUNT", os.path.join(ROOT, "build/shunt")))
+SCHEMAS = os.path.join(ROOT, "schemas")
+TREE = "/sys/fs/bpf/shunt/v1"
+LOCKS = "/run/shunt"
+PREFIX = "sht-%d" % os.getpid()
+A4, B4, A6, B6 = "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_numbers = itertools.count()
+_cookies = set()
+
+
+# --- waiting ------------------------------------------------------------------------------
+
+def wait(condition, what, seconds=10):
+    """The first true answer of condition(); after the deadline, a failure that says what."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError("not within %g s: %s" % (seconds, what))
+        time.sleep(0.002)  # the only one: between two looks
+
+
+# --- schemas ------------------------------------------------------------------------------
+
+_validators = {}
+
+
+def validator(name):
+    """Of schemas/NAME.schema.json."""
+    if name not in _validators:
+        with open(os.path.join(SCHEMAS, name + ".schema.json"), encoding="utf-8") as file:
+            _validators[name] = jsonschema.Draft202012Validator(json.load(file))
+    return _validators[name]
+
+
+def validate(reply):
+    name, slash, version = reply.get("schema", "").partition("/")
+    assert (slash, version) == ("/", "1"), "a reply without its schema: %r" % reply
+    validator(name.removeprefix("shunt.")).validate(reply)
+    return reply
+
+
+# --- the command --------------------------------------------------------------------------
+
+class Reply:
+    """What one run of the command gave: exit status, replies, and the words of a failure."""
+
+    def __init__(self, argv, code, out, err):
+        self.argv, self.code, self.out, self.err = argv, code, out, err
+        self.replies = []
+        self.error = None
+        if "--json" in argv:
+            self.replies = [validate(json.loads(line)) for line in out.splitlines()]
+            for line in err.splitlines():
+                if line.startswith('{"schema":"shunt.error/'):
+                    self.error = validate(json.loads(line))["error"]
+
+    @property
+    def reply(self):
+        assert len(self.replies) == 1, self
+        return self.replies[0]
+
+    def __repr__(self):
+        return "%s: exit %s\n%s%s" % (" ".join(self.argv), self.code, self.out, self.err)
+
+
+def run(*args, ns=None, prefix=(), stdin=None, text=False, cwd=None, seconds=60):
+    """Runs shunt with --json (or text=True without) and --netns of ns."""
+    argv = [*prefix, BINARY, *map(str, args)]
+    if ns:
+        argv += ["--netns", ns.name]
+    if not text:
+        argv.append("--json")
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, cwd=cwd or ROOT,
+                          timeout=seconds, check=False)
+    return Reply(argv, done.returncode, done.stdout, done.stderr)
+
+
+def shunt(*args, **how):
+    """A command that has to succeed: its one reply."""
+    done = run(*args, **how)
+    assert done.code == 0, done
+    assert not done.err, done
+    return done.reply
+
+
+def refused(*args, code=1, **how):
+    """A command that has to fail, with that exit status: its sentence."""
+    done = run(*args, **how)
+    assert done.code == code, done
+    assert done.error, done
+    return done.error
+
+
+# --- namespaces ---------------------------------------------------------------------------
+
+def _setns(fd):
+    if _libc.setns(fd, 0x40000000):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Process:
+    """A program that runs beside the test, its output collected; killed at the end."""
+
+    def __init__(self, argv, **how):
+        self.argv = argv
+        self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, cwd=ROOT, **how)
+        self.out, self.err = b"", b""
+        self._threads = [threading.Thread(target=self._collect, args=(name, pipe), daemon=True)
+                         for name, pipe in (("out", self.popen.stdout), ("err", self.popen.stderr))]
+        for thread in self._threads:
+            thread.start()
+
+    def _collect(self, name, pipe):
+        for data in iter(lambda: os.read(pipe.fileno(), 65536), b""):
+            setattr(self, name, getattr(self, name) + data)
+
+    @property
+    def lines(self):
+        """Whole lines of its standard output so far."""
+        return self.out.decode().split("\n")[:-1]
+
+    def says(self, words, seconds=10):
+        """Waits until it has written these words, on either stream."""
+        wait(lambda: words.encode() in self.out + self.err or self.popen.poll() is not None,
+             "%s to say %r; it said %r" % (self.argv, words, self.out + self.err), seconds)
+        assert words.encode() in self.out + self.err, (self.argv, self.out, self.err)
+        return self
+
+    def end(self, sig=None, seconds=20):
+        """Sends a signal, if one is named, and waits for the end: its exit status."""
+        if sig:
+            self.popen.send_signal(sig)
+        code = self.popen.wait(seconds)
+        for thread in self._threads:
+            thread.join(seconds)
+        return code
+
+    def replies(self):
+        return [validate(json.loads(line)) for line in self.lines]
+
+    def close(self):
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.end()
+        self.popen.stdout.close()
+        self.popen.stderr.close()
+
+
+class Namespace:
+    """A network namespace of our own; processes and sockets in it."""
+
+    def __init__(self):
+        self.name = "%s-%d" % (PREFIX, next(_numbers))
+        self.path = "/run/netns/" + self.name
+        self._processes = []
+        self._sockets = []
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+        self.ip("link set lo up")
+        with self.entered():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
+                cookie = unix.getsockopt(socket.SOL_SOCKET, 71, 8)  # SO_NETNS_COOKIE
+        self.cookie = int.from_bytes(cookie, "little")
+        _cookies.add(self.cookie)
+
+    @contextlib.contextmanager
+    def entered(self):
+        """The calling thread works in this namespace meanwhile: for making sockets."""
+        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        there = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _setns(there)
+            yield self
+        finally:
+            _setns(own)
+            os.close(there)
+            os.close(own)
+
+    def argv(self, *args):
+        return ["nsenter", "--net=" + self.path, *map(str, args)]
+
+    def run(self, *args, ok=True, seconds=60, **how):
+        done = subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=seconds,
+                              stdin=subprocess.DEVNULL, check=False, **how)
+        assert not ok or done.returncode == 0, (done.args, done.stdout, done.stderr)
+        return done
+
+    def start(self, *args, **how):
+        process = Process(self.argv(*args), **how)
+        self._processes.append(process)
+        return process
+
+    def ip(self, *lines):
+        """Lines of `ip -batch`."""
+        subprocess.run(["ip", "-n", self.name, "-batch", "-"], input="\n".join(lines), text=True,
+                       check=True)
+
+    def link(self, name):
+        """`ip -s -j link show`: the interface's own counters among the rest."""
+        done = self.run("ip", "-s", "-j", "link", "show", name)
+        return json.loads(done.stdout)[0]
+
+    def sent(self, name):
+        """(packets, bytes) that the interface has sent, as its own counters have it."""
+        tx = self.link(name)["stats64"]["tx"]
+        return tx["packets"], tx["bytes"]
+
+    def socket(self, *args, **how):
+        with self.entered():
+            made = socket.socket(*args, **how)
+        self._sockets.append(made)
+        return made
+
+    def raw(self, interface, seconds=5):
+        """An AF_PACKET socket that sends and receives whole frames."""
+        made = self.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        made.bind((interface, 0))
+        made.settimeout(seconds)
+        return made
+
+    def ping(self, address, count=1, *options, seconds=1):
+        """How many of so many echo requests were answered."""
+        done = self.run("ping", "-n", "-q", "-i", "0.002", "-c", count, "-W", seconds, *options,
+                        address, ok=False)
+        found = re.search(r"(\d+) received", done.stdout)
+        assert found, (done.args, done.stdout, done.stderr)
+        return int(found.group(1))
+
+    def close(self):
+        for process in self._processes:
+            process.close()
+        for made in self._sockets:
+            made.close()
+        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        self.close()
+
+
+def receive(raw, wanted, seconds=5):
+    """The first frame from a raw socket for which wanted(frame) is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        raw.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            frame, address = raw.recvfrom(65536)
+        except TimeoutError:
+            raise AssertionError("no such frame within %g s" % seconds) from None
+        if address[2] != socket.PACKET_OUTGOING and wanted(frame):
+            return frame
+
+
+# --- two namespaces and a wire ------------------------------------------------------------
+
+class Wire:
+    """Namespaces a and b, joined by veth: a0 sends, b0 is the interface under policy."""
+
+    def __init__(self, ipv6=False, neighbours=True, queues=1):
+        self._stack = contextlib.ExitStack()
+        self._folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sht-"))
+        try:
+            self.a = self._stack.enter_context(Namespace())
+            self.b = self._stack.enter_context(Namespace())
+            self._stack.callback(self._leave)
+            self._make(ipv6, neighbours, queues)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _make(self, ipv6, neighbours, queues):
+        if not ipv6:
+            for ns in (self.a, self.b):
+                with ns.entered(), open("/proc/sys/net/ipv6/conf/all/disable_ipv6", "w",
+                                        encoding="ascii") as file:
+                    file.write("1")
+        many = "numrxqueues %d numtxqueues %d" % (queues, queues)
+        self.a.ip("link add a0 address 02:00:00:00:00:0a %s type veth peer b0 netns %s "
+                  "address 02:00:00:00:00:0b %s" % (many, self.b.name, many))
+        for ns, own, other, name in ((self.a, (A4, A6), (B4, B6), "a"),
+                                     (self.b, (B4, B6), (A4, A6), "b")):
+            lines = ["link set %s0 up" % name, "addr add %s/24 dev %s0" % (own[0], name)]
+            mac = "02:00:00:00:00:0" + ("b" if name == "a" else "a")
+            if ipv6:
+                lines.append("addr add %s/64 dev %s0 nodad" % (own[1], name))
+            if neighbours:
+                lines += ["neigh replace %s lladdr %s dev %s0 nud permanent" % (to, mac, name)
+                          for to in other[:1 + ipv6]]
+            ns.ip(*lines)
+
+    def napi(self):
+        """Lets a0 take frames that b0's program sends back: veth wants NAPI there."""
+        self.a.run("ethtool", "-K", "a0", "gro", "on")
+        return self
+
+    def further(self):
+        """A second wire: b1 of namespace b ── c0 of a namespace c, which is returned."""
+        c = self._stack.enter_context(Namespace())
+        self.b.ip("link add b1 type veth peer c0 netns %s" % c.name, "link set b1 up")
+        c.ip("link set c0 up", "addr add 192.0.2.2/24 dev c0")
+        c.run("ethtool", "-K", "c0", "gro", "on")
+        return c
+
+    def policy(self, policy, name="policy.json"):
+        """Writes a policy (a dict, or text) into a file of the wire's own folder: its path."""
+        if isinstance(policy, dict):
+            policy = json.dumps({"schema": "shunt.policy/1", "default": "pass", **policy})
+        path = os.path.join(self._folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(policy)
+        return path
+
+    def file(self, name):
+        return os.path.join(self._folder, name)
+
+    def attach(self, policy=None, *options, interface="b0"):
+        args = ["-p", self.policy(policy)] if policy is not None else []
+        return shunt("attach", interface, *args, *options, ns=self.b)
+
+    def apply(self, policy, interface="b0"):
+        return shunt("apply", interface, "-p", self.policy(policy), ns=self.b)
+
+    def detach(self, *options, interface="b0"):
+        return shunt("detach", interface, *options, ns=self.b)
+
+    def stats(self, interface="b0"):
+        return Stats(shunt("stats", interface, ns=self.b))
+
+    def capture(self, ns, interface, *expression):
+        """tcpdump into a file, listening when this returns; see captured()."""
+        path = self.file("%s-%d.pcap" % (interface, next(_numbers)))
+        dump = ns.start("tcpdump", "-i", interface, "-Z", "root", "-n", "-U", "-B", "32768",
+                        "--immediate-mode", "-w", path, *expression)
+        dump.path = path
+        return dump.says("listening on")
+
+    def _leave(self):
+        for ns in (self.a, self.b):
+            for name in instances():
+                if name.startswith("ns%d:" % ns.cookie):
+                    run("detach", decode(name), ns=ns)
+
+    def close(self):
+        self._stack.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        self.close()
+
+
+class Stats(dict):
+    """A reply of `shunt stats`, by name."""
+
+    def _one(self, key, name, field, what):
+        found = [item for item in self[key] if item[field] == name]
+        assert len(found) == 1, (name, self)
+        return found[0][what]
+
+    def rule(self, name, what="packets"):
+        if name == "default":
+            return self["default"][what]
+        return self._one("rules", name, "name", what)
+
+    def reason(self, name, what="packets"):
+        return self._one("reasons", name, "name", what)
+
+    def verdict(self, name, what="packets"):
+        return self._one("verdicts", name, "name", what)
+
+    def hook(self, name="xdp", what="packets"):
+        return self._one("hooks", name, "hook", what)
+
+    def reasons(self):
+        """What happened at all: {reason: packets}."""
+        return {item["name"]: item["packets"] for item in self["reasons"] if item["packets"]}
+
+    def balances(self):
+        """The identities of the ledger hold, for packets and for bytes."""
+        for what in ("packets", "bytes"):
+            reasons = sum(item[what] for item in self["reasons"])
+            hooks = sum(item[what] for item in self["hooks"])
+            assert reasons == sum(item[what] for item in self["verdicts"]) == hooks, self
+            decided = sum(self.reason(name, what) for name in
+                          ("rule", "default", "consumer-down", "target-down", "hook-cannot"))
+            rules = sum(item[what] for item in self["rules"] if item["action"] != "count")
+            assert rules + self["default"][what] + self["retired"][what] == decided, self
+            for item in self["rules"]:
+                assert item[what] == sum(hook[what] for hook in item["hooks"].values()), self
+        return self
+
+
+# --- what is left behind ------------------------------------------------------------------
+
+def instances():
+    return sorted(os.listdir(TREE)) if os.path.isdir(TREE) else []
+
+
+def decode(instance):
+    """The interface of an instance."""
+    return re.sub(r"%(..)", lambda hit: chr(int(hit.group(1), 16)), instance.partition(":")[2])
+
+
+def _bpftool(kind):
+    done = subprocess.run(["bpftool", "-j", "-f", kind, "show"], capture_output=True, text=True,
+                          check=True)
+    return json.loads(done.stdout)
+
+
+def objects():
+    """{(kind, id): what bpftool says} of every program, map and link that is Shunt's."""
+    found = {}
+    progs = [prog for prog in _bpftool("prog") if prog.get("name", "").startswith("shunt")]
+    found.update({("prog", prog["id"]): prog for prog in progs})
+    found.update({("map", item["id"]): item for item in _bpftool("map")
+                  if item.get("name", "").startswith("shunt")})
+    ids = {prog["id"] for prog in progs}
+    found.update({("link", link["id"]): link for link in _bpftool("link")
+                  if link.get("prog_id") in ids})
+    return found
+
+
+def _ours(path):
+    """A pin under an instance of one of our namespaces."""
+    name = path.removeprefix(TREE + "/").partition("/")[0]
+    return any(name.startswith("ns%d:" % cookie) for cookie in _cookies)
+
+
+def _held_by_others():
+    """Ids that processes hold which are no children of ours, by kind."""
+    held = set()
+    for path in glob.glob("/proc/[0-9]*/fdinfo/*"):
+        pid = path.split("/")[2]
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read()
+            if "_id:" not in text or _descends(pid):
+                continue
+        except (OSError, UnicodeDecodeError):
+            continue
+        held.update((kind, int(number))
+                    for kind, number in re.findall(r"^(prog|map|link)_id:\s*(\d+)", text, re.M))
+    return held
+
+
+def _descends(pid):
+    while pid not in ("0", "1"):
+        if pid == str(os.getpid()):
+            return True
+        with open("/proc/%s/stat" % pid, encoding="utf-8") as file:
+            pid = file.read().rpartition(")")[2].split()[1]
+    return False
+
+
+def _without_others(found):
+    """Leaves out what others on this machine work with at the same time."""
+    held = _held_by_others()
+    theirs = {key for key, item in found.items()
+              if key in held or any(not _ours(path) for path in item.get("pinned", []))}
+    for key in list(theirs):
+        theirs.update(("map", number) for number in found[key].get("map_ids", []))
+        theirs.add(("prog", found[key].get("prog_id")))
+    # members of sets stand in maps that nothing but another map refers to
+    inner = bool(theirs)
+    return {key: item for key, item in found.items()
+            if key not in theirs and not (inner and "_in" in item.get("name", ""))}
+
+
+class Traces:
+    """What Shunt has in the kernel now; later, what came on top of that."""
+
+    def __init__(self):
+        self._objects = set(objects())
+        self._pins = set(self._paths())
+
+    @staticmethod
+    def _paths():
+        """Pins of our namespaces, and locks."""
+        pins = [os.path.join(TREE, name) for name in instances()]
+        locks = glob.glob(LOCKS + "/*")
+        return [path for path in pins if _ours(path)] + \
+            [path for path in locks if _ours(TREE + "/" + os.path.basename(path))]
+
+    def new(self):
+        found = {key: item for key, item in objects().items() if key not in self._objects}
+        pins = sorted(set(self._paths()) - self._pins)
+        if found:
+            found = _without_others(found)
+        return [(*key, item.get("name"), item.get("pinned")) for key, item in found.items()] + pins
+
+    def nothing_new(self, seconds=10):
+        """The kernel frees maps in its own time: waits for it."""
+        left = []
+
+        def gone():
+            left[:] = self.new()
+            return not left
+
+        try:
+            wait(gone, "everything to go", seconds)
+        except AssertionError:
+            raise AssertionError("left behind: %s" % left) from None
+
+
+def remains():
+    """Namespaces and pins of this session; for its end."""
+    names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+    return [name for name in names if name.startswith(PREFIX + "-")] + Traces._paths()
+
+
+def interrupt_on_term():
+    """A terminated session cleans up as an interrupted one does."""
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
