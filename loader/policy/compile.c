@@ -135,12 +135,14 @@ static size_t side_allow(const struct shunt_policy *policy, enum shunt_side side
 			shunt_vector_set(base, r);
 		for (i = 0; i < addrs->prefixes; i++) {
 			const struct shunt_prefix *p = &addrs->prefix[i];
-			int host = (family == 4 ? 32 : 128) - p->bits;
-			shunt_u128 lo = prefix_value(p);
-			shunt_u128 size = host < 128 ? (shunt_u128)1 << host : 0;
+			shunt_u128 lo, size;
+			int host;
 
 			if (p->family != family)
 				continue;
+			host = (family == 4 ? 32 : 128) - p->bits;
+			lo = prefix_value(p);
+			size = host < 128 ? (shunt_u128)1 << host : 0;
 			if (allow)
 				allow[n] = (struct shunt_allow){ lo, lo + (size - 1), r };
 			n++;
