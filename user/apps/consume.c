@@ -34,6 +34,7 @@ struct loop {
 	size_t count;
 	uint64_t packets;
 	uint64_t start_ns;
+	uint64_t end_ns; /* of running; draining is not counted in */
 };
 
 /* --- stopping ------------------------------------------------------------------------
@@ -226,7 +227,7 @@ static int tell(struct loop *loop, bool final, struct shunt_err *err)
 		sum->drops.rx_invalid_descs += drops->rx_invalid_descs;
 	}
 	totals.count = loop->count;
-	totals.seconds = (now_ns() - loop->start_ns) / 1e9;
+	totals.seconds = ((final ? loop->end_ns : now_ns()) - loop->start_ns) / 1e9;
 	return loop->sink->tick(loop->self, &totals, err);
 }
 
@@ -347,8 +348,10 @@ static int drain(struct loop *loop, struct shunt_err *err)
 static int run_and_drain(struct loop *loop, struct shunt_err *err)
 {
 	int code = run(loop, err);
-	int later = drain(loop, code ? NULL : err);
+	int later;
 
+	loop->end_ns = now_ns();
+	later = drain(loop, code ? NULL : err);
 	if (!code)
 		code = later;
 	later = tell(loop, true, code ? NULL : err);
