@@ -22,6 +22,16 @@ static int unpin(const char *instance, const char *folder, enum shunt_hook hook,
 	return 0;
 }
 
+/* Both TC hooks share one qdisc: whichever leaves last takes it away. */
+static void hand_over_qdisc(struct shunt_state *state, enum shunt_hook hook)
+{
+	int other;
+
+	for (other = SHUNT_HOOK_TC_INGRESS; other < SHUNT_HOOK_MAX; other++)
+		if (state->place[other].on && !strcmp(state->place[other].mode, "clsact"))
+			state->place[other].made_qdisc |= state->place[hook].made_qdisc;
+}
+
 int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 			 struct shunt_err *err)
 {
@@ -33,9 +43,11 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 					 instance->ifindex, err);
 	if (!ret)
 		ret = unpin(instance->name, "progs", hook, err);
-	if (!ret)
-		memset(place, 0, sizeof(*place));
-	return ret;
+	if (ret)
+		return ret;
+	hand_over_qdisc(instance->state, hook);
+	memset(place, 0, sizeof(*place));
+	return 0;
 }
 
 static void note_map(struct shunt_residue *residue, int fd)
@@ -87,19 +99,19 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 			 struct shunt_residue *residue, struct shunt_err *err)
 {
 	struct shunt_instance instance;
-	bool made_qdisc[SHUNT_HOOK_MAX] = {false};
+	bool made_qdisc = false;
 	int hook, ret;
 
 	residue->maps = 0;
 	/* the record may be missing or damaged; then there is only less to know */
 	if (!shunt_instance_open_named(&instance, name, NULL)) {
 		for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-			made_qdisc[hook] = instance.state->place[hook].made_qdisc;
+			made_qdisc |= instance.state->place[hook].made_qdisc;
 		note_maps(residue, &instance.maps);
 		shunt_instance_close(&instance);
 	}
 	for (hook = SHUNT_HOOK_TC_INGRESS; hook <= SHUNT_HOOK_TC_EGRESS; hook++) {
-		ret = shunt_place_detach(hook, made_qdisc[hook], name, ifindex, err);
+		ret = shunt_place_detach(hook, made_qdisc, name, ifindex, err);
 		if (ret)
 			return ret;
 	}
