@@ -5,6 +5,7 @@ Environment: SHUNT names the binary (build/shunt); CI=true makes an unexpected s
 SHUNT_ALLOWED_SKIPS lists, with commas, parts of test ids or of reasons that are expected.
 """
 import os
+import subprocess
 import sys
 
 import pytest
@@ -95,3 +96,17 @@ def traces():
     before = sh.Traces()
     yield before
     before.nothing_new()
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory):
+    """An object with programs that are not Shunt's: sections xdp and tc; both let pass."""
+    folder = tmp_path_factory.mktemp("foreign")
+    source = folder / "foreign.c"
+    source.write_text('#define SEC(x) __attribute__((section(x), used))\n'
+                      'char _license[] SEC("license") = "GPL";\n'
+                      'SEC("xdp") int other_xdp(void *ctx) { return 2; }\n'
+                      'SEC("tc") int other_tc(void *ctx) { return -1; }\n')
+    subprocess.run(["clang", "-target", "bpf", "-O2", "-g", "-c", source, "-o",
+                    source.with_suffix(".o")], check=True)
+    return source.with_suffix(".o")
