@@ -163,15 +163,16 @@ SHUNT_INLINE int shunt_parse_fragment(const struct shunt_cursor *c,
 		value = SHUNT_FRAGMENT_LATER;
 	else if (more)
 		value = SHUNT_FRAGMENT_FIRST;
-	pkt->field[SHUNT_FIELD_FRAGMENT] = value + 1;
+	/* a fragment header inside a first fragment does not make it whole again */
+	if (value != SHUNT_FRAGMENT_NONE || !pkt->field[SHUNT_FIELD_FRAGMENT])
+		pkt->field[SHUNT_FIELD_FRAGMENT] = value + 1;
 	if (value != SHUNT_FRAGMENT_NONE &&
 	    ((more && payload % 8) || offset + payload > 65535))
 		return SHUNT_REASON_FRAGMENT;
 	return SHUNT_PARSE_OK;
 }
 
-/* A total length of 0 in a frame beyond 64 KiB is that of a merged TCP burst (BIG TCP).
- */
+/* A total length of 0 in a frame beyond 64 KiB is that of a merged TCP burst (BIG TCP). */
 SHUNT_INLINE int shunt_parse_ip4(struct shunt_cursor *c, struct shunt_pkt *pkt)
 {
 	const struct shunt_ip4 *ip = shunt_take(c, sizeof(*ip));
