@@ -20,7 +20,7 @@
 #include "tests/model/traffic.h"
 #include "user/base/cleanup.h"
 
-#define PER_POLICY 500 /* packets; one in 4 goes through TC */
+#define PER_POLICY 2000 /* packets; one in 4 goes through TC */
 #define DYNAMIC 4      /* sets d0 to d3 of the author's policies */
 
 struct tally {
@@ -36,8 +36,7 @@ struct members {
 
 static struct shunt_rig rig;
 
-/* --- one decision ------------------------------------------------------------------
- */
+/* --- one decision ------------------------------------------------------------ */
 
 /* Everything that the program said about the packet, against what should be. */
 static bool agrees(const struct shunt_policy *policy, enum shunt_hook hook,
@@ -61,8 +60,7 @@ static bool agrees(const struct shunt_policy *policy, enum shunt_hook hook,
 	       !memcmp(&got->pkt, &frame->pkt, sizeof(got->pkt));
 }
 
-/* --- making a failure small
- * ----------------------------------------------------------- */
+/* --- making a failure small -------------------------------------------------- */
 
 struct failure {
 	enum shunt_hook hook;
@@ -141,8 +139,7 @@ static void report(const struct shunt_policy *policy, struct failure *f, uint64_
 	fail_msg("the program and the model disagree");
 }
 
-/* --- sets that are filled later
- * ---------------------------------------------------------- */
+/* --- sets that are filled later ---------------------------------------------- */
 
 static bool has(const struct members *m, const struct shunt_prefix *p)
 {
@@ -154,8 +151,7 @@ static bool has(const struct members *m, const struct shunt_prefix *p)
 	return false;
 }
 
-/* Something that packets of this policy may come from: a rule's prefix, or part of it.
- */
+/* Something that packets of this policy may come from: a rule's prefix, or part of it. */
 static bool draw_member(struct shunt_random *r, const struct shunt_policy *policy,
 			enum shunt_set_type type, struct shunt_prefix *p)
 {
@@ -230,8 +226,7 @@ static void edit_sets(struct shunt_random *r, struct shunt_policy *policy,
 			dynamic[i].n = 0;
 }
 
-/* --- many decisions
- * ------------------------------------------------------------------------ */
+/* --- many decisions ---------------------------------------------------------- */
 
 static void count(struct tally *t, const struct failure *f, bool *hit,
 		  const struct shunt_frame_spec *spec)
@@ -310,7 +305,7 @@ static void print_tally(const struct tally *t, uint64_t seed)
 static void the_programs_decide_as_the_model_does(void **ctx)
 {
 	const uint64_t seed = shunt_random_seed(0x5348554e54);
-	const uint64_t cases = shunt_random_cases(250000);
+	const uint64_t cases = shunt_random_cases(1000000);
 	struct shunt_random r = {seed};
 	struct shunt_author author = {.random = &r, .cpus = 1, .dynamic = true};
 	struct members dynamic[DYNAMIC] = {0};
@@ -337,8 +332,7 @@ static void the_programs_decide_as_the_model_does(void **ctx)
 		assert_true(t.decisions < 100000 || t.faults[fault] > 0);
 }
 
-/* --- what was found once
- * -------------------------------------------------------------------- */
+/* --- what was found once ----------------------------------------------------- */
 
 static void every_fixture_gives_what_it_says(void **ctx)
 {

@@ -59,8 +59,7 @@ static cJSON *number_or_range(struct shunt_pool *p, const uint16_t *from, uint32
 	return cJSON_CreateString(text);
 }
 
-/* --- keys that need IP ---------------------------------------------------------------
- */
+/* --- keys that need IP ------------------------------------------------------- */
 
 static void write_side(struct shunt_pool *p, cJSON *match, const char *key, int family)
 {
@@ -228,8 +227,7 @@ static void write_fragment(struct shunt_pool *p, cJSON *match, bool transport)
 	put(p, match, "fragment", list);
 }
 
-/* --- keys of the link layer
- * ------------------------------------------------------------ */
+/* --- keys of the link layer -------------------------------------------------- */
 
 static void write_eth_type(struct shunt_pool *p, cJSON *match, int family, bool ip)
 {
@@ -290,8 +288,7 @@ static void write_vlan(struct shunt_pool *p, cJSON *match)
 		write_tag(p, both, "inner", none);
 }
 
-/* --- rules
- * ------------------------------------------------------------------------------ */
+/* --- rules ------------------------------------------------------------------- */
 
 static void write_transport(struct shunt_pool *p, cJSON *match, int family,
 			    uint32_t kind)
@@ -323,7 +320,7 @@ static void write_match(struct shunt_pool *p, cJSON *match)
 	int family = shunt_random_of(r, families);
 	bool transport = shunt_random_one_in(r, 2), ip = transport;
 
-	if (shunt_random_one_in(r, 40))
+	if (shunt_random_one_in(r, 400))
 		return;
 	if (transport)
 		write_transport(p, match, family, shunt_random_below(r, 7));
@@ -337,7 +334,7 @@ static void write_match(struct shunt_pool *p, cJSON *match)
 		ip = true, write_side(p, match, "dst", family);
 	if (shunt_random_one_in(r, ip ? 8 : 2))
 		write_vlan(p, match);
-	if (shunt_random_one_in(r, ip ? 8 : 2))
+	if (shunt_random_one_in(r, ip ? 8 : 2) || (!match->child && !ip))
 		write_eth_type(p, match, family, ip);
 }
 
@@ -390,8 +387,7 @@ static void write_rules(struct shunt_pool *p, cJSON *policy, uint32_t most)
 	}
 }
 
-/* --- sets and consumers
- * ------------------------------------------------------------------ */
+/* --- sets and consumers ------------------------------------------------------ */
 
 static bool holds(const cJSON *list, const char *text)
 {

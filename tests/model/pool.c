@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- addresses -------------------------------------------------------------------- */
+/* --- addresses --------------------------------------------------------------- */
 
 static void draw_base(struct shunt_random *r, uint8_t base[16])
 {
@@ -45,7 +45,7 @@ static void write_prefix(char *text, uint8_t addr[16], int family, int bits)
 
 static void draw_addresses(struct shunt_pool *p)
 {
-	static const uint8_t bits4[] = {0, 1, 8, 15, 16, 17, 20, 24, 31, 32, 32};
+	static const uint8_t bits4[] = {0, 8, 12, 15, 16, 17, 20, 24, 31, 32, 32};
 	static const uint8_t bits6[] = {0,  1,	16, 17, 32, 48,	 56,  63,
 					64, 65, 80, 96, 97, 127, 128, 128};
 	struct shunt_random *r = p->random;
@@ -74,8 +74,7 @@ static void draw_addresses(struct shunt_pool *p)
 	}
 }
 
-/* --- the pool ----------------------------------------------------------------------
- */
+/* --- the pool ---------------------------------------------------------------- */
 
 void shunt_pool_draw(struct shunt_pool *p)
 {

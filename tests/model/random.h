@@ -10,8 +10,7 @@ struct shunt_random {
 	uint64_t state;
 };
 
-/* splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)
- */
+/* splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014) */
 static inline uint64_t shunt_random_next(struct shunt_random *r)
 {
 	uint64_t x = r->state += 0x9e3779b97f4a7c15;

@@ -11,8 +11,7 @@ static const uint32_t field_values[SHUNT_FIELD_COUNT] = {
 #undef X
 };
 
-/* --- one value -----------------------------------------------------------------------
- */
+/* --- one value --------------------------------------------------------------- */
 
 /* An index of the field: of the rule's ranges, or just beside them. */
 static uint32_t draw_index(struct shunt_random *r, const struct shunt_spans *spans,
@@ -45,8 +44,7 @@ static int64_t wanted(struct shunt_random *r, const struct shunt_policy_rule *ru
 	return draw_index(r, &rule->field[field], field_values[field]);
 }
 
-/* --- addresses
- * ------------------------------------------------------------------------- */
+/* --- addresses --------------------------------------------------------------- */
 
 static void draw_bytes(struct shunt_random *r, uint8_t addr[16])
 {
@@ -101,8 +99,7 @@ static const struct shunt_prefix *pick(struct shunt_random *r,
 	return NULL;
 }
 
-/* Something of the family that this side of the rule asks for, in itself or by a set.
- */
+/* Something of the family that this side of the rule asks for, in itself or by a set. */
 static const struct shunt_prefix *target(struct shunt_random *r,
 					 const struct shunt_policy *policy,
 					 const struct shunt_addrs *addrs, int family)
@@ -140,8 +137,7 @@ static void draw_address(struct shunt_random *r, const struct shunt_policy *poli
 		memset(addr + 4, 0, 12);
 }
 
-/* --- the choice of layers
- * ------------------------------------------------------------- */
+/* --- the choice of layers ---------------------------------------------------- */
 
 /* 4 or 6 as the rule's addresses say; 0: they do not. */
 static int side_family(struct shunt_random *r, const struct shunt_policy_rule *rule,
