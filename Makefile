@@ -21,12 +21,12 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
 # --- what is built from what ---------------------------------------------------------
 LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/io/*.c loader/*.c loader/policy/*.c))
-CLI_SRC := $(sort $(wildcard user/cli/*.c user/apps/*.c))
+APP_SRC := $(sort $(wildcard user/apps/*.c))
+CLI_SRC := $(sort $(wildcard user/cli/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
-BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c tests/net/*.bpf.c bench/*.bpf.c))
+BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
-TOOL_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/net/*.c)))
 BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 MODEL_SRC := $(sort $(wildcard tests/model/*.c))
@@ -35,11 +35,11 @@ skel = $(addprefix build/skel/,$(addsuffix .skel.h,$(basename $(basename $(notdi
 SKEL := $(call skel,$(BPF_SRC))
 AUX_SKEL := $(call skel,$(BPF_AUX))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
+APP_OBJ := $(APP_SRC:%.c=$(B)/obj/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
-TOOL_BIN := $(TOOL_SRC:tests/net/%.c=$(B)/tests/net/%)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
@@ -88,10 +88,6 @@ build/aux/%.bpf.o: tests/bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
-build/aux/%.bpf.o: tests/net/%.bpf.c
-	@mkdir -p $(@D)
-	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
-
 build/aux/%.bpf.o: bench/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
@@ -116,7 +112,7 @@ $(B)/libshunt.so: $(LIB_OBJ)
 	$(call say,LD,$@)$(CC) -shared -Wl,-soname,libshunt.so.$(SOVERSION) -Wl,-z,defs \
 		$(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
-$(B)/shunt: $(CLI_OBJ) $(B)/libshunt.a
+$(B)/shunt: $(CLI_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
 $(B)/shunt.pc: Makefile
@@ -124,7 +120,8 @@ $(B)/shunt.pc: Makefile
 	$(call say,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
 		'includedir=$${prefix}/include' '' 'Name: shunt' \
 		'Description: programmable dataplane toolkit on eBPF and XDP' \
-		'Version: $(VERSION)' 'Requires.private: $(PKGS)' \
+		'Version: $(VERSION)' 'Requires: libcjson' \
+		'Requires.private: $(filter-out libcjson,$(PKGS))' \
 		'Libs: -L$${libdir} -lshunt' 'Libs.private: -lelf -lz' \
 		'Cflags: -I$${includedir}' >$@
 
@@ -137,15 +134,11 @@ $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
-$(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
-	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
-
-$(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(B)/libshunt.a
+$(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lm -o $@
 
-$(TOOL_SRC:%.c=$(B)/obj/%.o) $(BENCH_SRC:%.c=$(B)/obj/%.o) $(RUN_SRC:%.c=$(B)/obj/%.o): | $(AUX_SKEL)
+$(BENCH_SRC:%.c=$(B)/obj/%.o) $(RUN_SRC:%.c=$(B)/obj/%.o): | $(AUX_SKEL)
 
 # libFuzzer wants clang; the library's sources are compiled again, instrumented.
 build/fuzz/obj/%.o: %.c | $(SKEL)
@@ -161,7 +154,7 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 
 san-tests: $(UNIT_BIN)
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(TOOL_BIN) $(FUZZ_BIN) ## build the tests without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(FUZZ_BIN) ## build the tests without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
@@ -191,7 +184,13 @@ install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	install -D -m 755 $(B)/libshunt.so $(DESTDIR)$(PREFIX)/lib/libshunt.so.$(SOVERSION)
 	ln -sf libshunt.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshunt.so
 	install -D -m 644 $(B)/shunt.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
-	install -D -m 644 loader/shunt.h $(DESTDIR)$(PREFIX)/include/shunt/shunt.h
+	install -D -m 644 user/base/err.h $(DESTDIR)$(PREFIX)/include/shunt/err.h
+	sed 's|"user/base/err.h"|"shunt/err.h"|' loader/shunt.h >$(B)/shunt.h
+	install -D -m 644 $(B)/shunt.h $(DESTDIR)$(PREFIX)/include/shunt/shunt.h
+	mkdir -p $(DESTDIR)$(PREFIX)/share/man/man8
+	$(B)/shunt man >$(DESTDIR)$(PREFIX)/share/man/man8/shunt.8
+	mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(B)/shunt completion >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/shunt
 
 clean: ## remove build/
 	rm -rf build compile_commands.json

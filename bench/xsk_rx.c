@@ -32,11 +32,11 @@
 #include <xdp/xsk.h>
 
 #include "bpf/lib/wire.h"
+#include "user/apps/consume.h"
 #include "user/base/cleanup.h"
+#include "user/base/clock.h"
 #include "xsk_rx.skel.h"
 
-/* The apps are no part of the library that this program is linked with. */
-#include "user/apps/consume.c"
 
 #define IF_A "shc-rx"
 #define IF_B "shc-gen"
@@ -77,8 +77,7 @@ static void pin_to(int cpu)
 		fail("pin to a CPU");
 }
 
-/* --- the loops under test ------------------------------------------------------------
- */
+/* --- the loops under test ---------------------------------------------------- */
 
 static int keep_totals(void *self, const struct shunt_consume_totals *totals,
 		       struct shunt_err *err)
@@ -211,7 +210,7 @@ static void run_plain(int map, double seconds, enum shunt_wait wait,
 
 	open_plain(&plain, map);
 	fd = (struct pollfd){.fd = xsk_socket__fd(plain.socket), .events = POLLIN};
-	start = now = now_ns();
+	start = now = shunt_now_ns();
 	while (now - start < seconds * 1e9) {
 		unsigned int n = plain_burst(&plain);
 
@@ -219,7 +218,7 @@ static void run_plain(int map, double seconds, enum shunt_wait wait,
 		if (!n && wait == SHUNT_WAIT_POLL)
 			poll(&fd, 1, 100);
 		if (wait == SHUNT_WAIT_POLL || rounds++ % 64 == 0)
-			now = now_ns();
+			now = shunt_now_ns();
 	}
 	result->seconds = (now - start) / 1e9;
 	getsockopt(fd.fd, SOL_XDP, XDP_STATISTICS, &stats, &size);
@@ -276,8 +275,7 @@ static struct result measure(const struct row *row, int map, double seconds)
 	return copy;
 }
 
-/* --- the generator
- * --------------------------------------------------------------------- */
+/* --- the generator ----------------------------------------------------------- */
 
 /* A UDP datagram to the discard port; the receiver looks at nothing in it. */
 static void make_frame(uint8_t frame[FRAME_BYTES])
@@ -329,8 +327,7 @@ static void generate(void)
 	}
 }
 
-/* --- the stage
- * ------------------------------------------------------------------------- */
+/* --- the stage --------------------------------------------------------------- */
 
 static void command(const char *line)
 {
@@ -384,8 +381,7 @@ static struct xsk_rx_bpf *attach(int *link)
 	return skel;
 }
 
-/* --- the report
- * ------------------------------------------------------------------------ */
+/* --- the report -------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {

@@ -72,8 +72,7 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 	case SHUNT_VERDICT_PASS:
 		return TC_ACT_UNSPEC;
 	case SHUNT_VERDICT_TX:
-		/* From egress it would come back to ingress, and out again, for ever.
-		 */
+		/* From egress it would come back to ingress, and out again, for ever. */
 		if (t->hook == SHUNT_HOOK_TC_INGRESS)
 			return shunt_tc_swap(skb);
 		t->reason = SHUNT_REASON_HOOK_CANNOT;

@@ -28,8 +28,7 @@ struct attach {
 	cJSON *warnings; /* an object with "warnings" */
 };
 
-/* --- what is asked for
- * ------------------------------------------------------------------ */
+/* --- what is asked for ------------------------------------------------------- */
 
 static bool mode_fits(const char *mode, int hook)
 {
@@ -76,8 +75,7 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 	return 0;
 }
 
-/* --- the steps
- * -------------------------------------------------------------------------- */
+/* --- the steps --------------------------------------------------------------- */
 
 static int load_programs(struct attach *attach, struct shunt_err *err)
 {

@@ -185,8 +185,7 @@ int shunt_pin_put(int fd, const char *path, struct shunt_err *err)
 	return ret ? shunt_fail_errno(err, ret, "pin %s", path) : 0;
 }
 
-/* --- the lock
- * -------------------------------------------------------------------------- */
+/* --- the lock ---------------------------------------------------------------- */
 
 static void lock_path(char path[SHUNT_PIN_MAX], const char *instance)
 {

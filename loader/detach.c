@@ -109,8 +109,7 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 	return ret;
 }
 
-/* --- stale instances
- * ---------------------------------------------------------------------- */
+/* --- stale instances --------------------------------------------------------- */
 
 static int clear_one(const char *name, cJSON *list, struct shunt_err *err)
 {

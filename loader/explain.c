@@ -17,7 +17,7 @@
 #include "maps/trace.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
-#include "user/net/pkt_json.h"
+#include "loader/pkt_json.h"
 
 #define ETH_HEADER 14 /* the kernel runs no program over less */
 
@@ -40,8 +40,7 @@ static const char *reason_name(uint32_t reason)
 	return reason < SHUNT_REASON_MAX && names[reason] ? names[reason] : "unknown";
 }
 
-/* --- opening
- * ---------------------------------------------------------------------------- */
+/* --- opening ----------------------------------------------------------------- */
 
 static int start(struct shunt_explain **explain, const char *hook_name,
 		 struct shunt_err *err)
@@ -159,8 +158,7 @@ void shunt_explain_close(struct shunt_explain *explain)
 	free(explain);
 }
 
-/* --- one frame
- * ---------------------------------------------------------------------------- */
+/* --- one frame --------------------------------------------------------------- */
 
 /* The XDP request travels as metadata, right before the frame. */
 static int run_xdp(struct shunt_explain *explain, const struct shunt_trace_req *req,

@@ -40,8 +40,7 @@ static void placed(struct shunt_place *place, const char *mode, int prog_fd)
 		place->prog_id = info.id;
 }
 
-/* --- XDP
- * -------------------------------------------------------------------------------- */
+/* --- XDP --------------------------------------------------------------------- */
 
 int shunt_place_free(const char *interface, unsigned int ifindex, struct shunt_err *err)
 {
@@ -117,9 +116,7 @@ static int attach_xdp(const struct shunt_place_request *request,
 	return 0;
 }
 
-/* --- TC
- * -----------------------------------------------------------------------------------
- */
+/* --- TC ---------------------------------------------------------------------- */
 
 static enum bpf_tc_attach_point tc_point(enum shunt_hook hook)
 {
@@ -231,8 +228,7 @@ int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instan
 	return 0;
 }
 
-/* --- either
- * ------------------------------------------------------------------------------ */
+/* --- either ------------------------------------------------------------------ */
 
 int shunt_place_attach(const struct shunt_place_request *request,
 		       struct shunt_place *place, int *link_fd, struct shunt_err *note,

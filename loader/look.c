@@ -24,8 +24,7 @@ static void put_times(cJSON *reply, const struct shunt_state *state)
 	cJSON_AddStringToObject(reply, "source", state->source);
 }
 
-/* --- list
- * ----------------------------------------------------------------------------- */
+/* --- list -------------------------------------------------------------------- */
 
 static cJSON *list_one(const char *name)
 {
@@ -85,8 +84,7 @@ int shunt_list(cJSON **reply, struct shunt_err *err)
 	return 0;
 }
 
-/* --- show
- * ----------------------------------------------------------------------------- */
+/* --- show -------------------------------------------------------------------- */
 
 static void show_rules(cJSON *reply, const struct shunt_state *state)
 {

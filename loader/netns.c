@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loader/shunt.h"
 #include "user/base/cleanup.h"
 
 #ifndef SO_NETNS_COOKIE

@@ -17,8 +17,7 @@
 #include "loader/bpffs.h"
 #include "user/base/cleanup.h"
 
-/* --- programs
- * ------------------------------------------------------------------------- */
+/* --- programs ---------------------------------------------------------------- */
 
 /* The program that a descriptor, of a program or of a link, stands for; 0: neither. */
 static uint32_t fdinfo_program(const char *path)
@@ -125,8 +124,7 @@ const char *shunt_owner_describe(uint32_t prog_id, char text[SHUNT_OWNER_TEXT])
 	return text;
 }
 
-/* --- qdiscs
- * --------------------------------------------------------------------------- */
+/* --- qdiscs ------------------------------------------------------------------ */
 
 /* Does the kernel list any filter under this parent? True when it cannot be asked. */
 static bool has_filter(int fd, unsigned int ifindex, uint32_t parent)

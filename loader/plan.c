@@ -17,8 +17,7 @@
 #include "maps/target.h"
 #include "user/base/cleanup.h"
 
-/* --- names to ids -------------------------------------------------------------------
- */
+/* --- names to ids ------------------------------------------------------------ */
 
 /* The lowest free id, which is then taken; there is always one: ids are for two
  * policies. */
@@ -49,8 +48,7 @@ static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old
 	}
 }
 
-/* A set that the policy fills gets a new id; one that `shunt set` fills keeps its own.
- */
+/* A set that the policy fills gets a new id; one that `shunt set` fills keeps its own. */
 static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
 {
 	bool taken[SHUNT_SET_IDS] = {false};
@@ -175,8 +173,7 @@ void shunt_plan_free(struct shunt_plan *plan)
 	memset(plan, 0, sizeof(*plan));
 }
 
-/* --- writing
- * ---------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------- */
 
 /* Fills the new sets, puts them into place, and waits for programs in doing so. */
 static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *maps,
@@ -262,8 +259,7 @@ void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *map
 	__atomic_store_n(&maps->gen->word, plan->next->generation, __ATOMIC_RELEASE);
 }
 
-/* --- tidying
- * ------------------------------------------------------------------------------ */
+/* --- tidying ----------------------------------------------------------------- */
 
 /* Which counters and set ids the record names. */
 struct used {

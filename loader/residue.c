@@ -132,8 +132,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	ret = shunt_instance_open_named(&instance, name, err);
 	if (ret == -EPROTO)
 		return ret;
-	/* a record that does not open at all is that of an attach which got no further
-	 */
+	/* a record that does not open at all is that of an attach which got no further */
 	alive = !ret && shunt_instance_alive(&instance);
 	if (!ret)
 		shunt_instance_close(&instance);

@@ -107,7 +107,7 @@ static int fill(int fd, const struct kind *kind, const uint8_t *keys,
 	return 0;
 }
 
-/* --- whole sets ------------------------------------------------------------------- */
+/* --- whole sets -------------------------------------------------------------- */
 
 static int make_map(const struct kind *kind, uint32_t size)
 {
@@ -157,8 +157,7 @@ int shunt_set_make(const struct shunt_set_ref *set, const struct shunt_prefix *e
 	return fd[1];
 }
 
-/* Inner maps into one outer map, at once: the kernel waits for programs once a batch.
- */
+/* Inner maps into one outer map, at once: the kernel waits for programs once a batch. */
 static int place(const struct shunt_maps *maps, const struct kind *kind,
 		 const uint32_t *id, const int *fd, uint32_t n, struct shunt_err *err)
 {
@@ -259,7 +258,7 @@ int shunt_sets_drop(const struct shunt_maps *maps, const bool used[SHUNT_SET_IDS
 	return ret;
 }
 
-/* --- members ---------------------------------------------------------------------- */
+/* --- members ----------------------------------------------------------------- */
 
 /* The inner map of one family, as a descriptor that the caller owns. */
 static int inner(const struct shunt_maps *maps, const struct shunt_set_ref *set,

@@ -18,8 +18,7 @@ struct shunt_set_ref {
 	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
 };
 
-/* --- whole sets --------------------------------------------------------------------
- */
+/* --- whole sets -------------------------------------------------------------- */
 
 /* New inner maps, filled, not yet under any id: descriptors of IPv4's and of IPv6's. */
 SHUNT_MUST_CHECK int shunt_set_make(const struct shunt_set_ref *set,
@@ -45,7 +44,7 @@ SHUNT_MUST_CHECK int shunt_sets_drop(const struct shunt_maps *maps,
 				     const bool used[SHUNT_SET_IDS],
 				     struct shunt_err *err);
 
-/* --- members ---------------------------------------------------------------------- */
+/* --- members ----------------------------------------------------------------- */
 
 /* Adds one member; *was says that it had been there. A full set: -E2BIG. */
 SHUNT_MUST_CHECK int shunt_set_add(const struct shunt_maps *maps,

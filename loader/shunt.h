@@ -22,10 +22,14 @@
 
 struct shunt_policy;
 
-#define SHUNT_API __attribute__((visibility("default")))
+/*
+ * Moves the calling thread into a network namespace made by `ip netns add NAME`, or
+ * named by a path with a '/' in it. Only the network namespace changes: /sys/fs/bpf
+ * stays.
+ */
+SHUNT_API int shunt_netns_enter(const char *name, struct shunt_err *err);
 
-/* --- policies
- * -------------------------------------------------------------------------- */
+/* --- policies ---------------------------------------------------------------- */
 
 /*
  * Reads and checks a policy file ("-": standard input). *policy is NULL unless it is
@@ -37,8 +41,7 @@ SHUNT_API int shunt_check(const char *path, struct shunt_policy **policy, cJSON 
 			  struct shunt_err *err);
 SHUNT_API void shunt_policy_free(struct shunt_policy *policy);
 
-/* --- changing
- * --------------------------------------------------------------------------- */
+/* --- changing ---------------------------------------------------------------- */
 
 struct shunt_attach_opts {
 	size_t sz;		 /* sizeof(struct shunt_attach_opts) */
@@ -73,8 +76,7 @@ SHUNT_API int shunt_set_edit(const char *interface, const char *set, const char 
 			     const char *const *element, size_t elements, cJSON **reply,
 			     struct shunt_err *err);
 
-/* --- looking
- * ---------------------------------------------------------------------------- */
+/* --- looking ----------------------------------------------------------------- */
 
 SHUNT_API int shunt_list(cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err);
@@ -84,8 +86,7 @@ SHUNT_API int shunt_set_members(const char *interface, const char *set, cJSON **
 SHUNT_API int shunt_set_ask(const char *interface, const char *set, const char *address,
 			    cJSON **reply, struct shunt_err *err);
 
-/* --- explaining
- * -------------------------------------------------------------------------- */
+/* --- explaining -------------------------------------------------------------- */
 
 /* What becomes of packets, asked of the loaded program itself by test runs. */
 struct shunt_explain;
@@ -105,8 +106,7 @@ SHUNT_API int shunt_explain_frame(struct shunt_explain *explain, uint64_t number
 				  struct shunt_err *err);
 SHUNT_API void shunt_explain_close(struct shunt_explain *explain);
 
-/* --- consuming
- * ---------------------------------------------------------------------------- */
+/* --- consuming --------------------------------------------------------------- */
 
 /* What a consumer needs to put its sockets into the map; the caller closes map_fd. */
 struct shunt_consumer {

@@ -45,8 +45,7 @@ static void cleanup_state(struct shunt_state **state)
 	shunt_state_free(*state);
 }
 
-/* --- to JSON -------------------------------------------------------------------------
- */
+/* --- to JSON ----------------------------------------------------------------- */
 
 static void put_hooks(cJSON *root, const struct shunt_state *state)
 {
@@ -145,8 +144,7 @@ static char *to_text(const struct shunt_state *state)
 	return cJSON_PrintUnformatted(root);
 }
 
-/* --- from JSON -----------------------------------------------------------------------
- */
+/* --- from JSON --------------------------------------------------------------- */
 
 static void get_name(char name[SHUNT_NAME_MAX], const cJSON *item, const char *key)
 {
@@ -299,8 +297,7 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 	return 0;
 }
 
-/* --- the pinned record
- * ------------------------------------------------------------------ */
+/* --- the pinned record ------------------------------------------------------- */
 
 static int read_pin(struct shunt_state **state, const char *instance, const char *leaf,
 		    struct shunt_err *err)
@@ -404,8 +401,7 @@ int shunt_state_recover(const char *instance, uint64_t word, struct shunt_err *e
 	return 0;
 }
 
-/* --- by name
- * ---------------------------------------------------------------------------- */
+/* --- by name ----------------------------------------------------------------- */
 
 #define FIND(list, count)                                                              \
 	do {                                                                           \

@@ -17,7 +17,6 @@
  *     258 .. 1023   rules, by counter id. An id belongs to a rule's name and
  *                   outlives a policy swap; the state record says whose
  *
- *
  * Written by: the programs; by user space only for ids that no active policy names.
  * Read by: user space, which sums over the CPUs.
  */

@@ -38,7 +38,6 @@ enum shunt_fragment {
 /* ICMPv6 types live above ICMP's in SHUNT_FIELD_ICMP. */
 #define SHUNT_ICMP6_BASE 65536u
 
-/* Room in struct shunt_pkt: a power of two, so that the verifier sees a masked index.
- */
+/* Room in struct shunt_pkt: a power of two, so that the verifier sees a masked index. */
 #define SHUNT_FIELD_ROOM 16
 _Static_assert(SHUNT_FIELD_COUNT <= SHUNT_FIELD_ROOM, "a field has no room");

@@ -2,8 +2,7 @@
 /* The places in the kernel where a policy is judged. */
 #pragma once
 
-/* X(ENUM, value, name, BPF program): explicit, append-only; the name is also the pin's.
- */
+/* X(ENUM, value, name, BPF program): explicit, append-only; the name is also the pin's. */
 #define SHUNT_HOOKS(X)                                                                 \
 	X(XDP, 0, "xdp", shunt_xdp)                                                    \
 	X(TC_INGRESS, 1, "tc-ingress", shunt_tc_in)                                    \

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the hooks share in the kernel: judge a parsed packet, and the one counted exit.
- */
+/* What the hooks share in the kernel: judge a parsed packet, and the one counted exit. */
 #pragma once
 
 /*

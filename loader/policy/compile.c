@@ -43,7 +43,7 @@ static struct shunt_image *head(struct build *b)
 	return (struct shunt_image *)b->bytes;
 }
 
-/* --- indexed fields --------------------------------------------------------------- */
+/* --- indexed fields ---------------------------------------------------------- */
 
 static const uint32_t field_values[SHUNT_FIELD_COUNT] = {
 #define X(id, name, values, help) [SHUNT_FIELD_##id] = values,
@@ -103,7 +103,7 @@ static int build_field(struct build *b, enum shunt_field field)
 	return 0;
 }
 
-/* --- addresses ------------------------------------------------------------------------ */
+/* --- addresses --------------------------------------------------------------- */
 
 static shunt_u128 prefix_value(const struct shunt_prefix *prefix)
 {
@@ -306,7 +306,7 @@ static int build_side(struct build *b, enum shunt_side side,
 	return build_sets(b, side, binding);
 }
 
-/* --- rules, vectors, the whole ---------------------------------------------------------- */
+/* --- rules, vectors, the whole ----------------------------------------------- */
 
 static int build_rules(struct build *b, const struct shunt_binding *binding)
 {

@@ -21,8 +21,7 @@ static void add(const struct shunt_node *at, struct shunt_spans *spans, uint32_t
 		at->doc->oom = true;
 }
 
-/* --- numbers and ranges
- * ------------------------------------------------------------------ */
+/* --- numbers and ranges ------------------------------------------------------ */
 
 /* Digits of the base at *p, without sign, up to max; -1 if there is no such number. */
 static int64_t take_number(const char **p, int base, int64_t max)
@@ -156,8 +155,7 @@ static void read_fragment(struct shunt_match *match, const struct shunt_node *it
 		add(item, spans, value, value);
 }
 
-/* --- TCP flags
- * ------------------------------------------------------------------------------ */
+/* --- TCP flags --------------------------------------------------------------- */
 
 /* "syn,ack" of n bytes to bits; -1 after a complaint. */
 static int read_flags(const struct shunt_node *item, const char *text, size_t n)
@@ -224,8 +222,7 @@ static void read_tcp_flags(struct shunt_match *match, const struct shunt_node *i
 				add(item, spans, flags, flags);
 }
 
-/* --- the keys
- * -------------------------------------------------------------------------------- */
+/* --- the keys ---------------------------------------------------------------- */
 
 /* "proto" comes before "icmp", which depends on it. */
 static const struct row {
@@ -278,8 +275,7 @@ static void read_tags(struct shunt_match *match, const struct shunt_node *vlan)
 	read_field(match, &inner, SHUNT_FIELD_VLAN_INNER, read_vlan);
 }
 
-/* --- addresses
- * ------------------------------------------------------------------------------ */
+/* --- addresses --------------------------------------------------------------- */
 
 static void read_set_name(const struct shunt_match *match,
 			  const struct shunt_node *item, const char *name,

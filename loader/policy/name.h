@@ -4,8 +4,7 @@
 
 #include <stddef.h>
 
-/* A table ends with name NULL. Where two rows share a value, the first one is its name.
- */
+/* A table ends with name NULL. Where two rows share a value, the first one is its name. */
 struct shunt_name {
 	const char *name;
 	int value;

@@ -9,8 +9,7 @@
 #include "loader/policy/word.h"
 #include "user/base/cleanup.h"
 
-/* --- walking
- * ---------------------------------------------------------------------------- */
+/* --- walking ----------------------------------------------------------------- */
 
 struct shunt_node shunt_node_get(const struct shunt_node *object, const char *key)
 {
@@ -58,8 +57,7 @@ size_t shunt_node_count(const struct shunt_node *node)
 	return many ? cJSON_GetArraySize(node->json) : 0;
 }
 
-/* --- complaining
- * -------------------------------------------------------------------------- */
+/* --- complaining ------------------------------------------------------------- */
 
 /* Writes the RFC 6901 pointer, or only measures it where buf is NULL. */
 static size_t pointer(const struct shunt_node *node, char *buf)
@@ -120,8 +118,7 @@ void shunt_node_warn(const struct shunt_node *node, const char *fmt, ...)
 	va_end(args);
 }
 
-/* --- checking
- * ------------------------------------------------------------------------------- */
+/* --- checking ---------------------------------------------------------------- */
 
 static const char *kind(const cJSON *json)
 {

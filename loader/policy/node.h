@@ -32,8 +32,7 @@ struct shunt_node {
 	bool alone;	   /* one value where a list may stand */
 };
 
-/* --- walking
- * --------------------------------------------------------------------------- */
+/* --- walking ----------------------------------------------------------------- */
 
 /* The value of a key; json is NULL where there is none. */
 struct shunt_node shunt_node_get(const struct shunt_node *object, const char *key);
@@ -52,16 +51,14 @@ void shunt_node_next(struct shunt_node *node);
 /* Members of a list or object; 0 for others. */
 size_t shunt_node_count(const struct shunt_node *node);
 
-/* --- complaining
- * ------------------------------------------------------------------------ */
+/* --- complaining ------------------------------------------------------------- */
 
 void shunt_node_error(const struct shunt_node *node, const char *fmt, ...)
 	SHUNT_PRINTF(2, 3);
 void shunt_node_warn(const struct shunt_node *node, const char *fmt, ...)
 	SHUNT_PRINTF(2, 3);
 
-/* --- checking: each reports what is wrong and then returns false, NULL or -1
- * ------------- */
+/* --- checking: each reports what is wrong and then returns false, NULL or -1 - */
 
 /* An object without keys beyond the list, which ends with NULL. */
 bool shunt_node_object(const struct shunt_node *node, const char *const *keys);

@@ -91,7 +91,7 @@ struct shunt_policy {
 	size_t consumers;
 };
 
-/* --- what the reader found ------------------------------------------------------- */
+/* --- what the reader found --------------------------------------------------- */
 
 struct shunt_diag {
 	bool warning;
@@ -110,7 +110,7 @@ void shunt_diag_add(struct shunt_diags *diags, bool warning, const char *pointer
 		    const char *fmt, ...) SHUNT_PRINTF(4, 5);
 void shunt_diags_free(struct shunt_diags *diags);
 
-/* --- reading ------------------------------------------------------------------------ */
+/* --- reading ----------------------------------------------------------------- */
 
 /*
  * Reads a policy from JSON text (comments of both C kinds allowed). `source` names it in
@@ -129,9 +129,9 @@ SHUNT_MUST_CHECK int shunt_policy_read_file(struct shunt_policy **policy,
 					    const char *path, struct shunt_diags *diags);
 
 /* NULL is fine. */
-void shunt_policy_free(struct shunt_policy *policy);
+SHUNT_API void shunt_policy_free(struct shunt_policy *policy);
 
-/* --- pieces that others need --------------------------------------------------------- */
+/* --- pieces that others need ------------------------------------------------- */
 
 /*
  * "192.0.2.0/24", "2001:db8::1". Host bits that are set are an error (-EINVAL), as is

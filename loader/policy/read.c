@@ -15,8 +15,7 @@
 
 #define TEXT_MAX (64u << 20) /* bytes of a policy: more is a mistake */
 
-/* --- the top level
- * ------------------------------------------------------------------------ */
+/* --- the top level ----------------------------------------------------------- */
 
 static void read_schema(const struct shunt_node *root)
 {
@@ -66,8 +65,7 @@ static bool too_many(const struct shunt_node *node, const char *what, size_t max
 	return true;
 }
 
-/* --- sets and consumers
- * ----------------------------------------------------------------- */
+/* --- sets and consumers ------------------------------------------------------ */
 
 static bool is_object(const struct shunt_node *node, const char *of)
 {
@@ -173,8 +171,7 @@ static void read_consumers(struct shunt_policy *policy, const struct shunt_node 
 	}
 }
 
-/* --- rules
- * -------------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------- */
 
 static void read_rules(struct shunt_policy *policy, const struct shunt_node *node)
 {
@@ -271,8 +268,7 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 		warn_unused(policy, &sets, &consumers);
 }
 
-/* --- entry
- * -------------------------------------------------------------------------------- */
+/* --- entry ------------------------------------------------------------------- */
 
 static int new_policy(struct shunt_policy **policy, const char *text, size_t len,
 		      const char *source)

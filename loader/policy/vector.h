@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The pool of rule bit vectors: equal vectors are kept once and named by their class.
- */
+/* The pool of rule bit vectors: equal vectors are kept once and named by their class. */
 #pragma once
 
 #include <stddef.h>
@@ -32,7 +31,6 @@ struct shunt_vectors {
 	size_t buckets;
 };
 
-/* The class of a vector, added where it is new; -E2BIG beyond SHUNT_CLASS_MAX, -ENOMEM.
- */
+/* The class of a vector, added where it is new; -E2BIG beyond SHUNT_CLASS_MAX, -ENOMEM. */
 int shunt_vectors_class(struct shunt_vectors *pool, const struct shunt_vector *v);
 void shunt_vectors_free(struct shunt_vectors *pool);

@@ -11,6 +11,8 @@
 
 #include "maps/consumer.h"
 
+#include "user/base/clock.h"
+
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -37,8 +39,7 @@ struct loop {
 	uint64_t end_ns; /* of running; draining is not counted in */
 };
 
-/* --- stopping ------------------------------------------------------------------------
- */
+/* --- stopping ---------------------------------------------------------------- */
 
 static volatile sig_atomic_t stop_wanted;
 static volatile sig_atomic_t stop_event = -1;
@@ -88,16 +89,7 @@ static void stop_close(struct stop *stop)
 	close(stop->event);
 }
 
-/* --- the sockets ---------------------------------------------------------------------
- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
+/* --- the sockets ------------------------------------------------------------- */
 
 static void close_ports(struct loop *loop)
 {
@@ -150,8 +142,7 @@ static int open_ports(struct loop *loop, struct shunt_err *err)
 	return 0;
 }
 
-/* --- the loop
- * ------------------------------------------------------------------------- */
+/* --- the loop ---------------------------------------------------------------- */
 
 static bool limit_reached(const struct loop *loop)
 {
@@ -227,7 +218,7 @@ static int tell(struct loop *loop, bool final, struct shunt_err *err)
 		sum->drops.rx_invalid_descs += drops->rx_invalid_descs;
 	}
 	totals.count = loop->count;
-	totals.seconds = ((final ? loop->end_ns : now_ns()) - loop->start_ns) / 1e9;
+	totals.seconds = ((final ? loop->end_ns : shunt_now_ns()) - loop->start_ns) / 1e9;
 	return loop->sink->tick(loop->self, &totals, err);
 }
 
@@ -281,7 +272,7 @@ static int check_ports(const struct loop *loop, struct shunt_err *err)
 static int run(struct loop *loop, struct shunt_err *err)
 {
 	const struct shunt_consume_opts *opts = loop->opts;
-	uint64_t now = now_ns(), busy = now, check = now + CHECK_NS;
+	uint64_t now = shunt_now_ns(), busy = now, check = now + CHECK_NS;
 	uint64_t end = opts->duration_ns ? now + opts->duration_ns : UINT64_MAX;
 	uint64_t tick = opts->interval_ns ? now + opts->interval_ns : UINT64_MAX;
 	int code;
@@ -292,7 +283,7 @@ static int run(struct loop *loop, struct shunt_err *err)
 
 		if (n < 0)
 			return n;
-		now = now_ns();
+		now = shunt_now_ns();
 		if (now >= check) {
 			code = check_ports(loop, err);
 			if (code)
@@ -313,7 +304,7 @@ static int run(struct loop *loop, struct shunt_err *err)
 					   min_u64(min_u64(check, tick), end), err);
 			if (code < 0)
 				return code;
-			now = busy = now_ns();
+			now = busy = shunt_now_ns();
 		}
 	}
 	return 0;
@@ -350,7 +341,7 @@ static int run_and_drain(struct loop *loop, struct shunt_err *err)
 	int code = run(loop, err);
 	int later;
 
-	loop->end_ns = now_ns();
+	loop->end_ns = shunt_now_ns();
 	later = drain(loop, code ? NULL : err);
 	if (!code)
 		code = later;

@@ -11,7 +11,7 @@
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 #include "user/net/line.h"
-#include "user/net/pkt_json.h"
+#include "loader/pkt_json.h"
 
 #define FILE_BUFFER_BYTES (256 * 1024)
 #define PCAP_SNAP_BYTES 262144 /* libpcap's own maximum: nothing is cut */
@@ -22,8 +22,7 @@ struct dump {
 	pcap_dumper_t *file;
 };
 
-/* --- one packet
- * ------------------------------------------------------------------------ */
+/* --- one packet -------------------------------------------------------------- */
 
 static int dump_line(const struct dump *dump, const struct timespec *now,
 		     unsigned int queue, const struct shunt_frame *frame)
@@ -91,8 +90,7 @@ static int dump_pcap(const struct dump *dump, const struct timespec *now,
 	return 0;
 }
 
-/* --- the sink ------------------------------------------------------------------------
- */
+/* --- the sink ---------------------------------------------------------------- */
 
 static FILE *dump_stream(const struct dump *dump)
 {
@@ -152,8 +150,7 @@ static int dump_tick(void *self, const struct shunt_consume_totals *totals,
 	return dump_idle(self, err);
 }
 
-/* --- the file
- * -------------------------------------------------------------------------- */
+/* --- the file ---------------------------------------------------------------- */
 
 static int open_stream(const char *name)
 {

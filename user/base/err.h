@@ -13,6 +13,7 @@
  */
 #include <stddef.h>
 
+#define SHUNT_API __attribute__((visibility("default"))) /* what libshunt exports */
 #define SHUNT_MUST_CHECK __attribute__((warn_unused_result))
 #define SHUNT_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What cJSON lacks: exact 64-bit numbers, and lookups that don't fail on a wrong type.
- */
+/* What cJSON lacks: exact 64-bit numbers, and lookups that don't fail on a wrong type. */
 #pragma once
 
 #include <stdint.h>

@@ -56,8 +56,7 @@ struct shunt_cli {
 extern const struct shunt_command shunt_commands[];
 extern const size_t shunt_command_count;
 
-/* --- args.c
- * ------------------------------------------------------------------------------ */
+/* --- args.c ------------------------------------------------------------------ */
 
 /* Finds the command and parses what follows it. -EINVAL: usage, with the sentence. */
 int shunt_cli_parse(struct shunt_cli *cli, int argc, char **argv,
@@ -78,8 +77,7 @@ int shunt_cli_duration(const struct shunt_cli *cli, const char *name, uint64_t *
 int shunt_cli_number(const struct shunt_cli *cli, const char *name, uint64_t *number,
 		     struct shunt_err *err);
 
-/* --- out.c
- * --------------------------------------------------------------------------------- */
+/* --- out.c ------------------------------------------------------------------- */
 
 /* One JSON object on a line of its own. */
 void shunt_out_json(const cJSON *reply);
@@ -101,14 +99,12 @@ const char *shunt_out_plain(void);
 /* "xdp native, tc-ingress tcx" of a reply's "hooks". */
 void shunt_out_hooks(const cJSON *reply);
 
-/* --- help.c
- * -------------------------------------------------------------------------------- */
+/* --- help.c ------------------------------------------------------------------ */
 
 void shunt_help_all(void);
 void shunt_help_command(const struct shunt_command *command);
 
-/* --- policy.c: what several commands do with -p
- * --------------------------------------------- */
+/* --- policy.c: what several commands do with -p ------------------------------ */
 
 struct shunt_policy;
 
@@ -120,8 +116,7 @@ struct shunt_policy;
 int shunt_cli_policy(const struct shunt_cli *cli, struct shunt_policy **policy,
 		     struct shunt_err *err);
 
-/* --- one function a command
- * ----------------------------------------------------------------- */
+/* --- one function a command -------------------------------------------------- */
 
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err);

@@ -8,11 +8,10 @@
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
 
-#include "loader/netns.h"
+#include "loader/shunt.h"
 #include "user/cli/cli.h"
 
-/* A change of the kernel's state is short; ^C in its midst is served when it is done.
- */
+/* A change of the kernel's state is short; ^C in its midst is served when it is done. */
 static void hold_signals(int how)
 {
 	sigset_t set;

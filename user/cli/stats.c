@@ -7,6 +7,7 @@
 
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
+#include "user/base/clock.h"
 #include "user/base/json.h"
 #include "user/cli/cli.h"
 
@@ -78,14 +79,6 @@ static void print_text(const cJSON *reply, const cJSON *before, double seconds)
 	fflush(stdout);
 }
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
 /* Waits until ^C or the time is over; true: go on. */
 static bool wait_for(uint64_t ns)
 {
@@ -103,7 +96,7 @@ int shunt_cli_stats(struct shunt_cli *cli, struct shunt_err *err)
 {
 	_json_ cJSON *before = NULL;
 	uint64_t interval = 0, times = 0;
-	double then = now();
+	uint64_t then = shunt_now_ns();
 	int ret = shunt_cli_duration(cli, "interval", &interval, err);
 
 	if (!ret)
@@ -112,7 +105,7 @@ int shunt_cli_stats(struct shunt_cli *cli, struct shunt_err *err)
 		ret = shunt_fail(err, -EINVAL, "stats: --times goes with --interval");
 	while (!ret) {
 		cJSON *reply = NULL;
-		double at = now();
+		uint64_t at = shunt_now_ns();
 
 		ret = shunt_stats(cli->arg[0], &reply, err);
 		if (ret)
@@ -120,7 +113,7 @@ int shunt_cli_stats(struct shunt_cli *cli, struct shunt_err *err)
 		if (cli->json)
 			shunt_out_json(reply);
 		else
-			print_text(reply, before, at - then);
+			print_text(reply, before, (at - then) / 1e9);
 		cJSON_Delete(before);
 		before = reply;
 		then = at;

@@ -237,8 +237,7 @@ void shunt_xsk_unregister(struct shunt_xsk *xsk)
 	xsk->xskmap_fd = -1;
 }
 
-/* A program runs, and its redirected frames are flushed, inside one RCU grace period.
- */
+/* A program runs, and its redirected frames are flushed, inside one RCU grace period. */
 void shunt_xsk_settle(void)
 {
 	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);

@@ -51,7 +51,7 @@ SHUNT_MUST_CHECK int shunt_xsk_open(struct shunt_xsk **xsk, const char *ifname,
 /* Closes; the kernel takes the socket out of every XSKMAP. NULL is fine. */
 void shunt_xsk_close(struct shunt_xsk *xsk);
 
-/* --- being fed -------------------------------------------------------------------- */
+/* --- being fed --------------------------------------------------------------- */
 
 /*
  * Puts the socket under shunt_consumer_key(slot, its queue), only where nobody is:
@@ -69,8 +69,7 @@ void shunt_xsk_unregister(struct shunt_xsk *xsk);
  */
 void shunt_xsk_settle(void);
 
-/* --- frames -------------------------------------------------------------------------
- */
+/* --- frames ------------------------------------------------------------------ */
 
 /* A borrowed frame: good until it is released. */
 struct shunt_frame {
@@ -87,8 +86,7 @@ unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 void shunt_xsk_release(struct shunt_xsk *xsk, const struct shunt_frame *frames,
 		       unsigned int n);
 
-/* --- what the kernel says
- * -------------------------------------------------------------- */
+/* --- what the kernel says ---------------------------------------------------- */
 
 /* For poll(): POLLIN when frames wait. It is silent when the interface goes away. */
 int shunt_xsk_fd(const struct shunt_xsk *xsk);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bpf/lib/parse.h"
-#include "user/net/pkt_json.h"
+#include "loader/pkt_json.h"
 
 int shunt_frame_parse(const void *data, uint32_t len, struct shunt_pkt *pkt)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "user/net/pkt_json.h"
+#include "loader/pkt_json.h"
 
 #include <arpa/inet.h>
 #include <stdbool.h>
