@@ -100,7 +100,7 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
 {
 	__u64 token = shunt_tc_token(skb);
-	struct shunt_trace t = {.hook = hook};
+	struct shunt_trace t = { .hook = hook };
 	int code = shunt_parse_tc(skb, &t.pkt);
 
 	t.reason = code < 0 ? SHUNT_REASON_RULE : code;

@@ -91,7 +91,7 @@ SEC("xdp.frags")
 int shunt_xdp(struct xdp_md *ctx)
 {
 	__u64 token = shunt_xdp_token(ctx);
-	struct shunt_trace t = {.hook = SHUNT_HOOK_XDP};
+	struct shunt_trace t = { .hook = SHUNT_HOOK_XDP };
 	int code = shunt_parse_xdp(ctx, &t.pkt);
 
 	t.reason = code < 0 ? SHUNT_REASON_RULE : code;

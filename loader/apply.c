@@ -67,7 +67,7 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON 
 		struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
-	struct shunt_plan plan = {0};
+	struct shunt_plan plan = { 0 };
 	int ret;
 
 	*reply = NULL;

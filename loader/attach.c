@@ -41,7 +41,7 @@ static bool mode_fits(const char *mode, int hook)
 
 static int read_opts(struct attach *attach, struct shunt_err *err)
 {
-	static const char *const xdp[] = {"xdp"};
+	static const char *const xdp[] = { "xdp" };
 	const struct shunt_attach_opts *opts = attach->opts;
 	const char *const *name = opts->hooks ? opts->hook : xdp;
 	size_t i, n = opts->hooks ? opts->hooks : 1;
@@ -167,7 +167,7 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		      struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
-	struct shunt_plan plan = {0};
+	struct shunt_plan plan = { 0 };
 	struct shunt_state *state;
 	int ret;
 
@@ -304,14 +304,14 @@ int shunt_attach(const char *interface, const struct shunt_policy *policy,
 		 const struct shunt_attach_opts *opts, cJSON **reply,
 		 struct shunt_err *err)
 {
-	static const struct shunt_attach_opts none = {.sz = sizeof(none)};
+	static const struct shunt_attach_opts none = { .sz = sizeof(none) };
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	_json_ cJSON *warnings = cJSON_CreateObject();
 	struct attach attach = {
 		.instance = &instance,
 		.interface = interface,
 		.opts = opts ? opts : &none,
-		.prog_fd = {[0 ... SHUNT_HOOK_MAX - 1] = -1},
+		.prog_fd = { [0 ... SHUNT_HOOK_MAX - 1] = -1 },
 		.warnings = warnings,
 	};
 	bool mounted;

@@ -19,7 +19,7 @@
 
 #define LOCKS "/run/shunt"
 
-static const char *const folders[] = {"links", "progs", "maps"};
+static const char *const folders[] = { "links", "progs", "maps" };
 
 static void cleanup_dir(DIR **dir)
 {

@@ -51,7 +51,7 @@ static int put_size(cJSON *reply, const struct shunt_policy *policy,
 int shunt_check(const char *path, struct shunt_policy **policy, cJSON **reply,
 		struct shunt_err *err)
 {
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	int ret;
 
 	*policy = NULL;

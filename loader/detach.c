@@ -51,7 +51,7 @@ static int detach_broken(const char *interface, int open_error, cJSON **reply,
 			 struct shunt_err *err)
 {
 	struct shunt_residue residue;
-	struct shunt_state state = {0};
+	struct shunt_state state = { 0 };
 	char name[SHUNT_INSTANCE_MAX];
 	int lock, ret = shunt_instance_name(name, interface, NULL);
 
@@ -77,7 +77,7 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	int hook = hook_name ? shunt_hook_find(hook_name) : -1;
-	struct shunt_residue residue = {.maps = 0};
+	struct shunt_residue residue = { .maps = 0 };
 	_json_ cJSON *out = NULL;
 	int ret;
 

@@ -110,7 +110,7 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 		       struct shunt_err *err)
 {
 	struct shunt_maps *maps = &explain->instance.maps;
-	struct shunt_plan plan = {0};
+	struct shunt_plan plan = { 0 };
 	int ret;
 
 	if (explain->hook < 0)
@@ -164,7 +164,7 @@ void shunt_explain_close(struct shunt_explain *explain)
 static int run_xdp(struct shunt_explain *explain, const struct shunt_trace_req *req,
 		   const void *frame, size_t bytes)
 {
-	struct xdp_md ctx = {.data = sizeof(*req), .data_end = sizeof(*req) + bytes};
+	struct xdp_md ctx = { .data = sizeof(*req), .data_end = sizeof(*req) + bytes };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = explain->buf,
 		    .data_size_in = sizeof(*req) + bytes, .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .repeat = 1);
@@ -177,7 +177,7 @@ static int run_xdp(struct shunt_explain *explain, const struct shunt_trace_req *
 static int run_tc(struct shunt_explain *explain, const struct shunt_trace_req *req,
 		  const void *frame, size_t bytes)
 {
-	struct __sk_buff ctx = {0};
+	struct __sk_buff ctx = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = bytes,
 		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
 
@@ -306,7 +306,7 @@ int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 			const void *frame, size_t bytes, cJSON **reply,
 			struct shunt_err *err)
 {
-	struct shunt_err inner = {""};
+	struct shunt_err inner = { "" };
 	struct shunt_trace trace;
 	int ret;
 

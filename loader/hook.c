@@ -31,7 +31,7 @@ static bool wants(const struct shunt_place_request *request, const char *mode)
 
 static void placed(struct shunt_place *place, const char *mode, int prog_fd)
 {
-	struct bpf_prog_info info = {0};
+	struct bpf_prog_info info = { 0 };
 	__u32 len = sizeof(info);
 
 	place->on = true;
@@ -184,7 +184,7 @@ static int attach_tc(const struct shunt_place_request *request,
 /* The id of the program that the instance has pinned for a hook; 0: none. */
 static uint32_t pinned_program(const char *instance, enum shunt_hook hook)
 {
-	struct bpf_prog_info info = {0};
+	struct bpf_prog_info info = { 0 };
 	__u32 len = sizeof(info);
 	char path[SHUNT_PIN_MAX];
 
@@ -244,7 +244,7 @@ int shunt_place_attach(const struct shunt_place_request *request,
 
 static bool link_alive(const char *instance, enum shunt_hook hook)
 {
-	struct bpf_link_info info = {0};
+	struct bpf_link_info info = { 0 };
 	__u32 len = sizeof(info);
 	char path[SHUNT_PIN_MAX];
 

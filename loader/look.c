@@ -29,7 +29,7 @@ static void put_times(cJSON *reply, const struct shunt_state *state)
 static cJSON *list_one(const char *name)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
-	struct shunt_err err = {""};
+	struct shunt_err err = { "" };
 	cJSON *item = cJSON_CreateObject();
 	int ret = shunt_instance_open_named(&instance, name, &err);
 
@@ -114,7 +114,7 @@ static int show_sets(cJSON *reply, const struct shunt_instance *instance,
 
 	for (s = 0; s < instance->state->sets; s++) {
 		const struct shunt_state_set *set = &instance->state->set[s];
-		struct shunt_set_ref ref = {set->name, set->id, set->type, set->size};
+		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
 		_free_ struct shunt_prefix *element = NULL;
 		cJSON *item = cJSON_CreateObject();
 		size_t elements;

@@ -103,7 +103,7 @@ static int is_pin_of(const char *path, const struct stat *st, int kind, struct F
 const char *shunt_owner_describe(uint32_t prog_id, char text[SHUNT_OWNER_TEXT])
 {
 	_fd_ int fd = bpf_prog_get_fd_by_id(prog_id);
-	struct bpf_prog_info info = {0};
+	struct bpf_prog_info info = { 0 };
 	__u32 len = sizeof(info);
 	struct passwd *user;
 	size_t n;
@@ -133,12 +133,12 @@ static bool has_filter(int fd, unsigned int ifindex, uint32_t parent)
 		struct nlmsghdr head;
 		struct tcmsg tc;
 	} ask = {
-		.head = {.nlmsg_len = sizeof(ask),
-			 .nlmsg_type = RTM_GETTFILTER,
-			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.tc = {.tcm_family = AF_UNSPEC,
-		       .tcm_ifindex = ifindex,
-		       .tcm_parent = parent},
+		.head = { .nlmsg_len = sizeof(ask),
+			  .nlmsg_type = RTM_GETTFILTER,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.tc = { .tcm_family = AF_UNSPEC,
+			.tcm_ifindex = ifindex,
+			.tcm_parent = parent },
 	};
 	char buf[8192];
 	bool found = false;

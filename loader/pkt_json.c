@@ -22,8 +22,8 @@ const char *shunt_pkt_addr_text(const struct shunt_pkt *pkt, const __u32 addr[4]
 const char *shunt_tcp_flags_text(unsigned int flags,
 				 char text[SHUNT_PKT_TCP_FLAGS_ROOM])
 {
-	static const char *const names[] = {"fin", "syn", "rst", "psh",
-					    "ack", "urg", "ece", "cwr"};
+	static const char *const names[] = { "fin", "syn", "rst", "psh",
+					     "ack", "urg", "ece", "cwr" };
 	size_t used = 0;
 	unsigned int bit;
 
@@ -64,7 +64,7 @@ static bool add_link(cJSON *json, const struct shunt_pkt *pkt)
 	__u32 outer = pkt->field[SHUNT_FIELD_VLAN];
 	__u32 inner = pkt->field[SHUNT_FIELD_VLAN_INNER];
 	char text[8];
-	int ids[2] = {(int)outer - 1, (int)inner - 1};
+	int ids[2] = { (int)outer - 1, (int)inner - 1 };
 
 	snprintf(text, sizeof(text), "0x%04x", (type - 1) & 0xffff);
 	if (type && !cJSON_AddStringToObject(json, "eth_type", text))

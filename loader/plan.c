@@ -33,7 +33,7 @@ static uint32_t take_id(bool *taken)
 
 static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old)
 {
-	bool taken[SHUNT_COUNTER_BLOCK - SHUNT_COUNTER_RULES] = {false};
+	bool taken[SHUNT_COUNTER_BLOCK - SHUNT_COUNTER_RULES] = { false };
 	size_t r;
 
 	for (r = 0; old && r < old->rules; r++)
@@ -51,7 +51,7 @@ static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old
 /* A set that the policy fills gets a new id; one that `shunt set` fills keeps its own. */
 static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
 {
-	bool taken[SHUNT_SET_IDS] = {false};
+	bool taken[SHUNT_SET_IDS] = { false };
 	size_t s;
 
 	for (s = 0; old && s < old->sets; s++)
@@ -76,7 +76,7 @@ static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
 
 static void bind_consumers(struct shunt_plan *plan, const struct shunt_state *old)
 {
-	bool taken[SHUNT_CONSUMER_SLOTS] = {false};
+	bool taken[SHUNT_CONSUMER_SLOTS] = { false };
 	size_t c;
 
 	for (c = 0; old && c < old->consumers; c++)
@@ -188,8 +188,9 @@ static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *ma
 
 		if (plan->kept_set[s])
 			continue;
-		made[n].ref = (struct shunt_set_ref){set->name, plan->binding.set_id[s],
-						     set->type, set->size};
+		made[n].ref =
+			(struct shunt_set_ref){ set->name, plan->binding.set_id[s],
+						set->type, set->size };
 		ret = shunt_set_make(&made[n].ref, set->element, set->elements,
 				     made[n].fd, err);
 		n += !ret;
@@ -322,7 +323,7 @@ static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state
 static void tidy_consumers(const struct shunt_maps *maps,
 			   const struct shunt_state *state)
 {
-	bool used[SHUNT_CONSUMER_SLOTS] = {false};
+	bool used[SHUNT_CONSUMER_SLOTS] = { false };
 	uint32_t slot, queue, key;
 	size_t c;
 

@@ -18,7 +18,7 @@ static const struct {
 	const char *name;
 	const char *program;
 } hooks[SHUNT_HOOK_MAX] = {
-#define X(id, value, text, prog) [value] = {text, #prog},
+#define X(id, value, text, prog) [value] = { text, #prog },
 	SHUNT_HOOKS(X)
 #undef X
 };

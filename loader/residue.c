@@ -28,7 +28,8 @@ static void hand_over_qdisc(struct shunt_state *state, enum shunt_hook hook)
 	int other;
 
 	for (other = SHUNT_HOOK_TC_INGRESS; other < SHUNT_HOOK_MAX; other++)
-		if (state->place[other].on && !strcmp(state->place[other].mode, "clsact"))
+		if (state->place[other].on &&
+		    !strcmp(state->place[other].mode, "clsact"))
 			state->place[other].made_qdisc |= state->place[hook].made_qdisc;
 }
 
@@ -52,7 +53,7 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 
 static void note_map(struct shunt_residue *residue, int fd)
 {
-	struct bpf_map_info info = {0};
+	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
 
 	if (!bpf_obj_get_info_by_fd(fd, &info, &len))
@@ -62,8 +63,8 @@ static void note_map(struct shunt_residue *residue, int fd)
 /* The maps, and those inside the maps of sets. */
 static void note_maps(struct shunt_residue *residue, const struct shunt_maps *maps)
 {
-	static const enum shunt_map outer[] = {SHUNT_MAP_ADDR4, SHUNT_MAP_ADDR6,
-					       SHUNT_MAP_LPM4, SHUNT_MAP_LPM6};
+	static const enum shunt_map outer[] = { SHUNT_MAP_ADDR4, SHUNT_MAP_ADDR6,
+						SHUNT_MAP_LPM4, SHUNT_MAP_LPM6 };
 	uint32_t id, map_id;
 	size_t i;
 

@@ -20,7 +20,8 @@ static int find(const struct shunt_instance *instance, const char *name,
 	size_t s, n = 0;
 
 	if (set) {
-		*ref = (struct shunt_set_ref){set->name, set->id, set->type, set->size};
+		*ref = (struct shunt_set_ref){ set->name, set->id, set->type,
+					       set->size };
 		return 0;
 	}
 	for (s = 0; s < instance->state->sets && n < sizeof(known); s++)

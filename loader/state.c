@@ -302,7 +302,7 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 static int read_pin(struct shunt_state **state, const char *instance, const char *leaf,
 		    struct shunt_err *err)
 {
-	struct bpf_map_info info = {0};
+	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info), key = 0;
 	char path[SHUNT_PIN_MAX];
 

@@ -61,7 +61,7 @@ static cJSON *put_named(cJSON *list, const char *name)
 /* One counter id over all hooks. */
 static struct shunt_counter over_hooks(const struct ledger *ledger, uint32_t id)
 {
-	struct shunt_counter sum = {0};
+	struct shunt_counter sum = { 0 };
 	uint32_t hook;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
@@ -77,7 +77,7 @@ static void put_hooks(cJSON *reply, const struct ledger *ledger)
 	cJSON_ArrayForEach(item, list)
 	{
 		int hook = shunt_hook_find(shunt_json_str(item, "hook"));
-		struct shunt_counter sum = {0};
+		struct shunt_counter sum = { 0 };
 
 		for (id = 0; id < SHUNT_COUNTER_REASONS; id++)
 			add(&sum, &ledger->of[hook][id]);
@@ -111,7 +111,7 @@ static void put_reasons(cJSON *reply, const struct ledger *ledger)
 		uint32_t reason;
 		const char *name;
 	} reasons[] = {
-#define X(id, value, name, malformed, help) {value, name},
+#define X(id, value, name, malformed, help) { value, name },
 		SHUNT_REASONS(X)
 #undef X
 	};
@@ -120,7 +120,7 @@ static void put_reasons(cJSON *reply, const struct ledger *ledger)
 	size_t i;
 
 	for (i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
-		struct shunt_counter sum = {0}, one;
+		struct shunt_counter sum = { 0 }, one;
 
 		for (verdict = 0; verdict < SHUNT_VERDICT_MAX; verdict++) {
 			one = over_hooks(ledger, shunt_counter_reason_id(
@@ -137,7 +137,7 @@ static void put_verdicts(cJSON *reply, const struct ledger *ledger)
 		uint32_t verdict;
 		const char *name;
 	} verdicts[] = {
-#define X(id, value, name, help) {value, name},
+#define X(id, value, name, help) { value, name },
 		SHUNT_VERDICTS(X)
 #undef X
 	};
@@ -146,7 +146,7 @@ static void put_verdicts(cJSON *reply, const struct ledger *ledger)
 	size_t i;
 
 	for (i = 0; i < sizeof(verdicts) / sizeof(*verdicts); i++) {
-		struct shunt_counter sum = {0}, one;
+		struct shunt_counter sum = { 0 }, one;
 
 		for (reason = 0; reason < SHUNT_REASON_MAX; reason++) {
 			one = over_hooks(ledger, shunt_counter_reason_id(

@@ -32,13 +32,14 @@ static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
 		return inner && bpf_map_lookup_elem(inner, addr);
 	}
 	if (l3 == SHUNT_L3_IP4) {
-		struct shunt_lpm4 key = {.bits = 32, .addr = addr[0]};
+		struct shunt_lpm4 key = { .bits = 32, .addr = addr[0] };
 		void *inner = bpf_map_lookup_elem(&shunt_lpm4, &id);
 
 		return inner && bpf_map_lookup_elem(inner, &key);
 	} else {
-		struct shunt_lpm6 key = {.bits = 128,
-					 .addr = {addr[0], addr[1], addr[2], addr[3]}};
+		struct shunt_lpm6 key = {
+			.bits = 128, .addr = { addr[0], addr[1], addr[2], addr[3] }
+		};
 		void *inner = bpf_map_lookup_elem(&shunt_lpm6, &id);
 
 		return inner && bpf_map_lookup_elem(inner, &key);

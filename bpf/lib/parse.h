@@ -300,7 +300,8 @@ SHUNT_INLINE int shunt_parse(const void *data, const void *end, __u32 hidden,
 			     struct shunt_pkt *pkt)
 {
 	struct shunt_cursor c = {
-		.pos = data, .end = end, .limit = pkt->len, .hidden = hidden};
+		.pos = data, .end = end, .limit = pkt->len, .hidden = hidden
+	};
 	const struct shunt_eth *eth = shunt_take(&c, sizeof(*eth));
 	__u32 type;
 	int i;

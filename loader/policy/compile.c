@@ -144,7 +144,8 @@ static size_t side_allow(const struct shunt_policy *policy, enum shunt_side side
 			lo = prefix_value(p);
 			size = host < 128 ? (shunt_u128)1 << host : 0;
 			if (allow)
-				allow[n] = (struct shunt_allow){ lo, lo + (size - 1), r };
+				allow[n] =
+					(struct shunt_allow){ lo, lo + (size - 1), r };
 			n++;
 		}
 	}
@@ -323,8 +324,7 @@ static int build_rules(struct build *b, const struct shunt_binding *binding)
 		rule[r].arg = binding->arg[r];
 		rule[r].action = policy->rule[r].action;
 		if (rule[r].action == SHUNT_VERDICT_CONSUMER)
-			rule[r].if_down =
-				policy->consumer[policy->rule[r].arg].if_down;
+			rule[r].if_down = policy->consumer[policy->rule[r].arg].if_down;
 	}
 	rule[r].counter = SHUNT_COUNTER_DEFAULT;
 	rule[r].action = policy->default_action;
@@ -368,8 +368,9 @@ static int build_all(struct build *b, const struct shunt_binding *binding)
 	return ret;
 }
 
-int shunt_compile(const struct shunt_policy *policy, const struct shunt_binding *binding,
-		  struct shunt_compiled *compiled, struct shunt_err *err)
+int shunt_compile(const struct shunt_policy *policy,
+		  const struct shunt_binding *binding, struct shunt_compiled *compiled,
+		  struct shunt_err *err)
 {
 	struct build b = { .policy = policy };
 	int ret = build_all(&b, binding);
@@ -381,13 +382,15 @@ int shunt_compile(const struct shunt_policy *policy, const struct shunt_binding 
 	if (ret) {
 		free(b.bytes);
 		if (ret != -E2BIG)
-			return shunt_fail(err, ret, "compile the policy: out of memory");
-		return shunt_fail(err, ret,
-				  "compile the policy: its %zu rules need %zu bytes and "
-				  "%zu classes, and there is room for %u bytes and %u "
-				  "classes: move long lists of addresses into sets",
-				  policy->rules, b.len, classes, SHUNT_IMAGE_BYTES,
-				  SHUNT_CLASS_MAX);
+			return shunt_fail(err, ret,
+					  "compile the policy: out of memory");
+		return shunt_fail(
+			err, ret,
+			"compile the policy: its %zu rules need %zu bytes and "
+			"%zu classes, and there is room for %u bytes and %u "
+			"classes: move long lists of addresses into sets",
+			policy->rules, b.len, classes, SHUNT_IMAGE_BYTES,
+			SHUNT_CLASS_MAX);
 	}
 	head(&b)->bytes = b.len;
 	compiled->image = head(&b);

@@ -23,7 +23,7 @@ void shunt_diag_add(struct shunt_diags *diags, bool warning, const char *pointer
 		abort();
 	diags->at = at;
 	at += diags->n++;
-	*at = (struct shunt_diag){warning, strdup(pointer), message};
+	*at = (struct shunt_diag){ warning, strdup(pointer), message };
 	if (!at->pointer)
 		abort();
 	diags->errors += !warning;
@@ -36,5 +36,5 @@ void shunt_diags_free(struct shunt_diags *diags)
 		free(diags->at[i].message);
 	}
 	free(diags->at);
-	*diags = (struct shunt_diags){0};
+	*diags = (struct shunt_diags){ 0 };
 }

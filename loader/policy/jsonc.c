@@ -230,7 +230,7 @@ static bool check_number(struct scan *s)
 
 static bool check_literal(struct scan *s)
 {
-	static const char *const literal[] = {"true", "false", "null"};
+	static const char *const literal[] = { "true", "false", "null" };
 
 	for (size_t i = 0; i < 3; i++) {
 		size_t n = strlen(literal[i]);
@@ -334,7 +334,7 @@ int shunt_jsonc_parse(cJSON **json, const char *text, size_t len, const char *so
 		      struct shunt_diags *diags)
 {
 	_free_ char *copy = malloc(len + 1);
-	struct scan s = {.p = text, .end = text + len};
+	struct scan s = { .p = text, .end = text + len };
 	unsigned int line = 1, column = 1;
 	const char *start = text;
 
@@ -343,7 +343,7 @@ int shunt_jsonc_parse(cJSON **json, const char *text, size_t len, const char *so
 	memcpy(copy, text, len);
 	copy[len] = 0;
 	if (check_bytes(&s)) {
-		s = (struct scan){.p = copy, .end = copy + len};
+		s = (struct scan){ .p = copy, .end = copy + len };
 		start = copy;
 		if (blank_comments(&s, copy)) {
 			s.p = copy;

@@ -230,13 +230,13 @@ static const struct row {
 	enum shunt_field field;
 	read_fn *read;
 } rows[] = {
-	{"eth_type", SHUNT_FIELD_ETH_TYPE, read_eth_type},
-	{"proto", SHUNT_FIELD_PROTO, read_proto},
-	{"fragment", SHUNT_FIELD_FRAGMENT, read_fragment},
-	{"sport", SHUNT_FIELD_SPORT, read_port},
-	{"dport", SHUNT_FIELD_DPORT, read_port},
-	{"tcp_flags", SHUNT_FIELD_TCP_FLAGS, read_tcp_flags},
-	{"icmp", SHUNT_FIELD_ICMP, shunt_match_icmp},
+	{ "eth_type", SHUNT_FIELD_ETH_TYPE, read_eth_type },
+	{ "proto", SHUNT_FIELD_PROTO, read_proto },
+	{ "fragment", SHUNT_FIELD_FRAGMENT, read_fragment },
+	{ "sport", SHUNT_FIELD_SPORT, read_port },
+	{ "dport", SHUNT_FIELD_DPORT, read_port },
+	{ "tcp_flags", SHUNT_FIELD_TCP_FLAGS, read_tcp_flags },
+	{ "icmp", SHUNT_FIELD_ICMP, shunt_match_icmp },
 };
 
 static const char *const keys[] = {
@@ -259,7 +259,7 @@ static void read_field(struct shunt_match *match, const struct shunt_node *node,
 
 static void read_tags(struct shunt_match *match, const struct shunt_node *vlan)
 {
-	static const char *const tags[] = {"outer", "inner", NULL};
+	static const char *const tags[] = { "outer", "inner", NULL };
 	struct shunt_node outer = shunt_node_get(vlan, "outer");
 	struct shunt_node inner = shunt_node_get(vlan, "inner");
 

@@ -16,7 +16,7 @@ struct scope {
 static struct scope proto_scope(const struct shunt_match *match)
 {
 	const struct shunt_spans *proto = &match->rule->field[SHUNT_FIELD_PROTO];
-	struct scope s = {.ip4 = true, .ip6 = true};
+	struct scope s = { .ip4 = true, .ip6 = true };
 
 	if (match->broken[SHUNT_FIELD_PROTO]) {
 		s.moot = true;
@@ -51,8 +51,8 @@ static bool named_types(const struct shunt_node *node, struct scope scope,
 				 shunt_offer_text(&offer));
 		return false;
 	}
-	*types = (struct types){scope.ip4 ? row->type4 : -1,
-				scope.ip6 ? row->type6 : -1};
+	*types = (struct types){ scope.ip4 ? row->type4 : -1,
+				 scope.ip6 ? row->type6 : -1 };
 	if (types->ip4 >= 0 || types->ip6 >= 0 || scope.moot)
 		return true;
 	shunt_node_error(node,
@@ -75,7 +75,7 @@ static bool numbered_type(const struct shunt_node *node, struct scope scope,
 			      "type by name");
 		return false;
 	}
-	*types = (struct types){scope.ip4 ? type : -1, scope.ip6 ? type : -1};
+	*types = (struct types){ scope.ip4 ? type : -1, scope.ip6 ? type : -1 };
 	return true;
 }
 
@@ -91,12 +91,12 @@ static void add(const struct shunt_node *at, struct shunt_spans *spans, uint32_t
 void shunt_match_icmp(struct shunt_match *match, const struct shunt_node *item,
 		      struct shunt_spans *spans)
 {
-	static const char *const keys[] = {"type", "code", NULL};
+	static const char *const keys[] = { "type", "code", NULL };
 	bool object = cJSON_IsObject(item->json);
 	struct shunt_node type = object ? shunt_node_get(item, "type") : *item;
 	struct shunt_node code = shunt_node_get(item, "code");
 	struct scope scope = proto_scope(match);
-	struct types types = {-1, -1};
+	struct types types = { -1, -1 };
 
 	if (object && !shunt_node_object(item, keys))
 		return;

@@ -44,22 +44,22 @@ static const struct header {
 	int protos[4];
 	enum shunt_field field;
 } headers[] = {
-	{"sport",
-	 "TCP, UDP or SCTP",
-	 "\"tcp\", \"udp\" or \"sctp\"",
-	 {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, 0},
-	 SHUNT_FIELD_SPORT},
-	{"dport",
-	 "TCP, UDP or SCTP",
-	 "\"tcp\", \"udp\" or \"sctp\"",
-	 {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, 0},
-	 SHUNT_FIELD_DPORT},
-	{"tcp_flags", "TCP", "\"tcp\"", {IPPROTO_TCP, 0}, SHUNT_FIELD_TCP_FLAGS},
-	{"icmp",
-	 "ICMP or ICMPv6",
-	 "\"icmp\" or \"icmpv6\"",
-	 {IPPROTO_ICMP, IPPROTO_ICMPV6, 0},
-	 SHUNT_FIELD_ICMP},
+	{ "sport",
+	  "TCP, UDP or SCTP",
+	  "\"tcp\", \"udp\" or \"sctp\"",
+	  { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, 0 },
+	  SHUNT_FIELD_SPORT },
+	{ "dport",
+	  "TCP, UDP or SCTP",
+	  "\"tcp\", \"udp\" or \"sctp\"",
+	  { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, 0 },
+	  SHUNT_FIELD_DPORT },
+	{ "tcp_flags", "TCP", "\"tcp\"", { IPPROTO_TCP, 0 }, SHUNT_FIELD_TCP_FLAGS },
+	{ "icmp",
+	  "ICMP or ICMPv6",
+	  "\"icmp\" or \"icmpv6\"",
+	  { IPPROTO_ICMP, IPPROTO_ICMPV6, 0 },
+	  SHUNT_FIELD_ICMP },
 };
 
 static void check_headers(const struct shunt_match *match,
@@ -131,8 +131,9 @@ static unsigned int icmp_families(const struct shunt_match *match)
 /* Packets that are not IP have none of these. */
 static void check_not_ip(const struct shunt_node *node)
 {
-	static const char *const of_ip[] = {"src",   "dst",	  "proto", "sport",
-					    "dport", "tcp_flags", "icmp",  "fragment"};
+	static const char *const of_ip[] = {
+		"src", "dst", "proto", "sport", "dport", "tcp_flags", "icmp", "fragment"
+	};
 
 	for (size_t i = 0; i < sizeof(of_ip) / sizeof(*of_ip); i++) {
 		struct shunt_node at = shunt_node_get(node, of_ip[i]);
@@ -152,10 +153,10 @@ static void check_families(const struct shunt_match *match,
 		const char *key;
 		unsigned int families;
 	} asks[] = {
-		{"eth_type", eth_families(match)},
-		{"src", side_families(match, SHUNT_SIDE_SRC)},
-		{"dst", side_families(match, SHUNT_SIDE_DST)},
-		{"icmp", icmp_families(match)},
+		{ "eth_type", eth_families(match) },
+		{ "src", side_families(match, SHUNT_SIDE_SRC) },
+		{ "dst", side_families(match, SHUNT_SIDE_DST) },
+		{ "icmp", icmp_families(match) },
 	};
 
 	if (!asks[0].families) {

@@ -68,7 +68,7 @@ static size_t pointer(const struct shunt_node *node, char *buf)
 		return 0;
 	if (!node->key)
 		return at +
-		       sprintf(buf ? buf + at : (char[24]){0}, "/%zu", node->index);
+		       sprintf(buf ? buf + at : (char[24]){ 0 }, "/%zu", node->index);
 	if (buf)
 		buf[at] = '/';
 	at++;
@@ -286,13 +286,13 @@ static void object_duplicates(const struct shunt_node *object)
 		return;
 	shunt_node_each(child, shunt_node_first(object))
 	{
-		seat[at] = (struct seat){child.key, at};
+		seat[at] = (struct seat){ child.key, at };
 		at++;
 	}
 	qsort(seat, n, sizeof(*seat), seat_compare);
 	for (size_t i = 1; i < n; i++) {
-		struct shunt_node twin = {object->doc, object, object->json,
-					  seat[i].key};
+		struct shunt_node twin = { object->doc, object, object->json,
+					   seat[i].key };
 
 		if (strcmp(seat[i - 1].key, seat[i].key) == 0)
 			shunt_node_error(&twin,

@@ -25,7 +25,7 @@
 #include "user/base/err.h"
 
 #define SHUNT_POLICY_SCHEMA "shunt.policy/1"
-#define SHUNT_NAME_MAX 64	   /* bytes, the final NUL included */
+#define SHUNT_NAME_MAX 64	      /* bytes, the final NUL included */
 #define SHUNT_SET_SIZE_MAX (1u << 20) /* members of one set */
 
 /* An IPv4 or IPv6 prefix; a single address has its family's full length. */
@@ -60,7 +60,7 @@ struct shunt_policy_rule {
 	struct shunt_spans field[SHUNT_FIELD_COUNT];
 	uint8_t action;		     /* enum shunt_verdict or SHUNT_ACTION_COUNT */
 	char target[SHUNT_NAME_MAX]; /* of INTERFACE: its name */
-	uint32_t arg;		     /* of CPU: its number; of CONSUMER: place in consumer[] */
+	uint32_t arg; /* of CPU: its number; of CONSUMER: place in consumer[] */
 };
 
 struct shunt_policy_set {
@@ -68,7 +68,7 @@ struct shunt_policy_set {
 	enum shunt_set_type type;
 	struct shunt_prefix *element; /* each once; of ADDRESS: full length only */
 	size_t elements;
-	bool dynamic;  /* neither "elements" nor "file": filled by `shunt set`, kept by apply */
+	bool dynamic; /* neither "elements" nor "file": filled by `shunt set`, kept by apply */
 	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
 };
 
@@ -79,10 +79,10 @@ struct shunt_policy_consumer {
 };
 
 struct shunt_policy {
-	char *text;  /* as read, NUL-terminated */
-	char *source; /* file name, or "-" */
+	char *text;		/* as read, NUL-terminated */
+	char *source;		/* file name, or "-" */
 	uint8_t default_action; /* PASS or DROP */
-	uint8_t malformed;	/* PASS or DROP; DROP unless the policy says otherwise */
+	uint8_t malformed; /* PASS or DROP; DROP unless the policy says otherwise */
 	struct shunt_policy_rule *rule;
 	size_t rules; /* 0..SHUNT_RULE_MAX */
 	struct shunt_policy_set *set;
@@ -126,7 +126,8 @@ SHUNT_MUST_CHECK int shunt_policy_read(struct shunt_policy **policy, const char 
 /* As above from a file, "-" being standard input. Failures to read it are put into diags
  * at pointer "". */
 SHUNT_MUST_CHECK int shunt_policy_read_file(struct shunt_policy **policy,
-					    const char *path, struct shunt_diags *diags);
+					    const char *path,
+					    struct shunt_diags *diags);
 
 /* NULL is fine. */
 SHUNT_API void shunt_policy_free(struct shunt_policy *policy);
@@ -151,8 +152,8 @@ const char *shunt_prefix_format(const struct shunt_prefix *prefix,
  * names path and line. Returns 0, the elements (sorted, each once) in a malloced array.
  */
 SHUNT_MUST_CHECK int shunt_set_file_read(const char *path, enum shunt_set_type type,
-					 struct shunt_prefix **element, size_t *elements,
-					 struct shunt_err *err);
+					 struct shunt_prefix **element,
+					 size_t *elements, struct shunt_err *err);
 
 /* "tcp" for 6; NULL where the protocol has no name here. */
 const char *shunt_proto_name(unsigned int proto);

@@ -45,7 +45,7 @@ int shunt_prefix_parse(struct shunt_prefix *prefix, const char *text,
 	const char *slash = strchr(text, '/');
 	size_t n = slash ? (size_t)(slash - text) : strlen(text);
 	char addr[INET6_ADDRSTRLEN], want[SHUNT_PREFIX_TEXT];
-	struct shunt_prefix p = {0};
+	struct shunt_prefix p = { 0 };
 	int max, bits;
 
 	if (n >= sizeof(addr))

@@ -132,9 +132,9 @@ static uint64_t read_queues(const struct shunt_node *queues)
 static void read_consumer(struct shunt_policy_consumer *consumer,
 			  const struct shunt_node *node)
 {
-	static const char *const keys[] = {"kind", "queues", "if_down", "description",
-					   NULL};
-	static const struct shunt_name kinds[] = {{"xsk", 0}, {NULL, 0}};
+	static const char *const keys[] = { "kind", "queues", "if_down", "description",
+					    NULL };
+	static const struct shunt_name kinds[] = { { "xsk", 0 }, { NULL, 0 } };
 	struct shunt_node kind = shunt_node_get(node, "kind");
 	struct shunt_node queues = shunt_node_get(node, "queues");
 
@@ -241,9 +241,9 @@ static void warn_unused(const struct shunt_policy *policy,
 static void read_root(struct shunt_policy *policy, const struct shunt_node *root,
 		      const char *source)
 {
-	static const char *const keys[] = {"schema",	"description", "default",
-					   "malformed", "sets",	       "consumers",
-					   "rules",	NULL};
+	static const char *const keys[] = { "schema",	 "description", "default",
+					    "malformed", "sets",	"consumers",
+					    "rules",	 NULL };
 	struct shunt_node sets = shunt_node_get(root, "sets");
 	struct shunt_node consumers = shunt_node_get(root, "consumers");
 	struct shunt_node rules = shunt_node_get(root, "rules");
@@ -292,8 +292,8 @@ static int new_policy(struct shunt_policy **policy, const char *text, size_t len
 int shunt_policy_read(struct shunt_policy **policy, const char *text, size_t len,
 		      const char *source, struct shunt_diags *diags)
 {
-	struct shunt_doc doc = {.diags = diags};
-	struct shunt_node root = {.doc = &doc};
+	struct shunt_doc doc = { .diags = diags };
+	struct shunt_node root = { .doc = &doc };
 	size_t errors = diags->errors;
 	struct shunt_policy *p = NULL;
 	_json_ cJSON *json = NULL;

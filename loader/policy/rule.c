@@ -75,7 +75,7 @@ static void read_consumer(const struct shunt_policy *policy,
 static void read_redirect(const struct shunt_policy *policy,
 			  struct shunt_policy_rule *rule, const struct shunt_node *node)
 {
-	static const char *const keys[] = {"interface", "cpu", "consumer", NULL};
+	static const char *const keys[] = { "interface", "cpu", "consumer", NULL };
 	struct shunt_node interface = shunt_node_get(node, "interface");
 	struct shunt_node cpu = shunt_node_get(node, "cpu");
 	struct shunt_node consumer = shunt_node_get(node, "consumer");
@@ -97,7 +97,7 @@ static void read_redirect(const struct shunt_policy *policy,
 static void read_action(const struct shunt_policy *policy,
 			struct shunt_policy_rule *rule, const struct shunt_node *node)
 {
-	static const char *const keys[] = {"redirect", NULL};
+	static const char *const keys[] = { "redirect", NULL };
 	struct shunt_node redirect = shunt_node_get(node, "redirect");
 	int value;
 
@@ -140,9 +140,9 @@ static void read_name(const struct shunt_policy *policy, struct shunt_policy_rul
 void shunt_rule_read(const struct shunt_policy *policy, struct shunt_policy_rule *rule,
 		     const struct shunt_node *node)
 {
-	static const char *const keys[] = {"name", "match", "action", "description",
-					   NULL};
-	struct shunt_match match = {.policy = policy, .rule = rule};
+	static const char *const keys[] = { "name", "match", "action", "description",
+					    NULL };
+	struct shunt_match match = { .policy = policy, .rule = rule };
 	struct shunt_node name = shunt_node_get(node, "name");
 	struct shunt_node conditions = shunt_node_get(node, "match");
 	struct shunt_node action = shunt_node_get(node, "action");

@@ -12,9 +12,9 @@
 #define SIZE_DEFAULT_MIN 1024 /* room for `shunt set add`, at little memory */
 
 static const struct shunt_name types[] = {
-	{"address", SHUNT_SET_ADDRESS},
-	{"prefix", SHUNT_SET_PREFIX},
-	{NULL, 0},
+	{ "address", SHUNT_SET_ADDRESS },
+	{ "prefix", SHUNT_SET_PREFIX },
+	{ NULL, 0 },
 };
 
 static const char empty[] =
@@ -46,8 +46,8 @@ static void keep_members(struct shunt_policy_set *set, const struct shunt_node *
 		return;
 	qsort(member, n, sizeof(*member), member_compare);
 	for (size_t i = 0; i < n; i++) {
-		struct shunt_node at = {list->doc, list, list->json, NULL,
-					member[i].index};
+		struct shunt_node at = { list->doc, list, list->json, NULL,
+					 member[i].index };
 		char text[SHUNT_PREFIX_TEXT];
 
 		if (i &&
@@ -141,7 +141,7 @@ static uint32_t default_size(size_t elements)
 static void read_size(struct shunt_policy_set *set, const struct shunt_node *node)
 {
 	struct shunt_node size = shunt_node_get(node, "size");
-	size_t count[2] = {0, 0}; /* of IPv4, of IPv6 */
+	size_t count[2] = { 0, 0 }; /* of IPv4, of IPv6 */
 	int64_t value = default_size(set->elements);
 
 	if (size.json)
@@ -173,8 +173,8 @@ static void read_size(struct shunt_policy_set *set, const struct shunt_node *nod
 void shunt_set_read(struct shunt_policy_set *set, const struct shunt_node *node,
 		    const char *source)
 {
-	static const char *const keys[] = {"type", "elements",	  "file",
-					   "size", "description", NULL};
+	static const char *const keys[] = { "type", "elements",	   "file",
+					    "size", "description", NULL };
 	struct shunt_node type = shunt_node_get(node, "type");
 	struct shunt_node elements = shunt_node_get(node, "elements");
 	struct shunt_node file = shunt_node_get(node, "file");

@@ -14,7 +14,7 @@ int shunt_spans_add(struct shunt_spans *spans, uint32_t lo, uint32_t hi)
 			return -ENOMEM;
 		spans->at = at;
 	}
-	spans->at[spans->n++] = (struct shunt_span){lo, hi};
+	spans->at[spans->n++] = (struct shunt_span){ lo, hi };
 	return 0;
 }
 

@@ -25,10 +25,10 @@ static size_t edges_of(const struct shunt_allow *allow, size_t n, struct edge *e
 	size_t i, edges = 0;
 
 	for (i = 0; i < n; i++) {
-		edge[edges++] = (struct edge){allow[i].lo, allow[i].rule, 1};
+		edge[edges++] = (struct edge){ allow[i].lo, allow[i].rule, 1 };
 		if (allow[i].hi != (shunt_u128)-1)
 			edge[edges++] =
-				(struct edge){allow[i].hi + 1, allow[i].rule, 0};
+				(struct edge){ allow[i].hi + 1, allow[i].rule, 0 };
 	}
 	qsort(edge, edges, sizeof(*edge), by_place);
 	return edges;
@@ -40,7 +40,7 @@ int shunt_sweep(const struct shunt_allow *allow, size_t n,
 {
 	_free_ struct edge *edge = malloc((2 * n + 1) * sizeof(*edge));
 	_free_ struct shunt_interval *out = malloc((2 * n + 1) * sizeof(*out));
-	uint32_t depth[SHUNT_RULE_MAX] = {0}; /* ranges of the rule that are open */
+	uint32_t depth[SHUNT_RULE_MAX] = { 0 }; /* ranges of the rule that are open */
 	struct shunt_vector now = *base;
 	size_t edges, i = 0, outs = 0;
 	shunt_u128 at = 0;
@@ -66,7 +66,7 @@ int shunt_sweep(const struct shunt_allow *allow, size_t n,
 		if (class < 0)
 			return class;
 		if (!outs || out[outs - 1].class != (uint32_t) class)
-			out[outs++] = (struct shunt_interval){at, class};
+			out[outs++] = (struct shunt_interval){ at, class };
 		if (i == edges)
 			break;
 		at = edge[i].at;

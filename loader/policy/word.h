@@ -13,7 +13,7 @@
 const char *shunt_quote(char buf[SHUNT_QUOTE_MAX], const char *text);
 
 /* The same for use inside an expression; lives as long as the enclosing block. */
-#define SHUNT_QUOTE(text) shunt_quote((char[SHUNT_QUOTE_MAX]){0}, text)
+#define SHUNT_QUOTE(text) shunt_quote((char[SHUNT_QUOTE_MAX]){ 0 }, text)
 
 /*
  * How many edits lead from one word to the other, case not counted, two neighbours that

@@ -56,7 +56,7 @@ static void on_stop(int sig)
 	errno = saved;
 }
 
-static const int stop_signals[] = {SIGINT, SIGTERM};
+static const int stop_signals[] = { SIGINT, SIGTERM };
 
 struct stop {
 	int event;
@@ -65,8 +65,8 @@ struct stop {
 
 static int stop_open(struct stop *stop, struct shunt_err *err)
 {
-	const struct sigaction action = {.sa_handler = on_stop,
-					 .sa_flags = SA_RESETHAND};
+	const struct sigaction action = { .sa_handler = on_stop,
+					  .sa_flags = SA_RESETHAND };
 	size_t i;
 
 	stop->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -100,7 +100,7 @@ static void close_ports(struct loop *loop)
 static int open_port(struct loop *loop, unsigned int queue, struct shunt_err *err)
 {
 	const struct shunt_consume_opts *opts = loop->opts;
-	const struct shunt_xsk_opts xsk = {.sz = sizeof(xsk), .ring = opts->ring};
+	const struct shunt_xsk_opts xsk = { .sz = sizeof(xsk), .ring = opts->ring };
 	struct port *port = &loop->ports[loop->count];
 	int code;
 
@@ -109,7 +109,7 @@ static int open_port(struct loop *loop, unsigned int queue, struct shunt_err *er
 		return code;
 	port->count.queue = queue;
 	loop->fds[loop->count] =
-		(struct pollfd){.fd = shunt_xsk_fd(port->xsk), .events = POLLIN};
+		(struct pollfd){ .fd = shunt_xsk_fd(port->xsk), .events = POLLIN };
 	loop->count++;
 	return 0;
 }
@@ -197,7 +197,7 @@ static int serve_all(struct loop *loop, struct shunt_err *err)
 static int tell(struct loop *loop, bool final, struct shunt_err *err)
 {
 	struct shunt_consume_queue queues[SHUNT_QUEUE_MAX];
-	struct shunt_consume_totals totals = {.final = final, .queues = queues};
+	struct shunt_consume_totals totals = { .final = final, .queues = queues };
 	struct shunt_consume_queue *sum = &totals.sum;
 	size_t i;
 
@@ -218,7 +218,8 @@ static int tell(struct loop *loop, bool final, struct shunt_err *err)
 		sum->drops.rx_invalid_descs += drops->rx_invalid_descs;
 	}
 	totals.count = loop->count;
-	totals.seconds = ((final ? loop->end_ns : shunt_now_ns()) - loop->start_ns) / 1e9;
+	totals.seconds =
+		((final ? loop->end_ns : shunt_now_ns()) - loop->start_ns) / 1e9;
 	return loop->sink->tick(loop->self, &totals, err);
 }
 
@@ -227,8 +228,8 @@ static int sleep_until(struct loop *loop, uint64_t now, uint64_t deadline,
 		       struct shunt_err *err)
 {
 	uint64_t left = deadline > now ? deadline - now : 0;
-	struct timespec timeout = {.tv_sec = left / NS_PER_S,
-				   .tv_nsec = left % NS_PER_S};
+	struct timespec timeout = { .tv_sec = left / NS_PER_S,
+				    .tv_nsec = left % NS_PER_S };
 	int code = loop->sink->idle(loop->self, err);
 
 	if (code < 0)
@@ -353,7 +354,7 @@ int shunt_consume(const struct shunt_consume_opts *opts,
 		  const struct shunt_consume_sink *sink, void *self,
 		  struct shunt_err *err)
 {
-	struct loop loop = {.opts = opts, .sink = sink, .self = self};
+	struct loop loop = { .opts = opts, .sink = sink, .self = self };
 	struct stop stop;
 	int code = stop_open(&stop, err);
 
@@ -362,7 +363,7 @@ int shunt_consume(const struct shunt_consume_opts *opts,
 	code = open_ports(&loop, err);
 	if (!code) {
 		loop.fds[loop.count] =
-			(struct pollfd){.fd = stop.event, .events = POLLIN};
+			(struct pollfd){ .fd = stop.event, .events = POLLIN };
 		code = run_and_drain(&loop, err);
 	}
 	close_ports(&loop);

@@ -169,9 +169,10 @@ static int count_tick(void *self, const struct shunt_consume_totals *totals,
 
 int shunt_app_count(const struct shunt_consume_opts *opts, struct shunt_err *err)
 {
-	static const struct shunt_consume_sink sink = {
-		.burst = count_burst, .tick = count_tick, .idle = count_idle};
-	struct count count = {.opts = opts};
+	static const struct shunt_consume_sink sink = { .burst = count_burst,
+							.tick = count_tick,
+							.idle = count_idle };
+	struct count count = { .opts = opts };
 
 	return shunt_consume(opts, &sink, &count, err);
 }

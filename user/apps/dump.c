@@ -81,7 +81,7 @@ static int dump_pcap(const struct dump *dump, const struct timespec *now,
 {
 	/* With nanosecond precision tv_usec holds nanoseconds (pcap-savefile(5)). */
 	const struct pcap_pkthdr header = {
-		.ts = {.tv_sec = now->tv_sec, .tv_usec = now->tv_nsec},
+		.ts = { .tv_sec = now->tv_sec, .tv_usec = now->tv_nsec },
 		.caplen = frame->len,
 		.len = frame->len,
 	};
@@ -194,9 +194,10 @@ static void close_file(struct dump *dump)
 
 int shunt_app_dump(const struct shunt_consume_opts *opts, struct shunt_err *err)
 {
-	static const struct shunt_consume_sink sink = {
-		.burst = dump_burst, .tick = dump_tick, .idle = dump_idle};
-	struct dump dump = {.opts = opts};
+	static const struct shunt_consume_sink sink = { .burst = dump_burst,
+							.tick = dump_tick,
+							.idle = dump_idle };
+	struct dump dump = { .opts = opts };
 	int code = 0;
 
 	if (opts->write)

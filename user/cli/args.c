@@ -157,7 +157,7 @@ int shunt_cli_duration(const struct shunt_cli *cli, const char *name, uint64_t *
 	static const struct {
 		const char *unit;
 		double ns;
-	} units[] = {{"ms", 1e6}, {"s", 1e9}, {"", 1e9}, {"m", 60e9}};
+	} units[] = { { "ms", 1e6 }, { "s", 1e9 }, { "", 1e9 }, { "m", 60e9 } };
 	const char *text = shunt_cli_option(cli, name);
 	double value;
 	char *end;

@@ -2,73 +2,48 @@
 /* The table of commands. */
 #include "user/cli/cli.h"
 
-#define JSON                                                                           \
-	{                                                                              \
-		"json", 'j', NULL, "answer with JSON: one object, or one a line"       \
-	}
-#define NETNS                                                                          \
-	{                                                                              \
-		"netns", 'n', "NAME",                                                  \
-			"work in this network namespace (a name of `ip netns`, or a "  \
-			"path)"                                                        \
-	}
-#define POLICY                                                                         \
-	{                                                                              \
-		"policy", 'p', "FILE", "the policy; - is standard input"               \
-	}
-#define HOOK                                                                           \
-	{                                                                              \
-		"hook", 'H', "HOOK", "xdp (the default), tc-ingress or tc-egress"      \
-	}
-#define CONSUMER                                                                       \
-	{                                                                              \
-		"consumer", 'c', "NAME", "the consumer of the policy to serve"         \
-	}
-#define DURATION                                                                       \
-	{                                                                              \
-		"duration", 'd', "TIME", "stop after this time: 500ms, 10s, 2m"        \
-	}
-#define PACKETS                                                                        \
-	{                                                                              \
-		"packets", 'N', "COUNT", "stop after this many packets"                \
-	}
-#define WAIT                                                                           \
-	{                                                                              \
-		"wait", 'w', "HOW",                                                    \
-			"adaptive (the default: spin for a moment, then sleep), poll " \
-			"or spin"                                                      \
-	}
-#define END                                                                            \
-	{                                                                              \
-		0                                                                      \
-	}
+/* clang-format off */
+#define JSON { "json", 'j', NULL, "answer with JSON: one object, or one a line" }
+#define NETNS { "netns", 'n', "NAME", \
+		"work in this network namespace (a name of `ip netns`, or a path)" }
+#define POLICY { "policy", 'p', "FILE", "the policy; - is standard input" }
+#define HOOK { "hook", 'H', "HOOK", "xdp (the default), tc-ingress or tc-egress" }
+#define CONSUMER { "consumer", 'c', "NAME", "the consumer of the policy to serve" }
+#define DURATION { "duration", 'd', "TIME", "stop after this time: 500ms, 10s, 2m" }
+#define PACKETS { "packets", 'N', "COUNT", "stop after this many packets" }
+#define WAIT { "wait", 'w', "HOW", \
+	       "adaptive (the default: spin for a moment, then sleep), poll or spin" }
+#define RING { "ring", 'R', "FRAMES", \
+	       "places in a receive ring, a power of two; 2048 is the default" }
+#define END { 0 }
+/* clang-format on */
 
-static const struct shunt_option check_options[] = {JSON, POLICY, END};
+static const struct shunt_option check_options[] = { JSON, POLICY, END };
 static const struct shunt_option attach_options[] = {
 	JSON,
 	NETNS,
 	POLICY,
-	{"hook", 'H', "HOOK",
-	 "xdp (the default), tc-ingress or tc-egress; may be repeated"},
-	{"mode", 'm', "MODE",
-	 "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc)"},
+	{ "hook", 'H', "HOOK",
+	  "xdp (the default), tc-ingress or tc-egress; may be repeated" },
+	{ "mode", 'm', "MODE",
+	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc)" },
 	END,
 };
-static const struct shunt_option apply_options[] = {JSON, NETNS, POLICY, END};
+static const struct shunt_option apply_options[] = { JSON, NETNS, POLICY, END };
 static const struct shunt_option detach_options[] = {
 	JSON,
 	NETNS,
-	{"hook", 'H', "HOOK", "take only this hook off"},
-	{"stale", 0, NULL, "remove what interfaces that are gone have left behind"},
+	{ "hook", 'H', "HOOK", "take only this hook off" },
+	{ "stale", 0, NULL, "remove what interfaces that are gone have left behind" },
 	END,
 };
-static const struct shunt_option plain_options[] = {JSON, NETNS, END};
-static const struct shunt_option list_options[] = {JSON, END};
+static const struct shunt_option plain_options[] = { JSON, NETNS, END };
+static const struct shunt_option list_options[] = { JSON, END };
 static const struct shunt_option stats_options[] = {
 	JSON,
 	NETNS,
-	{"interval", 'i', "TIME", "again and again, with rates: 500ms, 1s"},
-	{"times", 't', "COUNT", "with --interval: stop after so many"},
+	{ "interval", 'i', "TIME", "again and again, with rates: 500ms, 1s" },
+	{ "times", 't', "COUNT", "with --interval: stop after so many" },
 	END,
 };
 static const struct shunt_option explain_options[] = {
@@ -76,15 +51,17 @@ static const struct shunt_option explain_options[] = {
 	NETNS,
 	POLICY,
 	HOOK,
-	{"pcap", 'r', "FILE", "explain every packet of a capture; - is standard input"},
-	{"frame", 'f', "HEX", "explain one Ethernet frame, as hex digits"},
+	{ "pcap", 'r', "FILE",
+	  "explain every packet of a capture; - is standard input" },
+	{ "frame", 'f', "HEX", "explain one Ethernet frame, as hex digits" },
 	END,
 };
 static const struct shunt_option count_options[] = {
 	JSON,	  NETNS,
 	CONSUMER, DURATION,
-	PACKETS,  {"interval", 'i', "TIME", "between reports; 1s is the default"},
-	WAIT,	  END,
+	PACKETS,  { "interval", 'i', "TIME", "between reports; 1s is the default" },
+	WAIT,	  RING,
+	END,
 };
 static const struct shunt_option dump_options[] = {
 	JSON,
@@ -92,68 +69,71 @@ static const struct shunt_option dump_options[] = {
 	CONSUMER,
 	DURATION,
 	PACKETS,
-	{"write", 'W', "FILE", "write a pcap file instead; - is standard output"},
+	{ "write", 'W', "FILE", "write a pcap file instead; - is standard output" },
 	WAIT,
+	RING,
 	END,
 };
-static const struct shunt_option no_options[] = {END};
+static const struct shunt_option no_options[] = { END };
 
 const struct shunt_command shunt_commands[] = {
-	{"check", "[FILE]", 0, 1, "check a policy; needs no root",
-	 "Reports every error and warning at once, each with its JSON pointer, and the "
-	 "room that the compiled policy takes.",
-	 check_options, shunt_cli_check, false, false},
-	{"attach", "INTERFACE", 1, 1, "put an interface under a policy",
-	 "Loads the program, fills its maps, pins both under /sys/fs/bpf/shunt and "
-	 "attaches. Native XDP is tried first; generic XDP is the fallback, and said "
-	 "so. "
-	 "The policy then rules without any process. A further hook of an attached "
-	 "interface joins its policy: leave out -p.",
-	 attach_options, shunt_cli_attach, true, true},
-	{"apply", "INTERFACE", 1, 1, "replace the policy of an attached interface",
-	 "All hooks change over at one moment; no packet is lost, none sees a mix. "
-	 "Counters of rules that keep their name go on.",
-	 apply_options, shunt_cli_apply, true, true},
-	{"detach", "[INTERFACE]", 0, 1, "take the policy off an interface",
-	 "Nothing of Shunt's is left there: no program, map, link or pin.",
-	 detach_options, shunt_cli_detach, true, true},
-	{"list", "", 0, 0, "what is attached, in all network namespaces", NULL,
-	 list_options, shunt_cli_list, true, false},
-	{"show", "INTERFACE", 1, 1, "hooks, rules, sets and policy of an interface",
-	 NULL, plain_options, shunt_cli_show, true, false},
-	{"stats", "INTERFACE", 1, 1, "packets and bytes by rule, reason and verdict",
-	 "Every packet has exactly one reason and one verdict: their sums are what the "
-	 "hooks were offered.",
-	 stats_options, shunt_cli_stats, true, false},
-	{"explain", "[INTERFACE]", 0, 1, "what becomes of a packet, and why",
-	 "Asks the program itself, by a test run: the one that is attached to "
-	 "INTERFACE, or "
-	 "one of its own under the policy of -p. Counters do not move.",
-	 explain_options, shunt_cli_explain, true, false},
-	{"set add", "INTERFACE SET ELEMENT...", 3, 1024, "add members to a set", NULL,
-	 plain_options, shunt_cli_set_edit, true, true},
-	{"set del", "INTERFACE SET ELEMENT...", 3, 1024, "delete members of a set",
-	 NULL, plain_options, shunt_cli_set_edit, true, true},
-	{"set list", "INTERFACE SET", 2, 2, "the members of a set", NULL, plain_options,
-	 shunt_cli_set_list, true, false},
-	{"set test", "INTERFACE SET ADDRESS", 3, 3,
-	 "is an address in a set, and by which element",
-	 "Exits with status 1 where it is not.", plain_options, shunt_cli_set_test,
-	 true, false},
-	{"run count", "INTERFACE", 1, 1, "consume a redirect, counting packets", NULL,
-	 count_options, shunt_cli_run_count, true, false},
-	{"run dump", "INTERFACE", 1, 1,
-	 "consume a redirect, printing or saving packets", NULL, dump_options,
-	 shunt_cli_run_dump, true, false},
-	{"completion", "", 0, 0, "a completion script for bash",
-	 "To use it: source <(shunt completion)", no_options, shunt_cli_completion,
-	 false, false},
-	{"man", "", 0, 0, "the manual page, as roff",
-	 "To read it: shunt man | man -l -", no_options, shunt_cli_man, false, false},
-	{"help", "[COMMAND [WORD]]", 0, 2, "this list, or all about one command", NULL,
-	 no_options, shunt_cli_help, false, false},
-	{"version", "", 0, 0, "the version of this program", NULL, list_options,
-	 shunt_cli_version, false, false},
+	{ "check", "[FILE]", 0, 1, "check a policy; needs no root",
+	  "Reports every error and warning at once, each with its JSON pointer, and "
+	  "the "
+	  "room that the compiled policy takes.",
+	  check_options, shunt_cli_check, false, false },
+	{ "attach", "INTERFACE", 1, 1, "put an interface under a policy",
+	  "Loads the program, fills its maps, pins both under /sys/fs/bpf/shunt and "
+	  "attaches. Native XDP is tried first; generic XDP is the fallback, and said "
+	  "so. "
+	  "The policy then rules without any process. A further hook of an attached "
+	  "interface joins its policy: leave out -p.",
+	  attach_options, shunt_cli_attach, true, true },
+	{ "apply", "INTERFACE", 1, 1, "replace the policy of an attached interface",
+	  "All hooks change over at one moment; no packet is lost, none sees a mix. "
+	  "Counters of rules that keep their name go on.",
+	  apply_options, shunt_cli_apply, true, true },
+	{ "detach", "[INTERFACE]", 0, 1, "take the policy off an interface",
+	  "Nothing of Shunt's is left there: no program, map, link or pin.",
+	  detach_options, shunt_cli_detach, true, true },
+	{ "list", "", 0, 0, "what is attached, in all network namespaces", NULL,
+	  list_options, shunt_cli_list, true, false },
+	{ "show", "INTERFACE", 1, 1, "hooks, rules, sets and policy of an interface",
+	  NULL, plain_options, shunt_cli_show, true, false },
+	{ "stats", "INTERFACE", 1, 1, "packets and bytes by rule, reason and verdict",
+	  "Every packet has exactly one reason and one verdict: their sums are what "
+	  "the "
+	  "hooks were offered.",
+	  stats_options, shunt_cli_stats, true, false },
+	{ "explain", "[INTERFACE]", 0, 1, "what becomes of a packet, and why",
+	  "Asks the program itself, by a test run: the one that is attached to "
+	  "INTERFACE, or "
+	  "one of its own under the policy of -p. Counters do not move.",
+	  explain_options, shunt_cli_explain, true, false },
+	{ "set add", "INTERFACE SET ELEMENT...", 3, 1024, "add members to a set", NULL,
+	  plain_options, shunt_cli_set_edit, true, true },
+	{ "set del", "INTERFACE SET ELEMENT...", 3, 1024, "delete members of a set",
+	  NULL, plain_options, shunt_cli_set_edit, true, true },
+	{ "set list", "INTERFACE SET", 2, 2, "the members of a set", NULL,
+	  plain_options, shunt_cli_set_list, true, false },
+	{ "set test", "INTERFACE SET ADDRESS", 3, 3,
+	  "is an address in a set, and by which element",
+	  "Exits with status 1 where it is not.", plain_options, shunt_cli_set_test,
+	  true, false },
+	{ "run count", "INTERFACE", 1, 1, "consume a redirect, counting packets", NULL,
+	  count_options, shunt_cli_run_count, true, false },
+	{ "run dump", "INTERFACE", 1, 1,
+	  "consume a redirect, printing or saving packets", NULL, dump_options,
+	  shunt_cli_run_dump, true, false },
+	{ "completion", "", 0, 0, "a completion script for bash",
+	  "To use it: source <(shunt completion)", no_options, shunt_cli_completion,
+	  false, false },
+	{ "man", "", 0, 0, "the manual page, as roff",
+	  "To read it: shunt man | man -l -", no_options, shunt_cli_man, false, false },
+	{ "help", "[COMMAND [WORD]]", 0, 2, "this list, or all about one command", NULL,
+	  no_options, shunt_cli_help, false, false },
+	{ "version", "", 0, 0, "the version of this program", NULL, list_options,
+	  shunt_cli_version, false, false },
 };
 
 const size_t shunt_command_count = sizeof(shunt_commands) / sizeof(*shunt_commands);

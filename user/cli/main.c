@@ -52,9 +52,9 @@ static bool asks_for_help(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct shunt_cli cli = {0};
+	struct shunt_cli cli = { 0 };
 	static char version[] = "version";
-	struct shunt_err err = {""};
+	struct shunt_err err = { "" };
 	int i, ret;
 
 	if (argc < 2 || asks_for_help(argv[1])) {

@@ -37,6 +37,8 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	       int (*app)(const struct shunt_consume_opts *opts, struct shunt_err *err),
 	       struct shunt_err *err)
 {
+	/* bursts outlast a moment in which another program has our core */
+	uint64_t ring = 2048;
 	struct shunt_consumer consumer;
 	int ret;
 
@@ -53,7 +55,10 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	if (!ret)
 		ret = shunt_cli_number(cli, "packets", &opts->packets, err);
 	if (!ret)
+		ret = shunt_cli_number(cli, "ring", &ring, err);
+	if (!ret)
 		ret = read_wait(cli, &opts->wait, err);
+	opts->ring = ring < UINT32_MAX ? ring : UINT32_MAX;
 	if (!ret)
 		ret = shunt_consumer_open(opts->interface, opts->consumer, &consumer,
 					  err);
@@ -72,7 +77,7 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 
 int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err)
 {
-	struct shunt_consume_opts opts = {.interval_ns = 1000000000};
+	struct shunt_consume_opts opts = { .interval_ns = 1000000000 };
 	int ret = shunt_cli_duration(cli, "interval", &opts.interval_ns, err);
 
 	return ret ? ret : run(cli, &opts, shunt_app_count, err);
@@ -80,7 +85,7 @@ int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err)
 
 int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err)
 {
-	struct shunt_consume_opts opts = {.write = shunt_cli_option(cli, "write")};
+	struct shunt_consume_opts opts = { .write = shunt_cli_option(cli, "write") };
 
 	return run(cli, &opts, shunt_app_dump, err);
 }

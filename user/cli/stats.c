@@ -82,7 +82,7 @@ static void print_text(const cJSON *reply, const cJSON *before, double seconds)
 /* Waits until ^C or the time is over; true: go on. */
 static bool wait_for(uint64_t ns)
 {
-	struct timespec ts = {ns / 1000000000, ns % 1000000000};
+	struct timespec ts = { ns / 1000000000, ns % 1000000000 };
 	sigset_t set;
 
 	sigemptyset(&set);

@@ -151,8 +151,8 @@ static int bind_queue(struct shunt_xsk *xsk, unsigned int ring, struct shunt_err
 int shunt_xsk_open(struct shunt_xsk **out, const char *ifname, unsigned int queue,
 		   const struct shunt_xsk_opts *opts, struct shunt_err *err)
 {
-	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
-	struct shunt_xsk_opts given = {0};
+	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	struct shunt_xsk_opts given = { 0 };
 	unsigned int ring;
 	int code, i;
 
@@ -310,7 +310,7 @@ int shunt_xsk_check(const struct shunt_xsk *xsk, struct shunt_err *err)
 int shunt_xsk_stats(const struct shunt_xsk *xsk, struct shunt_xsk_stats *stats,
 		    struct shunt_err *err)
 {
-	struct xdp_statistics kernel = {0};
+	struct xdp_statistics kernel = { 0 };
 	socklen_t size = sizeof(kernel);
 
 	if (getsockopt(xsk_socket__fd(xsk->socket), SOL_XDP, XDP_STATISTICS, &kernel,

@@ -129,7 +129,7 @@ const char *shunt_line(const void *data, const struct shunt_pkt *pkt, int reason
 		       char text[SHUNT_LINE_ROOM])
 {
 	const __u32 *field = pkt->field;
-	struct line line = {.text = text};
+	struct line line = { .text = text };
 
 	text[0] = '\0';
 	if (field[SHUNT_FIELD_VLAN_INNER])
