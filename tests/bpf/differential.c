@@ -21,7 +21,7 @@
 #include "user/base/cleanup.h"
 
 #define PER_POLICY 2000 /* packets; one in 4 goes through TC */
-#define DYNAMIC 4      /* sets d0 to d3 of the author's policies */
+#define DYNAMIC 4	/* sets d0 to d3 of the author's policies */
 
 struct tally {
 	uint64_t decisions, by_rule, by_default, malformed, hook[SHUNT_HOOK_MAX];
@@ -36,7 +36,7 @@ struct members {
 
 static struct shunt_rig rig;
 
-/* --- one decision ------------------------------------------------------------ */
+/* --- one decision ---------------------------------------------------------- */
 
 /* Everything that the program said about the packet, against what should be. */
 static bool agrees(const struct shunt_policy *policy, enum shunt_hook hook,
@@ -60,7 +60,7 @@ static bool agrees(const struct shunt_policy *policy, enum shunt_hook hook,
 	       !memcmp(&got->pkt, &frame->pkt, sizeof(got->pkt));
 }
 
-/* --- making a failure small -------------------------------------------------- */
+/* --- making a failure small ------------------------------------------------ */
 
 struct failure {
 	enum shunt_hook hook;
@@ -74,7 +74,7 @@ static bool still_fails(void *arg, const cJSON *json)
 {
 	_free_ char *text = cJSON_PrintUnformatted(json);
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	struct failure *f = arg, now = *f;
 	bool fails = false;
 
@@ -139,7 +139,7 @@ static void report(const struct shunt_policy *policy, struct failure *f, uint64_
 	fail_msg("the program and the model disagree");
 }
 
-/* --- sets that are filled later ---------------------------------------------- */
+/* --- sets that are filled later -------------------------------------------- */
 
 static bool has(const struct members *m, const struct shunt_prefix *p)
 {
@@ -203,7 +203,7 @@ static void edit(struct shunt_random *r, const struct shunt_policy *policy, size
 static void edit_sets(struct shunt_random *r, struct shunt_policy *policy,
 		      struct members dynamic[DYNAMIC])
 {
-	bool named[DYNAMIC] = {false};
+	bool named[DYNAMIC] = { false };
 	size_t s, i;
 
 	for (s = 0; s < policy->sets; s++) {
@@ -226,7 +226,7 @@ static void edit_sets(struct shunt_random *r, struct shunt_policy *policy,
 			dynamic[i].n = 0;
 }
 
-/* --- many decisions ---------------------------------------------------------- */
+/* --- many decisions -------------------------------------------------------- */
 
 static void count(struct tally *t, const struct failure *f, bool *hit,
 		  const struct shunt_frame_spec *spec)
@@ -256,13 +256,13 @@ static enum shunt_hook hook_of(size_t i, const struct shunt_frame_spec *spec)
 static void try_policy(struct shunt_random *r, const struct shunt_policy *policy,
 		       uint64_t seed, struct tally *t)
 {
-	bool hit[SHUNT_RULE_MAX + 1] = {false};
+	bool hit[SHUNT_RULE_MAX + 1] = { false };
 	struct shunt_frame_spec spec;
 	struct shunt_frame frame;
 	size_t i;
 
 	for (i = 0; i < PER_POLICY; i++) {
-		struct failure f = {.frame = &frame};
+		struct failure f = { .frame = &frame };
 		int ret;
 
 		shunt_traffic_draw(r, policy, &spec);
@@ -306,10 +306,10 @@ static void the_programs_decide_as_the_model_does(void **ctx)
 {
 	const uint64_t seed = shunt_random_seed(0x5348554e54);
 	const uint64_t cases = shunt_random_cases(1000000);
-	struct shunt_random r = {seed};
-	struct shunt_author author = {.random = &r, .cpus = 1, .dynamic = true};
-	struct members dynamic[DYNAMIC] = {0};
-	struct tally t = {0};
+	struct shunt_random r = { seed };
+	struct shunt_author author = { .random = &r, .cpus = 1, .dynamic = true };
+	struct members dynamic[DYNAMIC] = { 0 };
+	struct tally t = { 0 };
 	int fault;
 
 	(void)ctx;
@@ -332,7 +332,7 @@ static void the_programs_decide_as_the_model_does(void **ctx)
 		assert_true(t.decisions < 100000 || t.faults[fault] > 0);
 }
 
-/* --- what was found once ----------------------------------------------------- */
+/* --- what was found once --------------------------------------------------- */
 
 static void every_fixture_gives_what_it_says(void **ctx)
 {

@@ -59,7 +59,7 @@ static cJSON *number_or_range(struct shunt_pool *p, const uint16_t *from, uint32
 	return cJSON_CreateString(text);
 }
 
-/* --- keys that need IP ------------------------------------------------------- */
+/* --- keys that need IP ----------------------------------------------------- */
 
 static void write_side(struct shunt_pool *p, cJSON *match, const char *key, int family)
 {
@@ -91,8 +91,8 @@ static void add_proto(struct shunt_pool *p, cJSON *list, uint32_t proto)
 	static const struct {
 		uint32_t proto;
 		const char *name;
-	} names[] = {{1, "icmp"}, {6, "tcp"},	  {17, "udp"},	{47, "gre"},
-		     {51, "ah"},  {58, "icmpv6"}, {132, "sctp"}};
+	} names[] = { { 1, "icmp" }, { 6, "tcp" },     { 17, "udp" },  { 47, "gre" },
+		      { 51, "ah" },  { 58, "icmpv6" }, { 132, "sctp" } };
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -129,8 +129,8 @@ static void write_ports(struct shunt_pool *p, cJSON *match, const char *key)
 
 static void write_flag_names(char *text, uint32_t flags)
 {
-	static const char *const names[] = {"fin", "syn", "rst", "psh",
-					    "ack", "urg", "ece", "cwr"};
+	static const char *const names[] = { "fin", "syn", "rst", "psh",
+					     "ack", "urg", "ece", "cwr" };
 	int i;
 
 	if (!flags)
@@ -171,9 +171,9 @@ static void write_flags(struct shunt_pool *p, cJSON *match)
 
 static cJSON *icmp_value(struct shunt_pool *p, int family)
 {
-	static const char *const both[] = {"echo-reply", "echo-request", "redirect",
-					   "time-exceeded", "dest-unreachable"};
-	static const char *const only[] = {"timestamp-request", "packet-too-big"};
+	static const char *const both[] = { "echo-reply", "echo-request", "redirect",
+					    "time-exceeded", "dest-unreachable" };
+	static const char *const only[] = { "timestamp-request", "packet-too-big" };
 	cJSON *type, *codes, *object;
 	uint32_t n = few(p);
 
@@ -217,7 +217,7 @@ static void write_icmp(struct shunt_pool *p, cJSON *match, int family)
 
 static void write_fragment(struct shunt_pool *p, cJSON *match, bool transport)
 {
-	static const char *const kinds[] = {"none", "first", "any", "later"};
+	static const char *const kinds[] = { "none", "first", "any", "later" };
 	cJSON *list = cJSON_CreateArray();
 	uint32_t n = few(p);
 
@@ -227,7 +227,7 @@ static void write_fragment(struct shunt_pool *p, cJSON *match, bool transport)
 	put(p, match, "fragment", list);
 }
 
-/* --- keys of the link layer -------------------------------------------------- */
+/* --- keys of the link layer ------------------------------------------------ */
 
 static void write_eth_type(struct shunt_pool *p, cJSON *match, int family, bool ip)
 {
@@ -288,12 +288,12 @@ static void write_vlan(struct shunt_pool *p, cJSON *match)
 		write_tag(p, both, "inner", none);
 }
 
-/* --- rules ------------------------------------------------------------------- */
+/* --- rules ----------------------------------------------------------------- */
 
 static void write_transport(struct shunt_pool *p, cJSON *match, int family,
 			    uint32_t kind)
 {
-	static const uint8_t with_ports[] = {6, 17, 132};
+	static const uint8_t with_ports[] = { 6, 17, 132 };
 
 	if (kind == 0) {
 		write_icmp(p, match, family);
@@ -315,7 +315,7 @@ static void write_transport(struct shunt_pool *p, cJSON *match, int family,
 
 static void write_match(struct shunt_pool *p, cJSON *match)
 {
-	static const uint8_t families[] = {ANY, IP4, IP4, IP6, IP6};
+	static const uint8_t families[] = { ANY, IP4, IP4, IP6, IP6 };
 	struct shunt_random *r = p->random;
 	int family = shunt_random_of(r, families);
 	bool transport = shunt_random_one_in(r, 2), ip = transport;
@@ -340,8 +340,8 @@ static void write_match(struct shunt_pool *p, cJSON *match)
 
 static void write_action(struct shunt_pool *p, cJSON *rule)
 {
-	static const char *const plain[] = {"pass",  "drop",  "drop", "tx",
-					    "count", "count", "pass"};
+	static const char *const plain[] = { "pass",  "drop",  "drop", "tx",
+					     "count", "count", "pass" };
 	uint32_t kind = shunt_random_below(p->random, 40);
 	cJSON *redirect;
 	char text[16];
@@ -367,8 +367,8 @@ static void write_action(struct shunt_pool *p, cJSON *rule)
 
 static void write_rules(struct shunt_pool *p, cJSON *policy, uint32_t most)
 {
-	static const uint16_t counts[] = {0,  1,  2,   3,   5,	 8,   63,
-					  64, 65, 127, 128, 129, 255, 256};
+	static const uint16_t counts[] = { 0,  1,  2,	3,   5,	  8,   63,
+					   64, 65, 127, 128, 129, 255, 256 };
 	cJSON *rules = cJSON_AddArrayToObject(policy, "rules");
 	uint32_t n = shunt_random_of(p->random, counts), i;
 
@@ -387,7 +387,7 @@ static void write_rules(struct shunt_pool *p, cJSON *policy, uint32_t most)
 	}
 }
 
-/* --- sets and consumers ------------------------------------------------------ */
+/* --- sets and consumers ---------------------------------------------------- */
 
 static bool holds(const cJSON *list, const char *text)
 {
@@ -451,7 +451,7 @@ static void write_consumers(struct shunt_pool *p, cJSON *policy)
 
 char *shunt_author_write(const struct shunt_author *author)
 {
-	struct shunt_pool p = {.random = author->random, .cpus = author->cpus};
+	struct shunt_pool p = { .random = author->random, .cpus = author->cpus };
 	cJSON *policy = cJSON_CreateObject();
 	char *text;
 

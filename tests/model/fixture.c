@@ -45,7 +45,7 @@ static uint32_t find_verdict(const char *name)
 struct shunt_policy *shunt_fixture_policy(const char *text)
 {
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	size_t i;
 
 	if (shunt_policy_read(&policy, text, strlen(text), NULL, &diags)) {
@@ -58,7 +58,7 @@ struct shunt_policy *shunt_fixture_policy(const char *text)
 	return policy;
 }
 
-/* --- reading ----------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------- */
 
 static bool fill(struct shunt_fixture *f, const cJSON *json)
 {
@@ -139,7 +139,7 @@ bool shunt_fixture_holds(const struct shunt_fixture *f, const struct shunt_trace
 	       !strcmp(decided ? f->policy->rule[got->rule].name : "", f->rule);
 }
 
-/* --- writing ----------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------- */
 
 cJSON *shunt_fixture_json(const cJSON *policy, enum shunt_hook hook,
 			  const struct shunt_frame *frame,

@@ -61,7 +61,7 @@ static void set(struct shunt_frame *f, enum shunt_field field, uint32_t value)
 	f->pkt.field[field] = value + 1;
 }
 
-/* --- the transport layer ----------------------------------------------------- */
+/* --- the transport layer --------------------------------------------------- */
 
 static int has_transport(const struct shunt_frame_spec *s)
 {
@@ -129,7 +129,7 @@ static void transport(const struct shunt_frame_spec *s, struct shunt_frame *f)
 	}
 }
 
-/* --- the network layer ------------------------------------------------------- */
+/* --- the network layer ----------------------------------------------------- */
 
 static unsigned int fragment_word(const struct shunt_frame_spec *s, int ip4)
 {
@@ -265,7 +265,7 @@ static void network(const struct shunt_frame_spec *s, struct shunt_frame *f)
 		ip6(s, f);
 }
 
-/* --- the link layer ---------------------------------------------------------- */
+/* --- the link layer -------------------------------------------------------- */
 
 static void arp(struct shunt_frame *f)
 {
@@ -299,9 +299,9 @@ static void cut(const struct shunt_frame_spec *s, struct shunt_frame *f, size_t 
 		f->len = start + 39;
 }
 
-static const int reasons[SHUNT_FAULT_COUNT] = {[SHUNT_FAULT_NONE] = SHUNT_FRAME_SOUND,
+static const int reasons[SHUNT_FAULT_COUNT] = { [SHUNT_FAULT_NONE] = SHUNT_FRAME_SOUND,
 #define X(id, reason, layer) [SHUNT_FAULT_##id] = SHUNT_REASON_##reason,
-					       SHUNT_FAULTS(X)
+						SHUNT_FAULTS(X)
 #undef X
 };
 
@@ -341,7 +341,7 @@ void shunt_frame_build(const struct shunt_frame_spec *s, struct shunt_frame *f)
 	f->reason = reasons[s->fault];
 }
 
-/* --- faults ------------------------------------------------------------------ */
+/* --- faults ---------------------------------------------------------------- */
 
 int shunt_frame_can_fail(const struct shunt_frame_spec *s, enum shunt_fault fault)
 {
@@ -371,7 +371,7 @@ int shunt_frame_can_fail(const struct shunt_frame_spec *s, enum shunt_fault faul
 	}
 }
 
-/* --- as text ----------------------------------------------------------------- */
+/* --- as text --------------------------------------------------------------- */
 
 void shunt_frame_hex(const uint8_t *bytes, size_t len, char *text)
 {

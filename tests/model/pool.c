@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- addresses --------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------- */
 
 static void draw_base(struct shunt_random *r, uint8_t base[16])
 {
@@ -45,9 +45,9 @@ static void write_prefix(char *text, uint8_t addr[16], int family, int bits)
 
 static void draw_addresses(struct shunt_pool *p)
 {
-	static const uint8_t bits4[] = {0, 8, 12, 15, 16, 17, 20, 24, 31, 32, 32};
-	static const uint8_t bits6[] = {0,  1,	16, 17, 32, 48,	 56,  63,
-					64, 65, 80, 96, 97, 127, 128, 128};
+	static const uint8_t bits4[] = { 0, 8, 12, 15, 16, 17, 20, 24, 31, 32, 32 };
+	static const uint8_t bits6[] = { 0,  1,	 16, 17, 32, 48,  56,  63,
+					 64, 65, 80, 96, 97, 127, 128, 128 };
 	struct shunt_random *r = p->random;
 	uint8_t base[2][16], addr[16];
 	int f, i;
@@ -74,15 +74,17 @@ static void draw_addresses(struct shunt_pool *p)
 	}
 }
 
-/* --- the pool ---------------------------------------------------------------- */
+/* --- the pool -------------------------------------------------------------- */
 
 void shunt_pool_draw(struct shunt_pool *p)
 {
-	static const uint16_t ports[] = {0, 1, 53, 255, 256, 1023, 1024, 65534, 65535};
-	static const uint16_t vlans[] = {0, 1, 2, 100, 4094, 4095};
-	static const uint16_t types[] = {0x0600, 0x0601, 0x0806, 0x88cc, 0xffff};
-	static const uint8_t protos[] = {0,  1,	 2,  4,	 6,   17,  41,
-					 47, 50, 51, 58, 132, 254, 255};
+	static const uint16_t ports[] = {
+		0, 1, 53, 255, 256, 1023, 1024, 65534, 65535
+	};
+	static const uint16_t vlans[] = { 0, 1, 2, 100, 4094, 4095 };
+	static const uint16_t types[] = { 0x0600, 0x0601, 0x0806, 0x88cc, 0xffff };
+	static const uint8_t protos[] = { 0,  1,  2,  4,  6,   17,  41,
+					  47, 50, 51, 58, 132, 254, 255 };
 	struct shunt_random *r = p->random;
 	int i;
 

@@ -21,7 +21,7 @@ int shunt_rig_open(struct shunt_rig *rig, struct shunt_err *err)
 	static const struct shunt_maps none = SHUNT_MAPS_NONE;
 	int hook, ret = 0;
 
-	*rig = (struct shunt_rig){.maps = none, .prog = {-1, -1, -1, -1}};
+	*rig = (struct shunt_rig){ .maps = none, .prog = { -1, -1, -1, -1 } };
 	rig->in = malloc(sizeof(struct shunt_trace_req) + FRAME_MAX);
 	if (!rig->in)
 		return shunt_fail(err, -ENOMEM, "open the rig: out of memory");
@@ -53,7 +53,7 @@ void shunt_rig_close(struct shunt_rig *rig)
 int shunt_rig_apply(struct shunt_rig *rig, const struct shunt_policy *policy,
 		    struct shunt_err *err)
 {
-	struct shunt_plan plan = {0};
+	struct shunt_plan plan = { 0 };
 	int ret = shunt_plan_make(&plan, policy, rig->state, true, err);
 
 	if (!ret)
@@ -96,7 +96,7 @@ static int run_xdp(struct shunt_rig *rig, struct shunt_rig_run *run)
 static int run_tc(struct shunt_rig *rig, enum shunt_hook hook,
 		  struct shunt_rig_run *run)
 {
-	struct __sk_buff ctx = {.ifindex = run->ifindex ? run->ifindex : 1};
+	struct __sk_buff ctx = { .ifindex = run->ifindex ? run->ifindex : 1 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = run->frame,
 		    .data_size_in = run->bytes, .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .data_out = run->out,
@@ -126,7 +126,7 @@ int shunt_rig_trace(struct shunt_rig *rig, enum shunt_hook hook, const void *fra
 		.cookie = rig->maps.gen->trace_cookie,
 		.token = ++rig->token,
 	};
-	struct shunt_rig_run run = {.req = &req, .frame = frame, .bytes = bytes};
+	struct shunt_rig_run run = { .req = &req, .frame = frame, .bytes = bytes };
 	int ret = shunt_rig_run(rig, hook, &run);
 
 	if (ret)

@@ -94,7 +94,7 @@ static void shrink_lists(struct shrink *s, cJSON *object)
 
 void shunt_shrink(cJSON *policy, shunt_shrink_fails *fails, void *arg)
 {
-	struct shrink s = {.policy = policy, .fails = fails, .arg = arg};
+	struct shrink s = { .policy = policy, .fails = fails, .arg = arg };
 	cJSON *rule, *sets;
 
 	halve(&s);

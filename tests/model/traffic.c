@@ -11,7 +11,7 @@ static const uint32_t field_values[SHUNT_FIELD_COUNT] = {
 #undef X
 };
 
-/* --- one value --------------------------------------------------------------- */
+/* --- one value ------------------------------------------------------------- */
 
 /* An index of the field: of the rule's ranges, or just beside them. */
 static uint32_t draw_index(struct shunt_random *r, const struct shunt_spans *spans,
@@ -44,7 +44,7 @@ static int64_t wanted(struct shunt_random *r, const struct shunt_policy_rule *ru
 	return draw_index(r, &rule->field[field], field_values[field]);
 }
 
-/* --- addresses --------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------- */
 
 static void draw_bytes(struct shunt_random *r, uint8_t addr[16])
 {
@@ -137,7 +137,7 @@ static void draw_address(struct shunt_random *r, const struct shunt_policy *poli
 		memset(addr + 4, 0, 12);
 }
 
-/* --- the choice of layers ---------------------------------------------------- */
+/* --- the choice of layers -------------------------------------------------- */
 
 /* 4 or 6 as the rule's addresses say; 0: they do not. */
 static int side_family(struct shunt_random *r, const struct shunt_policy_rule *rule,
@@ -181,9 +181,9 @@ static bool is_ext(uint32_t proto)
 static uint32_t draw_proto(struct shunt_random *r, const struct shunt_policy_rule *rule,
 			   enum shunt_l3 l3, int64_t icmp)
 {
-	static const uint8_t usual[] = {TCP,  UDP,   TCP, UDP, SCTP,
-					ICMP, ICMP6, 47,  50,  2};
-	static const uint8_t ported[] = {TCP, UDP, SCTP};
+	static const uint8_t usual[] = { TCP,  UDP,   TCP, UDP, SCTP,
+					 ICMP, ICMP6, 47,  50,	2 };
+	static const uint8_t ported[] = { TCP, UDP, SCTP };
 	int64_t proto = wanted(r, rule, SHUNT_FIELD_PROTO);
 	bool ports = rule && (rule->field[SHUNT_FIELD_SPORT].n ||
 			      rule->field[SHUNT_FIELD_DPORT].n);
@@ -235,7 +235,7 @@ static void draw_fragment(struct shunt_random *r, const struct shunt_policy_rule
 
 static void draw_exts(struct shunt_random *r, struct shunt_frame_spec *s)
 {
-	static const uint8_t kinds[] = {0, 43, 51, 60};
+	static const uint8_t kinds[] = { 0, 43, 51, 60 };
 
 	if (shunt_random_one_in(r, 8))
 		s->options = shunt_random_below(r, 11);
@@ -248,7 +248,7 @@ static void draw_exts(struct shunt_random *r, struct shunt_frame_spec *s)
 static void draw_tags(struct shunt_random *r, const struct shunt_policy_rule *rule,
 		      struct shunt_frame_spec *s)
 {
-	static const uint16_t types[] = {0x8100, 0x8100, 0x88a8, 0x9100};
+	static const uint16_t types[] = { 0x8100, 0x8100, 0x88a8, 0x9100 };
 	int64_t outer = wanted(r, rule, SHUNT_FIELD_VLAN);
 	int64_t inner = wanted(r, rule, SHUNT_FIELD_VLAN_INNER);
 

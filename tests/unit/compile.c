@@ -46,12 +46,12 @@ static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4])
 
 #include "bpf/lib/decide.h"
 
-/* --- policies --------------------------------------------------------------------- */
+/* --- policies -------------------------------------------------------------- */
 
 static struct shunt_policy *read_policy(const char *text)
 {
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	size_t i;
 
 	if (shunt_policy_read(&policy, text, strlen(text), NULL, &diags)) {
@@ -88,8 +88,7 @@ static struct shunt_image *in_slot(struct shunt_compiled *compiled)
 	return slot;
 }
 
-/* --- decisions ----------------------------------------------------------------------
- */
+/* --- decisions ------------------------------------------------------------- */
 
 static void decide(const struct shunt_image *image, const struct shunt_pkt *pkt,
 		   struct shunt_model *answer)
@@ -158,8 +157,8 @@ static void the_classifier_decides_as_the_model_does(void **ctx)
 {
 	const uint64_t seed = shunt_random_seed(0x5348554e54), packets = 2000;
 	uint64_t cases = shunt_random_cases(1000000), done = 0, hits = 0;
-	struct shunt_random r = {seed};
-	struct shunt_author author = {.random = &r, .cpus = 4};
+	struct shunt_random r = { seed };
+	struct shunt_author author = { .random = &r, .cpus = 4 };
 
 	(void)ctx;
 	while (done < cases) {
@@ -185,7 +184,7 @@ static void a_policy_without_rules_is_its_default(void **ctx)
 {
 	struct shunt_policy *policy = read_policy(
 		"{\"schema\":\"shunt.policy/1\",\"default\":\"drop\",\"rules\":[]}");
-	struct shunt_pkt pkt = {.l3 = SHUNT_L3_IP4};
+	struct shunt_pkt pkt = { .l3 = SHUNT_L3_IP4 };
 	struct shunt_compiled compiled;
 	struct shunt_model answer;
 	struct shunt_image *image;
@@ -222,7 +221,7 @@ static void each_of_256_rules_gets_its_own_port(void **ctx)
 	assert_int_equal(compile(policy, &compiled, NULL), 0);
 	image = in_slot(&compiled);
 	for (r = 0; r < 256; r++) {
-		struct shunt_pkt pkt = {.l3 = SHUNT_L3_IP4};
+		struct shunt_pkt pkt = { .l3 = SHUNT_L3_IP4 };
 		struct shunt_model answer;
 
 		pkt.field[SHUNT_FIELD_DPORT] = 257 * r + 1;
@@ -239,8 +238,7 @@ static void each_of_256_rules_gets_its_own_port(void **ctx)
 	shunt_policy_free(policy);
 }
 
-/* --- sweeps and vectors
- * --------------------------------------------------------------- */
+/* --- sweeps and vectors ---------------------------------------------------- */
 
 static shunt_u128 draw_u128(struct shunt_random *r)
 {
@@ -273,7 +271,7 @@ static void check_sweep(const struct shunt_allow *allow, size_t n,
 			const struct shunt_vector *base)
 {
 	_free_ struct shunt_interval *interval = NULL;
-	struct shunt_vectors pool = {0};
+	struct shunt_vectors pool = { 0 };
 	struct shunt_vector want;
 	size_t count, i;
 
@@ -296,14 +294,14 @@ static void check_sweep(const struct shunt_allow *allow, size_t n,
 
 static void a_sweep_cuts_exactly_where_a_rule_changes_its_mind(void **ctx)
 {
-	struct shunt_random r = {shunt_random_seed(1)};
+	struct shunt_random r = { shunt_random_seed(1) };
 	struct shunt_allow allow[40];
 	int round;
 
 	(void)ctx;
 	for (round = 0; round < 20000; round++) {
 		size_t n = shunt_random_below(&r, 40), i;
-		struct shunt_vector base = {0};
+		struct shunt_vector base = { 0 };
 
 		for (i = 0; i < n; i++) {
 			shunt_u128 a = draw_u128(&r), b = draw_u128(&r);
@@ -311,7 +309,7 @@ static void a_sweep_cuts_exactly_where_a_rule_changes_its_mind(void **ctx)
 			allow[i].lo = a < b ? a : b;
 			allow[i].hi = a < b ? b : a;
 			allow[i].rule = shunt_random_of(
-				&r, ((const uint16_t[]){0, 1, 63, 64, 127, 255}));
+				&r, ((const uint16_t[]){ 0, 1, 63, 64, 127, 255 }));
 		}
 		shunt_vector_set(&base, 128);
 		check_sweep(allow, n, &base);
@@ -320,8 +318,8 @@ static void a_sweep_cuts_exactly_where_a_rule_changes_its_mind(void **ctx)
 
 static void equal_vectors_have_one_class_and_there_are_at_most_65536(void **ctx)
 {
-	struct shunt_vectors pool = {0};
-	struct shunt_vector v = {0};
+	struct shunt_vectors pool = { 0 };
+	struct shunt_vector v = { 0 };
 	uint32_t i;
 
 	(void)ctx;
@@ -340,8 +338,7 @@ static void equal_vectors_have_one_class_and_there_are_at_most_65536(void **ctx)
 	shunt_vectors_free(&pool);
 }
 
-/* --- what does not fit
- * ------------------------------------------------------------------ */
+/* --- what does not fit ----------------------------------------------------- */
 
 /* `lists` rules of `n` addresses each, no two of which are in the same 64 KiB. */
 static char *long_lists(int lists, int n)
@@ -368,8 +365,8 @@ static void a_policy_that_does_not_fit_is_refused_with_its_numbers(void **ctx)
 {
 	_free_ char *text = long_lists(4, 65536);
 	struct shunt_policy *policy = read_policy(text);
-	struct shunt_compiled compiled = {0};
-	struct shunt_err err = {""};
+	struct shunt_compiled compiled = { 0 };
+	struct shunt_err err = { "" };
 
 	(void)ctx;
 	assert_int_equal(compile(policy, &compiled, &err), -E2BIG);
@@ -385,7 +382,7 @@ static void a_policy_that_nearly_fills_a_slot_still_decides(void **ctx)
 {
 	_free_ char *text = long_lists(2, 24000);
 	struct shunt_policy *policy = read_policy(text);
-	struct shunt_random r = {shunt_random_seed(2)};
+	struct shunt_random r = { shunt_random_seed(2) };
 	struct shunt_compiled compiled;
 	struct shunt_image *image;
 
@@ -398,8 +395,7 @@ static void a_policy_that_nearly_fills_a_slot_still_decides(void **ctx)
 	shunt_policy_free(policy);
 }
 
-/* --- damage
- * --------------------------------------------------------------------------- */
+/* --- damage ---------------------------------------------------------------- */
 
 /* Words of the image's head. An offset that 8 does not divide is BPF's to read, not
  * C's. */
@@ -407,20 +403,20 @@ static const struct {
 	size_t at;
 	bool offset;
 } words[] = {
-	{offsetof(struct shunt_image, rules), false},
-	{offsetof(struct shunt_image, rule), true},
-	{offsetof(struct shunt_image, vector), true},
-	{offsetof(struct shunt_image, fields), false},
-	{offsetof(struct shunt_image, field[0].table), true},
-	{offsetof(struct shunt_image, field[0].field), false},
-	{offsetof(struct shunt_image, field[1].table), true},
-	{offsetof(struct shunt_image, side[0].used), false},
-	{offsetof(struct shunt_image, side[0].none), false},
-	{offsetof(struct shunt_image, side[0].root4), true},
-	{offsetof(struct shunt_image, side[0].root6), true},
-	{offsetof(struct shunt_image, side[1].used), false},
-	{offsetof(struct shunt_image, side[1].root4), true},
-	{offsetof(struct shunt_image, side[1].root6), true},
+	{ offsetof(struct shunt_image, rules), false },
+	{ offsetof(struct shunt_image, rule), true },
+	{ offsetof(struct shunt_image, vector), true },
+	{ offsetof(struct shunt_image, fields), false },
+	{ offsetof(struct shunt_image, field[0].table), true },
+	{ offsetof(struct shunt_image, field[0].field), false },
+	{ offsetof(struct shunt_image, field[1].table), true },
+	{ offsetof(struct shunt_image, side[0].used), false },
+	{ offsetof(struct shunt_image, side[0].none), false },
+	{ offsetof(struct shunt_image, side[0].root4), true },
+	{ offsetof(struct shunt_image, side[0].root6), true },
+	{ offsetof(struct shunt_image, side[1].used), false },
+	{ offsetof(struct shunt_image, side[1].root4), true },
+	{ offsetof(struct shunt_image, side[1].root6), true },
 };
 
 static void decide_damaged(struct shunt_random *r, const struct shunt_policy *policy,
@@ -449,8 +445,8 @@ static void decide_damaged(struct shunt_random *r, const struct shunt_policy *po
 /* Any image, however damaged, gives an answer or -1. */
 static void a_damaged_image_is_never_read_outside(void **ctx)
 {
-	struct shunt_random r = {shunt_random_seed(3)};
-	struct shunt_author author = {.random = &r};
+	struct shunt_random r = { shunt_random_seed(3) };
+	struct shunt_author author = { .random = &r };
 	int round, n;
 
 	(void)ctx;

@@ -290,7 +290,7 @@ static void ip6(void **ctx)
 /* 0 to 9 headers of 8 bytes before a UDP header; 8 are walked. */
 static void chains_of_extension_headers(void **ctx)
 {
-	static const uint8_t kinds[] = {0, 43, 60};
+	static const uint8_t kinds[] = { 0, 43, 60 };
 	struct shunt_pkt pkt;
 	uint8_t frame[256];
 	int n, i, code;

@@ -43,7 +43,7 @@ static void draw_sound(struct shunt_random *r, struct shunt_frame_spec *spec,
 	shunt_frame_build(spec, frame);
 }
 
-/* --- whole frames ------------------------------------------------------------------ */
+/* --- whole frames ---------------------------------------------------------- */
 
 static void fail_on(const struct shunt_frame *frame, int code)
 {
@@ -56,7 +56,7 @@ static void fail_on(const struct shunt_frame *frame, int code)
 
 static void what_was_put_into_a_frame_is_found_in_it(void **ctx)
 {
-	struct shunt_random r = {shunt_random_seed(4)};
+	struct shunt_random r = { shunt_random_seed(4) };
 	uint64_t n = shunt_random_cases(300000);
 	struct shunt_frame_spec spec;
 	struct shunt_frame frame;
@@ -75,7 +75,7 @@ static void what_was_put_into_a_frame_is_found_in_it(void **ctx)
 	}
 }
 
-/* --- cut frames ---------------------------------------------------------------------- */
+/* --- cut frames ------------------------------------------------------------ */
 
 static size_t ip_off(const struct shunt_frame_spec *spec)
 {
@@ -103,7 +103,7 @@ static int reason_of_cut(const struct shunt_frame_spec *spec,
 
 static void a_cut_frame_is_the_fault_of_the_layer_that_was_cut(void **ctx)
 {
-	struct shunt_random r = {shunt_random_seed(5)};
+	struct shunt_random r = { shunt_random_seed(5) };
 	struct shunt_frame_spec spec;
 	struct shunt_frame frame;
 	struct shunt_pkt pkt;
@@ -168,7 +168,7 @@ static void hide(const struct shunt_frame_spec *spec, const struct shunt_frame *
 /* The rest of a frame may lie where the hook cannot look: then no layer is at fault. */
 static void what_cannot_be_seen_is_deep_and_nothing_else(void **ctx)
 {
-	struct shunt_random r = {shunt_random_seed(6)};
+	struct shunt_random r = { shunt_random_seed(6) };
 	struct shunt_frame_spec spec;
 	struct shunt_frame frame;
 	int n;
@@ -189,11 +189,11 @@ static void an_ip_packet_that_ends_early_is_cut_though_its_bytes_are_there(void 
 		size_t bytes; /* that a packet must have */
 		int reason;
 	} rows[] = {
-		{6, 20, SHUNT_REASON_TCP_SHORT},    {17, 8, SHUNT_REASON_UDP_SHORT},
-		{132, 12, SHUNT_REASON_SCTP_SHORT}, {1, 8, SHUNT_REASON_ICMP_SHORT},
-		{58, 4, SHUNT_REASON_ICMP6_SHORT},
+		{ 6, 20, SHUNT_REASON_TCP_SHORT },    { 17, 8, SHUNT_REASON_UDP_SHORT },
+		{ 132, 12, SHUNT_REASON_SCTP_SHORT }, { 1, 8, SHUNT_REASON_ICMP_SHORT },
+		{ 58, 4, SHUNT_REASON_ICMP6_SHORT },
 	};
-	struct shunt_frame_spec spec = {.payload = 40};
+	struct shunt_frame_spec spec = { .payload = 40 };
 	struct shunt_frame frame;
 	struct shunt_pkt pkt;
 	size_t i, bytes;
@@ -218,11 +218,11 @@ static void an_ip_packet_that_ends_early_is_cut_though_its_bytes_are_there(void 
 	}
 }
 
-/* --- damaged frames -------------------------------------------------------------------- */
+/* --- damaged frames -------------------------------------------------------- */
 
 static void damage_changes_the_answer_but_never_its_soundness(void **ctx)
 {
-	struct shunt_random r = {shunt_random_seed(7)};
+	struct shunt_random r = { shunt_random_seed(7) };
 	uint64_t n = shunt_random_cases(300000);
 	struct shunt_frame_spec spec;
 	struct shunt_frame frame;
