@@ -2,6 +2,7 @@
 /* Reading and retiring the per-CPU counters (maps/counter.h). */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "loader/maps.h"
@@ -14,8 +15,8 @@ SHUNT_MUST_CHECK int shunt_counter_sum(const struct shunt_maps *maps, uint32_t h
 				       struct shunt_err *err);
 
 /*
- * Adds a counter that no program writes any more to the hook's SHUNT_COUNTER_RETIRED,
- * CPU by CPU, and zeroes it.
+ * Zeroes a counter that no program writes any more; with `keep` its packets are added to
+ * the hook's SHUNT_COUNTER_RETIRED, CPU by CPU.
  */
 SHUNT_MUST_CHECK int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook,
-					  uint32_t id, struct shunt_err *err);
+					  uint32_t id, bool keep, struct shunt_err *err);

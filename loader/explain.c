@@ -307,7 +307,7 @@ int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 			struct shunt_err *err)
 {
 	struct shunt_err inner = { "" };
-	struct shunt_trace trace;
+	struct shunt_trace trace = { .generation = 0 };
 	int ret;
 
 	*reply = NULL;

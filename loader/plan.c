@@ -31,6 +31,7 @@ static uint32_t take_id(bool *taken)
 	return id;
 }
 
+/* A counter is a rule's for as long as it counts the same: decisions, or mere passers-by. */
 static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old)
 {
 	bool taken[SHUNT_COUNTER_BLOCK - SHUNT_COUNTER_RULES] = { false };
@@ -42,9 +43,11 @@ static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old
 		const struct shunt_policy_rule *rule = &plan->policy->rule[r];
 		const struct shunt_state_rule *same =
 			old ? shunt_state_rule(old, rule->name) : NULL;
+		bool kept = same && (same->action == SHUNT_ACTION_COUNT) ==
+					    (rule->action == SHUNT_ACTION_COUNT);
 
 		plan->binding.counter[r] =
-			same ? same->counter : SHUNT_COUNTER_RULES + take_id(taken);
+			kept ? same->counter : SHUNT_COUNTER_RULES + take_id(taken);
 	}
 }
 
@@ -279,16 +282,41 @@ static void find_used(struct used *used, const struct shunt_state *state)
 		used->set[state->set[i].id] = true;
 }
 
+/* Counters of `count` rules of the policy that has ruled before: the idle image has it. */
+static void find_counting(bool counting[SHUNT_COUNTER_BLOCK],
+			  const struct shunt_maps *maps)
+{
+	size_t slot = !shunt_gen_slot(maps->gen->word);
+	const uint8_t *bytes = maps->images + slot * SHUNT_IMAGE_BYTES;
+	const struct shunt_image *image = (const void *)bytes;
+	uint32_t r;
+
+	for (r = 0; r < image->rules && r < SHUNT_RULE_MAX; r++) {
+		struct shunt_image_rule rule;
+
+		if (image->rule > SHUNT_IMAGE_BYTES - (r + 1) * sizeof(rule))
+			return;
+		memcpy(&rule, bytes + image->rule + r * sizeof(rule), sizeof(rule));
+		if (rule.action == SHUNT_ACTION_COUNT &&
+		    rule.counter < SHUNT_COUNTER_BLOCK)
+			counting[rule.counter] = true;
+	}
+}
+
+/* Those that decided nothing are cleared, so that `retired` holds decisions alone. */
 static int retire_counters(const struct shunt_maps *maps, const struct used *used,
 			   struct shunt_err *err)
 {
+	bool counting[SHUNT_COUNTER_BLOCK] = { false };
 	uint32_t hook, id;
 	int ret = 0;
 
+	find_counting(counting, maps);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 		for (id = SHUNT_COUNTER_RULES; !ret && id < SHUNT_COUNTER_BLOCK; id++)
 			if (!used->counter[id])
-				ret = shunt_counter_retire(maps, hook, id, err);
+				ret = shunt_counter_retire(maps, hook, id,
+							   !counting[id], err);
 	return ret;
 }
 

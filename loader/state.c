@@ -322,12 +322,12 @@ static int read_pin(struct shunt_state **state, const char *instance, const char
 int shunt_state_read(struct shunt_state **state, const char *instance, uint64_t word,
 		     struct shunt_err *err)
 {
-	struct shunt_state *next;
+	struct shunt_state *next = NULL;
 	int ret = read_pin(state, instance, "state", err);
 
 	if (ret || (*state)->generation == word)
 		return ret;
-	if (read_pin(&next, instance, "state_next", NULL) == 0) {
+	if (!read_pin(&next, instance, "state_next", NULL) && next) {
 		if (next->generation == word) {
 			shunt_state_free(*state);
 			*state = next;
@@ -383,12 +383,12 @@ int shunt_state_commit(const char *instance, struct shunt_err *err)
 int shunt_state_recover(const char *instance, uint64_t word, struct shunt_err *err)
 {
 	char path[SHUNT_PIN_MAX];
-	struct shunt_state *next;
+	struct shunt_state *next = NULL;
 
 	shunt_pin_path(path, instance, "state_next", NULL);
 	if (access(path, F_OK))
 		return 0;
-	if (!read_pin(&next, instance, "state_next", NULL)) {
+	if (!read_pin(&next, instance, "state_next", NULL) && next) {
 		uint64_t generation = next->generation;
 
 		shunt_state_free(next);

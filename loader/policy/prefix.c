@@ -121,7 +121,7 @@ size_t shunt_prefix_unique(struct shunt_prefix *prefix, size_t n)
 int shunt_prefix_member(struct shunt_prefix *prefix, const char *text,
 			enum shunt_set_type type, struct shunt_err *err)
 {
-	struct shunt_prefix p;
+	struct shunt_prefix p = { .family = 0 };
 	int ret = shunt_prefix_parse(&p, text, err);
 
 	if (ret)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ static int run(struct shunt_cli *cli, struct shunt_err *err)
 	const char *netns = shunt_cli_option(cli, "netns");
 	int ret = 0;
 
+	assert(cli->command);
 	if (cli->command->root && geteuid())
 		return shunt_fail(
 			err, -EPERM,
