@@ -27,7 +27,7 @@ static void show(const struct shunt_diags *diags)
 static struct shunt_policy *good(const char *text)
 {
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 
 	if (shunt_policy_read(&policy, text, strlen(text), NULL, &diags) || diags.n) {
 		show(&diags);
@@ -64,61 +64,63 @@ static const struct {
 	enum shunt_field field;
 	const char *want;
 } spans_rows[] = {
-	{"", SHUNT_FIELD_DPORT, ""},
-	{"\"dport\":53", SHUNT_FIELD_DPORT, "54-54"},
-	{"\"dport\":53", SHUNT_FIELD_SPORT, ""},
-	{"\"dport\":53", SHUNT_FIELD_PROTO, ""},
-	{"\"sport\":\"0-65535\"", SHUNT_FIELD_SPORT, "1-65536"},
-	{"\"sport\":[0,65535,\"7\"]", SHUNT_FIELD_SPORT, "1-1 8-8 65536-65536"},
-	{"\"dport\":[80,\"20-30\",81,\"10-25\",31,80]", SHUNT_FIELD_DPORT,
-	 "11-32 81-82"},
-	{"\"dport\":5.3e1", SHUNT_FIELD_DPORT, "54-54"},
-	{"\"proto\":\"tcp\"", SHUNT_FIELD_PROTO, "7-7"},
-	{"\"proto\":[\"udp\",6,0,255]", SHUNT_FIELD_PROTO, "1-1 7-7 18-18 256-256"},
-	{"\"eth_type\":\"ipv4\"", SHUNT_FIELD_ETH_TYPE, "2049-2049"},
-	{"\"eth_type\":\"ipv6\"", SHUNT_FIELD_ETH_TYPE, "34526-34526"},
-	{"\"eth_type\":[\"arp\",\"0x88CC\",1536]", SHUNT_FIELD_ETH_TYPE,
-	 "1537-1537 2055-2055 35021-35021"},
-	{"\"vlan\":\"none\"", SHUNT_FIELD_VLAN, "0-0"},
-	{"\"vlan\":\"any\"", SHUNT_FIELD_VLAN, "1-4096"},
-	{"\"vlan\":[\"none\",0]", SHUNT_FIELD_VLAN, "0-1"},
-	{"\"vlan\":[\"none\",\"any\"]", SHUNT_FIELD_VLAN, "0-4096"},
-	{"\"vlan\":[\"none\",\"10-20\",4095]", SHUNT_FIELD_VLAN, "0-0 11-21 4096-4096"},
-	{"\"vlan\":10", SHUNT_FIELD_VLAN_INNER, ""},
-	{"\"vlan\":{\"inner\":[3,5]}", SHUNT_FIELD_VLAN_INNER, "4-4 6-6"},
-	{"\"vlan\":{\"inner\":3}", SHUNT_FIELD_VLAN, ""},
-	{"\"vlan\":{\"outer\":7,\"inner\":\"none\"}", SHUNT_FIELD_VLAN, "8-8"},
-	{"\"vlan\":{\"outer\":7,\"inner\":\"none\"}", SHUNT_FIELD_VLAN_INNER, "0-0"},
-	{"\"fragment\":\"none\"", SHUNT_FIELD_FRAGMENT, "1-1"},
-	{"\"fragment\":\"first\"", SHUNT_FIELD_FRAGMENT, "2-2"},
-	{"\"fragment\":\"later\"", SHUNT_FIELD_FRAGMENT, "3-3"},
-	{"\"fragment\":\"any\"", SHUNT_FIELD_FRAGMENT, "2-3"},
-	{"\"fragment\":[\"none\",\"later\"]", SHUNT_FIELD_FRAGMENT, "1-1 3-3"},
-	{"\"tcp_flags\":\"fin,syn,rst,psh,ack,urg,ece,cwr\"", SHUNT_FIELD_TCP_FLAGS,
-	 "256-256"},
-	{"\"tcp_flags\":\"none/fin,syn,rst,psh,ack,urg,ece,cwr\"",
-	 SHUNT_FIELD_TCP_FLAGS, "1-1"},
-	{"\"tcp_flags\":\"cwr\"", SHUNT_FIELD_TCP_FLAGS, "129-256"},
-	{"\"tcp_flags\":\"none/cwr\"", SHUNT_FIELD_TCP_FLAGS, "1-128"},
-	{"\"tcp_flags\":[\"cwr\",\"none/cwr\"]", SHUNT_FIELD_TCP_FLAGS, "1-256"},
-	{"\"tcp_flags\":\"ece,cwr/syn,ece,cwr\"", SHUNT_FIELD_TCP_FLAGS,
-	 "193-194 197-198 201-202 205-206 209-210 213-214 217-218 221-222 225-226 "
-	 "229-230 "
-	 "233-234 237-238 241-242 245-246 249-250 253-254"},
-	{"\"icmp\":\"echo-request\"", SHUNT_FIELD_ICMP, "2049-2304 98305-98560"},
-	{"\"icmp\":\"echo-request\",\"proto\":\"icmp\"", SHUNT_FIELD_ICMP, "2049-2304"},
-	{"\"icmp\":\"echo-request\",\"proto\":\"icmpv6\"", SHUNT_FIELD_ICMP,
-	 "98305-98560"},
-	{"\"icmp\":\"echo-request\",\"proto\":[\"icmpv6\",\"tcp\",1]", SHUNT_FIELD_ICMP,
-	 "2049-2304 98305-98560"},
-	{"\"icmp\":\"packet-too-big\"", SHUNT_FIELD_ICMP, "66049-66304"},
-	{"\"icmp\":8,\"proto\":1", SHUNT_FIELD_ICMP, "2049-2304"},
-	{"\"icmp\":[0,255],\"proto\":\"icmpv6\"", SHUNT_FIELD_ICMP,
-	 "65537-65792 130817-131072"},
-	{"\"icmp\":{\"type\":3,\"code\":[4,0,5]},\"proto\":\"icmp\"", SHUNT_FIELD_ICMP,
-	 "769-769 773-774"},
-	{"\"icmp\":{\"type\":\"dest-unreachable\",\"code\":4}", SHUNT_FIELD_ICMP,
-	 "773-773 65797-65797"},
+	{ "", SHUNT_FIELD_DPORT, "" },
+	{ "\"dport\":53", SHUNT_FIELD_DPORT, "54-54" },
+	{ "\"dport\":53", SHUNT_FIELD_SPORT, "" },
+	{ "\"dport\":53", SHUNT_FIELD_PROTO, "" },
+	{ "\"sport\":\"0-65535\"", SHUNT_FIELD_SPORT, "1-65536" },
+	{ "\"sport\":[0,65535,\"7\"]", SHUNT_FIELD_SPORT, "1-1 8-8 65536-65536" },
+	{ "\"dport\":[80,\"20-30\",81,\"10-25\",31,80]", SHUNT_FIELD_DPORT,
+	  "11-32 81-82" },
+	{ "\"dport\":5.3e1", SHUNT_FIELD_DPORT, "54-54" },
+	{ "\"proto\":\"tcp\"", SHUNT_FIELD_PROTO, "7-7" },
+	{ "\"proto\":[\"udp\",6,0,255]", SHUNT_FIELD_PROTO, "1-1 7-7 18-18 256-256" },
+	{ "\"eth_type\":\"ipv4\"", SHUNT_FIELD_ETH_TYPE, "2049-2049" },
+	{ "\"eth_type\":\"ipv6\"", SHUNT_FIELD_ETH_TYPE, "34526-34526" },
+	{ "\"eth_type\":[\"arp\",\"0x88CC\",1536]", SHUNT_FIELD_ETH_TYPE,
+	  "1537-1537 2055-2055 35021-35021" },
+	{ "\"vlan\":\"none\"", SHUNT_FIELD_VLAN, "0-0" },
+	{ "\"vlan\":\"any\"", SHUNT_FIELD_VLAN, "1-4096" },
+	{ "\"vlan\":[\"none\",0]", SHUNT_FIELD_VLAN, "0-1" },
+	{ "\"vlan\":[\"none\",\"any\"]", SHUNT_FIELD_VLAN, "0-4096" },
+	{ "\"vlan\":[\"none\",\"10-20\",4095]", SHUNT_FIELD_VLAN,
+	  "0-0 11-21 4096-4096" },
+	{ "\"vlan\":10", SHUNT_FIELD_VLAN_INNER, "" },
+	{ "\"vlan\":{\"inner\":[3,5]}", SHUNT_FIELD_VLAN_INNER, "4-4 6-6" },
+	{ "\"vlan\":{\"inner\":3}", SHUNT_FIELD_VLAN, "" },
+	{ "\"vlan\":{\"outer\":7,\"inner\":\"none\"}", SHUNT_FIELD_VLAN, "8-8" },
+	{ "\"vlan\":{\"outer\":7,\"inner\":\"none\"}", SHUNT_FIELD_VLAN_INNER, "0-0" },
+	{ "\"fragment\":\"none\"", SHUNT_FIELD_FRAGMENT, "1-1" },
+	{ "\"fragment\":\"first\"", SHUNT_FIELD_FRAGMENT, "2-2" },
+	{ "\"fragment\":\"later\"", SHUNT_FIELD_FRAGMENT, "3-3" },
+	{ "\"fragment\":\"any\"", SHUNT_FIELD_FRAGMENT, "2-3" },
+	{ "\"fragment\":[\"none\",\"later\"]", SHUNT_FIELD_FRAGMENT, "1-1 3-3" },
+	{ "\"tcp_flags\":\"fin,syn,rst,psh,ack,urg,ece,cwr\"", SHUNT_FIELD_TCP_FLAGS,
+	  "256-256" },
+	{ "\"tcp_flags\":\"none/fin,syn,rst,psh,ack,urg,ece,cwr\"",
+	  SHUNT_FIELD_TCP_FLAGS, "1-1" },
+	{ "\"tcp_flags\":\"cwr\"", SHUNT_FIELD_TCP_FLAGS, "129-256" },
+	{ "\"tcp_flags\":\"none/cwr\"", SHUNT_FIELD_TCP_FLAGS, "1-128" },
+	{ "\"tcp_flags\":[\"cwr\",\"none/cwr\"]", SHUNT_FIELD_TCP_FLAGS, "1-256" },
+	{ "\"tcp_flags\":\"ece,cwr/syn,ece,cwr\"", SHUNT_FIELD_TCP_FLAGS,
+	  "193-194 197-198 201-202 205-206 209-210 213-214 217-218 221-222 225-226 "
+	  "229-230 "
+	  "233-234 237-238 241-242 245-246 249-250 253-254" },
+	{ "\"icmp\":\"echo-request\"", SHUNT_FIELD_ICMP, "2049-2304 98305-98560" },
+	{ "\"icmp\":\"echo-request\",\"proto\":\"icmp\"", SHUNT_FIELD_ICMP,
+	  "2049-2304" },
+	{ "\"icmp\":\"echo-request\",\"proto\":\"icmpv6\"", SHUNT_FIELD_ICMP,
+	  "98305-98560" },
+	{ "\"icmp\":\"echo-request\",\"proto\":[\"icmpv6\",\"tcp\",1]",
+	  SHUNT_FIELD_ICMP, "2049-2304 98305-98560" },
+	{ "\"icmp\":\"packet-too-big\"", SHUNT_FIELD_ICMP, "66049-66304" },
+	{ "\"icmp\":8,\"proto\":1", SHUNT_FIELD_ICMP, "2049-2304" },
+	{ "\"icmp\":[0,255],\"proto\":\"icmpv6\"", SHUNT_FIELD_ICMP,
+	  "65537-65792 130817-131072" },
+	{ "\"icmp\":{\"type\":3,\"code\":[4,0,5]},\"proto\":\"icmp\"", SHUNT_FIELD_ICMP,
+	  "769-769 773-774" },
+	{ "\"icmp\":{\"type\":\"dest-unreachable\",\"code\":4}", SHUNT_FIELD_ICMP,
+	  "773-773 65797-65797" },
 };
 
 static void keys_become_exactly_these_spans(void **ctx)
@@ -206,14 +208,15 @@ static void actions_are_what_they_say(void **ctx)
 		uint8_t action;
 		uint32_t arg;
 	} rows[] = {
-		{"\"pass\"", "", SHUNT_VERDICT_PASS, 0},
-		{"\"drop\"", "", SHUNT_VERDICT_DROP, 0},
-		{"\"tx\"", "", SHUNT_VERDICT_TX, 0},
-		{"\"count\"", "", SHUNT_ACTION_COUNT, 0},
-		{"{\"redirect\":{\"interface\":\"eth1.100\"}}", "eth1.100",
-		 SHUNT_VERDICT_INTERFACE, 0},
-		{"{\"redirect\":{\"cpu\":255}}", "", SHUNT_VERDICT_CPU, 255},
-		{"{\"redirect\":{\"consumer\":\"b\"}}", "", SHUNT_VERDICT_CONSUMER, 1},
+		{ "\"pass\"", "", SHUNT_VERDICT_PASS, 0 },
+		{ "\"drop\"", "", SHUNT_VERDICT_DROP, 0 },
+		{ "\"tx\"", "", SHUNT_VERDICT_TX, 0 },
+		{ "\"count\"", "", SHUNT_ACTION_COUNT, 0 },
+		{ "{\"redirect\":{\"interface\":\"eth1.100\"}}", "eth1.100",
+		  SHUNT_VERDICT_INTERFACE, 0 },
+		{ "{\"redirect\":{\"cpu\":255}}", "", SHUNT_VERDICT_CPU, 255 },
+		{ "{\"redirect\":{\"consumer\":\"b\"}}", "", SHUNT_VERDICT_CONSUMER,
+		  1 },
 	};
 
 	(void)ctx;
@@ -242,7 +245,7 @@ static void actions_are_what_they_say(void **ctx)
 static void consumers_and_defaults_are_what_they_say(void **ctx)
 {
 	struct shunt_policy *p = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	const char *text =
 		HEAD ",\"consumers\":{\"a\":{\"kind\":\"xsk\"},\"b\":{\"kind\":"
 		     "\"xsk\",\"queues\":[0,63],\"if_down\":\"pass\"}}}";
@@ -264,16 +267,14 @@ static void consumers_and_defaults_are_what_they_say(void **ctx)
 	shunt_diags_free(&diags);
 }
 
-/* --- sets
- * -------------------------------------------------------------------------------------
- */
+/* --- sets -------------------------------------------------------------------- */
 
 static void sets_have_room_for_twice_their_elements(void **ctx)
 {
 	static const struct {
 		unsigned int elements, size;
-	} rows[] = {{1, 1024},	  {512, 1024},	{513, 2048},
-		    {1024, 2048}, {1025, 4096}, {30000, 65536}};
+	} rows[] = { { 1, 1024 },    { 512, 1024 },  { 513, 2048 },
+		     { 1024, 2048 }, { 1025, 4096 }, { 30000, 65536 } };
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -336,10 +337,10 @@ static void set_files_are_read_line_by_line(void **ctx)
 		enum shunt_set_type type;
 		int line;
 	} wrong[] = {
-		{"10.0.0.0/8\n\n# x\n10.0.0.1/8\n", 27, SHUNT_SET_PREFIX, 4},
-		{"10.0.0.0/8", 10, SHUNT_SET_ADDRESS, 1},
-		{"10.0.0.1 10.0.0.2", 17, SHUNT_SET_ADDRESS, 1},
-		{"\n\0\n", 3, SHUNT_SET_ADDRESS, 2},
+		{ "10.0.0.0/8\n\n# x\n10.0.0.1/8\n", 27, SHUNT_SET_PREFIX, 4 },
+		{ "10.0.0.0/8", 10, SHUNT_SET_ADDRESS, 1 },
+		{ "10.0.0.1 10.0.0.2", 17, SHUNT_SET_ADDRESS, 1 },
+		{ "\n\0\n", 3, SHUNT_SET_ADDRESS, 2 },
 	};
 
 	(void)ctx;

@@ -19,8 +19,7 @@
 #define SCHEMA "schemas/policy.schema.json"
 #define HEAD "{\"schema\":\"shunt.policy/1\",\"default\":\"drop\""
 
-/* --- helpers
- * ---------------------------------------------------------------------------- */
+/* --- helpers ----------------------------------------------------------------- */
 
 static char *slurp(const char *path, size_t *len)
 {
@@ -44,7 +43,7 @@ static void show(const struct shunt_diags *diags)
 static void bad(const char *text, size_t len, const char *pointer, const char *part)
 {
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 
 	assert_int_equal(shunt_policy_read(&policy, text, len, "p.json", &diags),
 			 -EINVAL);
@@ -57,8 +56,7 @@ static void bad(const char *text, size_t len, const char *pointer, const char *p
 	shunt_diags_free(&diags);
 }
 
-/* --- examples
- * --------------------------------------------------------------------------- */
+/* --- examples ---------------------------------------------------------------- */
 
 static int is_policy(const struct dirent *entry)
 {
@@ -121,7 +119,7 @@ static size_t check_folder(const char *folder, bool valid)
 	assert_true(n > 0);
 	for (int i = 0; i < n; i++) {
 		struct shunt_policy *policy = NULL;
-		struct shunt_diags diags = {0};
+		struct shunt_diags diags = { 0 };
 		size_t errors;
 		char path[512];
 		int ret;
@@ -154,8 +152,7 @@ static void every_invalid_example_is_refused_for_its_reason_alone(void **ctx)
 	assert_true(check_folder(INVALID, false) >= 40);
 }
 
-/* --- names
- * ------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------- */
 
 /* The schema's list of names, checked off one by one. */
 static void check_enum(const cJSON *defs, const char *name, const char *const *names,
@@ -217,8 +214,7 @@ static void names_are_read_in_both_directions(void **ctx)
 	assert_null(shunt_icmp_text(4, 200));
 }
 
-/* --- what is wrong with the values
- * ------------------------------------------------------- */
+/* --- what is wrong with the values ------------------------------------------- */
 
 static void numbers_that_are_none_are_refused(void **ctx)
 {
@@ -271,7 +267,7 @@ static void every_error_is_reported_at_once(void **ctx)
 	};
 	const size_t n = sizeof(pointers) / sizeof(*pointers);
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 
 	(void)ctx;
 	assert_int_equal(shunt_policy_read(&policy, text, strlen(text), NULL, &diags),
@@ -307,7 +303,7 @@ static void keys_that_stand_twice_are_found_everywhere(void **ctx)
 static void a_file_that_cannot_be_read_is_an_error(void **ctx)
 {
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 
 	(void)ctx;
 	assert_int_equal(shunt_policy_read_file(&policy, "/nonexistent/p.json", &diags),
@@ -321,8 +317,7 @@ static void a_file_that_cannot_be_read_is_an_error(void **ctx)
 	shunt_diags_free(&diags);
 }
 
-/* --- rough handling
- * --------------------------------------------------------------------------- */
+/* --- rough handling ---------------------------------------------------------- */
 
 static uint64_t state = 88172645463325252;
 
@@ -382,7 +377,7 @@ static void mutated_examples_are_read_or_refused_cleanly(void **ctx)
 		copy = malloc(len + 256);
 		for (int round = 0; round < 3000; round++) {
 			struct shunt_policy *policy = NULL;
-			struct shunt_diags diags = {0};
+			struct shunt_diags diags = { 0 };
 			size_t size;
 			int ret;
 
