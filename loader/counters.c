@@ -25,16 +25,6 @@ static int get(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
 	return ret ? shunt_fail_errno(err, ret, "read counter %u", id) : 0;
 }
 
-static int put(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
-	       const struct shunt_counter *value, struct shunt_err *err)
-{
-	uint32_t key = shunt_counter_key(hook, id);
-	int ret =
-		bpf_map_update_elem(maps->fd[SHUNT_MAP_COUNTER], &key, value, BPF_ANY);
-
-	return ret ? shunt_fail_errno(err, ret, "write counter %u", id) : 0;
-}
-
 int shunt_counter_sum(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
 		      struct shunt_counter *sum, struct shunt_err *err)
 {
@@ -49,12 +39,16 @@ int shunt_counter_sum(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
 	return ret;
 }
 
+/* Both are written by one call: a kill between two would count the packets twice. */
 int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
-			 struct shunt_err *err)
+			 bool keep, struct shunt_err *err)
 {
-	_free_ struct shunt_counter *value = NULL, *gone = NULL;
+	_free_ struct shunt_counter *value = NULL, *gone = NULL, *both = NULL;
+	uint32_t key[] = { shunt_counter_key(hook, id),
+			   shunt_counter_key(hook, SHUNT_COUNTER_RETIRED) };
 	int cpus, cpu, ret = get(maps, hook, id, &value, &cpus, err);
 	uint64_t packets = 0;
+	uint32_t count = 2;
 
 	for (cpu = 0; !ret && cpu < cpus; cpu++)
 		packets += value[cpu].packets;
@@ -63,11 +57,15 @@ int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook, uint32_t 
 	ret = get(maps, hook, SHUNT_COUNTER_RETIRED, &gone, &cpus, err);
 	if (ret)
 		return ret;
+	both = calloc(2 * cpus, sizeof(*both));
+	if (!both)
+		return shunt_fail(err, -ENOMEM, "retire counter %u: out of memory", id);
 	for (cpu = 0; cpu < cpus; cpu++) {
-		gone[cpu].packets += value[cpu].packets;
-		gone[cpu].bytes += value[cpu].bytes;
+		both[cpus + cpu].packets =
+			gone[cpu].packets + (keep ? value[cpu].packets : 0);
+		both[cpus + cpu].bytes =
+			gone[cpu].bytes + (keep ? value[cpu].bytes : 0);
 	}
-	ret = put(maps, hook, SHUNT_COUNTER_RETIRED, gone, err);
-	memset(value, 0, cpus * sizeof(*value));
-	return ret ? ret : put(maps, hook, id, value, err);
+	ret = bpf_map_update_batch(maps->fd[SHUNT_MAP_COUNTER], key, both, &count, NULL);
+	return ret ? shunt_fail_errno(err, ret, "retire counter %u", id) : 0;
 }
