@@ -323,10 +323,14 @@ class Wire:
                           for to in other[:1 + ipv6]]
             ns.ip(*lines)
 
-    def napi(self):
-        """Lets a0 take frames that b0's program sends back: veth wants NAPI there."""
-        self.a.run("ethtool", "-K", "a0", "gro", "on")
-        return self
+    def returns(self):
+        """Lets a0 take frames that b0's program sends back: veth flushes them only to a peer
+        that has an XDP program, where for a redirect GRO is enough."""
+        shunt("attach", "a0", "-p", self.policy({}, "a0.json"), ns=self.a)
+
+    def whole_checksums(self):
+        """What leaves XDP by a redirect is no sk_buff, so that nobody would complete a sum."""
+        self.a.run("ethtool", "-K", "a0", "tx", "off")
 
     def further(self):
         """A second wire: b1 of namespace b ── c0 of a namespace c, which is returned."""
@@ -373,7 +377,7 @@ class Wire:
         for ns in (self.a, self.b):
             for name in instances():
                 if name.startswith("ns%d:" % ns.cookie):
-                    run("detach", decode(name), ns=ns)
+                    shunt("detach", decode(name), ns=ns)
 
     def close(self):
         self._stack.close()
