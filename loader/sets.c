@@ -2,12 +2,14 @@
 #include "loader/sets.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
 
 #include "user/base/cleanup.h"
+#include "user/base/progress.h"
 
 /* The four kinds of inner map, by [type][family is 6]. */
 static const struct kind {
@@ -73,27 +75,32 @@ static int full(const struct shunt_set_ref *set, int family, struct shunt_err *e
 			  set->name, set->size, family);
 }
 
+#define FILL_BATCH 65536 /* members between two words of progress */
+
 /*
  * Writes n keys by batch. A batch may stop half-way, on 6.18 with ENOMEM though memory
- * is free: go on behind what it did, and put the element that stopped it in alone.
+ * is free: go on behind what it did, and put the element that stopped it in alone. A
+ * batch that failed before its first element leaves the count as it was.
  */
 static int fill(int fd, const struct kind *kind, const uint8_t *keys,
 		const uint32_t *bits, size_t n, const struct shunt_set_ref *set,
 		int family, struct shunt_err *err)
 {
+	char what[SHUNT_NAME_MAX + 16];
 	size_t done = 0;
 
+	snprintf(what, sizeof(what), "set %s, IPv%d", set->name, family);
 	while (done < n) {
-		uint32_t count = n - done;
+		uint32_t batch = n - done < FILL_BATCH ? n - done : FILL_BATCH;
+		uint32_t count = batch;
 		int ret = bpf_map_update_batch(fd, keys + done * kind->key_bytes,
 					       bits + done, &count, NULL);
 
-		if (!ret)
-			break;
-		if (ret != -EFAULT && count <= n - done)
+		if (!ret || count < batch)
 			done += count;
-		if (done == n)
-			break;
+		shunt_progress(what, done, n);
+		if (!ret)
+			continue;
 		ret = bpf_map_update_elem(fd, keys + done * kind->key_bytes,
 					  bits + done, BPF_ANY);
 		if (ret == -E2BIG || ret == -ENOSPC)

@@ -92,6 +92,9 @@ void shunt_out_warnings(const struct shunt_cli *cli, const cJSON *reply);
  * words. */
 void shunt_out_diags(const cJSON *check);
 
+/* How far long work has come: on a terminal, from its second second on. */
+void shunt_out_progress(const char *what, size_t done, size_t total);
+
 /* Starts and ends bold text where stdout is a terminal; "" elsewhere. */
 const char *shunt_out_bold(void);
 const char *shunt_out_plain(void);

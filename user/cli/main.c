@@ -10,6 +10,7 @@
 #include <xdp/libxdp.h>
 
 #include "loader/shunt.h"
+#include "user/base/progress.h"
 #include "user/cli/cli.h"
 
 /* A change of the kernel's state is short; ^C in its midst is served when it is done. */
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
 	/* the libraries' own remarks: what matters of them is in our sentences */
 	libbpf_set_print(NULL);
 	libxdp_set_print(NULL);
+	shunt_progress_to(shunt_out_progress);
 	ret = run(&cli, &err);
 	if (ret < 0 && *err.message)
 		shunt_out_error(&cli, err.message);

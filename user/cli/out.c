@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "user/base/clock.h"
 #include "user/base/json.h"
 #include "user/cli/cli.h"
 
@@ -64,6 +65,25 @@ void shunt_out_diags(const cJSON *check)
 {
 	out_diags(check, "errors", "error");
 	out_diags(check, "warnings", "warning");
+}
+
+void shunt_out_progress(const char *what, size_t done, size_t total)
+{
+	static uint64_t since;
+	static bool shown;
+	uint64_t now = shunt_now_ns();
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (!since)
+		since = now;
+	if (now - since >= 1000000000 && done < total) {
+		fprintf(stderr, "\r%s: %zu of %zu\033[K", what, done, total);
+		shown = true;
+	} else if (shown && done == total) {
+		fprintf(stderr, "\r\033[K");
+		shown = false;
+	}
 }
 
 const char *shunt_out_bold(void)
