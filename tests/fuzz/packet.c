@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parser and classifier on arbitrary frames; what comes out must be sound. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader/policy/compile.h"
+#include "maps/counter.h"
+#include "tests/model/model.h"
+#include "tests/model/sound.h"
+
+#define SET_ID 5
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Both kinds of match on every field, an address set, and rules in two words. */
+static const char text[] =
+	"{\"schema\":\"shunt.policy/1\",\"default\":\"drop\","
+	"\"sets\":{\"s\":{\"type\":\"prefix\",\"elements\":[\"192.0.2.0/24\",\"::/"
+	"1\"]}},"
+	"\"rules\":["
+	"{\"name\":\"eth\",\"match\":{\"eth_type\":[\"arp\",\"0x88cc\"]},\"action\":"
+	"\"count\"},"
+	"{\"name\":\"tag\",\"match\":{\"vlan\":\"1-4094\"},\"action\":\"count\"},"
+	"{\"name\":\"tags\",\"match\":{\"vlan\":{\"inner\":\"any\"}},\"action\":"
+	"\"count\"},"
+	"{\"name\":\"frag\",\"match\":{\"fragment\":\"any\"},\"action\":\"count\"},"
+	"{\"name\":\"syn\",\"match\":{\"tcp_flags\":\"syn/"
+	"syn,ack\"},\"action\":\"tx\"},"
+	"{\"name\":\"echo\",\"match\":{\"icmp\":\"echo-request\"},\"action\":\"drop\"},"
+	"{\"name\":\"set\",\"match\":{\"src\":\"@s\",\"sport\":\"0-1023\"},\"action\":"
+	"\"drop\"},"
+	"{\"name\":\"to\",\"match\":{\"dst\":[\"10.0.0.0/9\",\"2001:db8::/"
+	"33\",\"@s\"]},"
+	"\"action\":\"pass\"},"
+	"{\"name\":\"high\",\"match\":{\"proto\":[\"udp\",\"sctp\"],\"dport\":\"1024-"
+	"65535\"},"
+	"\"action\":\"pass\"}]}";
+
+static struct shunt_policy *policy;
+static struct shunt_image *slot;
+
+static void check(bool sound)
+{
+	if (!sound)
+		abort();
+}
+
+/* The one set, said once more. */
+static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4])
+{
+	const uint8_t *a = (const uint8_t *)addr;
+
+	check(id == SET_ID && type == SHUNT_SET_PREFIX);
+	return l3 == 4 ? a[0] == 192 && a[1] == 0 && a[2] == 2 : a[0] < 128;
+}
+
+#include "bpf/lib/parse.h"
+#include "bpf/lib/decide.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	struct shunt_binding binding = { .set_id = { SET_ID } };
+	struct shunt_diags diags = { 0 };
+	struct shunt_compiled compiled;
+
+	(void)argc;
+	(void)argv;
+	check(!shunt_policy_read(&policy, text, strlen(text), NULL, &diags));
+	check(!shunt_compile(policy, &binding, &compiled, NULL));
+	slot = calloc(1, SHUNT_IMAGE_BYTES);
+	check(slot);
+	memcpy(slot, compiled.image, compiled.image->bytes);
+	free(compiled.image);
+	return 0;
+}
+
+static void check_decision(const struct shunt_pkt *pkt)
+{
+	struct shunt_model want;
+	struct shunt_hits hits;
+	size_t i;
+
+	shunt_model_decide(policy, pkt, &want);
+	check(!shunt_decide(slot, pkt, &hits));
+	for (i = 0; i < want.counted; i++)
+		check(shunt_hits_take(&hits, slot->rules) == want.counted_rule[i]);
+	check(shunt_hits_take(&hits, slot->rules) == want.rule);
+}
+
+/* All of the frame, or only its first `view` bytes to be seen. */
+static int parse(const uint8_t *data, size_t view, size_t size, struct shunt_pkt *pkt)
+{
+	uint8_t *copy = malloc(view);
+	int code;
+
+	check(copy || !view);
+	if (view)
+		memcpy(copy, data, view);
+	memset(pkt, 0, sizeof(*pkt));
+	pkt->len = size;
+	code = shunt_parse(copy, copy + view, view < size, pkt);
+	free(copy);
+	check(!shunt_pkt_unsound(pkt, code));
+	return code;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct shunt_pkt pkt, part;
+	int code = parse(data, size, size, &pkt), seen;
+
+	if (code == SHUNT_PARSE_OK)
+		check_decision(&pkt);
+	if (size < 2)
+		return 0;
+	/* what is seen of a part is the same, or too little */
+	seen = parse(data, data[size - 1] % size, size, &part);
+	check(seen == SHUNT_REASON_DEEP || seen == code);
+	if (seen == SHUNT_PARSE_OK)
+		check(!memcmp(&part, &pkt, sizeof(pkt)));
+	return 0;
+}
