@@ -48,14 +48,10 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 	bool fits = false;
 
 	for (i = 0; i < n; i++) {
-		int hook = shunt_hook_find(name[i]);
+		int hook = shunt_hook_find(name[i], err);
 
 		if (hook < 0)
-			return shunt_fail(
-				err, -EINVAL,
-				"hook \"%s\" is unknown: there are xdp, tc-ingress "
-				"and tc-egress",
-				name[i]);
+			return hook;
 		attach->wanted[hook] = true;
 		fits |= mode_fits(opts->mode, hook);
 	}

@@ -76,18 +76,14 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 		 struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
-	int hook = hook_name ? shunt_hook_find(hook_name) : -1;
+	int hook = hook_name ? shunt_hook_find(hook_name, err) : -1;
 	struct shunt_residue residue = { .maps = 0 };
 	_json_ cJSON *out = NULL;
 	int ret;
 
 	*reply = NULL;
 	if (hook_name && hook < 0)
-		return shunt_fail(
-			err, -EINVAL,
-			"hook \"%s\" is unknown: there are xdp, tc-ingress and "
-			"tc-egress",
-			hook_name);
+		return hook;
 	ret = shunt_instance_open(&instance, interface, true, err);
 	if (ret)
 		return detach_broken(interface, ret, reply, err);

@@ -46,15 +46,11 @@ static int start(struct shunt_explain **explain, const char *hook_name,
 		 struct shunt_err *err)
 {
 	static const struct shunt_instance none = SHUNT_INSTANCE_NONE;
-	int hook = hook_name ? shunt_hook_find(hook_name) : -1;
+	int hook = hook_name ? shunt_hook_find(hook_name, err) : -1;
 
 	*explain = NULL;
 	if (hook_name && hook < 0)
-		return shunt_fail(
-			err, -EINVAL,
-			"hook \"%s\" is unknown: there are xdp, tc-ingress and "
-			"tc-egress",
-			hook_name);
+		return hook;
 	*explain = calloc(1, sizeof(**explain));
 	if (!*explain)
 		return shunt_fail(err, -ENOMEM, "explain: out of memory");

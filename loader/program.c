@@ -28,14 +28,17 @@ const char *shunt_hook_name(unsigned int hook)
 	return hook < SHUNT_HOOK_MAX ? hooks[hook].name : NULL;
 }
 
-int shunt_hook_find(const char *name)
+int shunt_hook_find(const char *name, struct shunt_err *err)
 {
 	int i;
 
 	for (i = 0; i < SHUNT_HOOK_MAX; i++)
 		if (hooks[i].name && !strcmp(hooks[i].name, name))
 			return i;
-	return -1;
+	return shunt_fail(err, -EINVAL,
+			  "hook \"%s\" is unknown: there are xdp, tc-ingress and "
+			  "tc-egress",
+			  name);
 }
 
 /* libbpf's messages of the load under way: the library itself never prints. */

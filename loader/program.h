@@ -17,5 +17,5 @@ SHUNT_MUST_CHECK int shunt_program_load(enum shunt_hook hook, struct shunt_maps 
 /* "xdp" for SHUNT_HOOK_XDP; NULL for a number that is no hook. */
 const char *shunt_hook_name(unsigned int hook);
 
-/* The hook of a name, or -1. */
-int shunt_hook_find(const char *name);
+/* The hook of a name; -EINVAL: there is none, the sentence lists those that there are. */
+int shunt_hook_find(const char *name, struct shunt_err *err);

@@ -157,7 +157,7 @@ static void get_hooks(struct shunt_state *state, const cJSON *list)
 
 	cJSON_ArrayForEach(item, list)
 	{
-		int hook = shunt_hook_find(shunt_json_str(item, "hook"));
+		int hook = shunt_hook_find(shunt_json_str(item, "hook"), NULL);
 		struct shunt_place *place;
 
 		if (hook < 0)

@@ -76,7 +76,7 @@ static void put_hooks(cJSON *reply, const struct ledger *ledger)
 
 	cJSON_ArrayForEach(item, list)
 	{
-		int hook = shunt_hook_find(shunt_json_str(item, "hook"));
+		int hook = shunt_hook_find(shunt_json_str(item, "hook"), NULL);
 		struct shunt_counter sum = { 0 };
 
 		for (id = 0; id < SHUNT_COUNTER_REASONS; id++)

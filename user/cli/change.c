@@ -9,13 +9,6 @@
 #include "user/base/json.h"
 #include "user/cli/cli.h"
 
-static void cleanup_policy(struct shunt_policy **policy)
-{
-	shunt_policy_free(*policy);
-}
-
-#define _policy_ __attribute__((cleanup(cleanup_policy)))
-
 static unsigned long long number(const cJSON *reply, const char *name)
 {
 	return shunt_json_u64(reply, name);
@@ -42,10 +35,8 @@ int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err)
 	if (ret)
 		return ret;
 	shunt_out_warnings(cli, reply);
-	if (cli->json) {
-		shunt_out_json(reply);
+	if (shunt_out_wants_json(cli, reply))
 		return 0;
-	}
 	printf("attached %s (", cli->arg[0]);
 	shunt_out_hooks(reply);
 	printf("), %llu rules, generation %llu\n", number(reply, "rules"),
@@ -67,10 +58,8 @@ int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err)
 	if (ret)
 		return ret;
 	shunt_out_warnings(cli, reply);
-	if (cli->json) {
-		shunt_out_json(reply);
+	if (shunt_out_wants_json(cli, reply))
 		return 0;
-	}
 	printf("applied to %s: generation %llu to %llu, %llu rules (%d kept, %d added, "
 	       "%d "
 	       "removed)\n",
@@ -90,10 +79,8 @@ static int detach_stale(const struct shunt_cli *cli, struct shunt_err *err)
 
 	if (ret)
 		return ret;
-	if (cli->json) {
-		shunt_out_json(reply);
+	if (shunt_out_wants_json(cli, reply))
 		return 0;
-	}
 	cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(reply, "removed"))
 		printf("removed %s\n", name->valuestring);
 	return 0;

@@ -82,6 +82,9 @@ int shunt_cli_number(const struct shunt_cli *cli, const char *name, uint64_t *nu
 /* One JSON object on a line of its own. */
 void shunt_out_json(const cJSON *reply);
 
+/* Writes the reply as JSON if that is asked for; false: it is not. */
+bool shunt_out_wants_json(const struct shunt_cli *cli, const cJSON *reply);
+
 /* "shunt: …" on stderr; with --json an object of schema shunt.error/1. */
 void shunt_out_error(const struct shunt_cli *cli, const char *message);
 
@@ -118,6 +121,10 @@ struct shunt_policy;
  */
 int shunt_cli_policy(const struct shunt_cli *cli, struct shunt_policy **policy,
 		     struct shunt_err *err);
+
+void shunt_cli_policy_cleanup(struct shunt_policy **policy);
+
+#define _policy_ __attribute__((cleanup(shunt_cli_policy_cleanup)))
 
 /* --- one function a command -------------------------------------------------- */
 

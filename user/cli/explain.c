@@ -13,11 +13,6 @@
 
 #define FRAME_MAX 65536
 
-static void cleanup_policy(struct shunt_policy **policy)
-{
-	shunt_policy_free(*policy);
-}
-
 static void cleanup_explain(struct shunt_explain **explain)
 {
 	shunt_explain_close(*explain);
@@ -29,7 +24,6 @@ static void cleanup_pcap(pcap_t **pcap)
 		pcap_close(*pcap);
 }
 
-#define _policy_ __attribute__((cleanup(cleanup_policy)))
 #define _explain_ __attribute__((cleanup(cleanup_explain)))
 #define _pcap_ __attribute__((cleanup(cleanup_pcap)))
 

@@ -27,10 +27,8 @@ int shunt_cli_list(struct shunt_cli *cli, struct shunt_err *err)
 
 	if (ret)
 		return ret;
-	if (cli->json) {
-		shunt_out_json(reply);
+	if (shunt_out_wants_json(cli, reply))
 		return 0;
-	}
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "instances"))
 	{
 		const char *netns = shunt_json_str(item, "netns");

@@ -16,6 +16,13 @@ void shunt_out_json(const cJSON *reply)
 	free(text);
 }
 
+bool shunt_out_wants_json(const struct shunt_cli *cli, const cJSON *reply)
+{
+	if (cli->json)
+		shunt_out_json(reply);
+	return cli->json;
+}
+
 void shunt_out_error(const struct shunt_cli *cli, const char *message)
 {
 	cJSON *error;

@@ -34,10 +34,8 @@ int shunt_cli_set_list(struct shunt_cli *cli, struct shunt_err *err)
 
 	if (ret)
 		return ret;
-	if (cli->json) {
-		shunt_out_json(reply);
+	if (shunt_out_wants_json(cli, reply))
 		return 0;
-	}
 	cJSON_ArrayForEach(element, cJSON_GetObjectItemCaseSensitive(reply, "elements"))
 		puts(element->valuestring);
 	return 0;
