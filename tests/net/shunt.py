@@ -11,6 +11,7 @@ made, also after a failure.
 """
 import contextlib
 import ctypes
+import errno
 import glob
 import itertools
 import json
@@ -273,6 +274,16 @@ class Namespace:
         self.close()
 
 
+def send(raw, *frames):
+    """Puts frames on the wire; one that TC egress drops is sent as well, says this."""
+    for one in frames:
+        try:
+            raw.send(one)
+        except OSError as fault:
+            if fault.errno != errno.ENOBUFS:
+                raise
+
+
 def receive(raw, wanted, seconds=5):
     """The first frame from a raw socket for which wanted(frame) is true."""
     deadline = time.monotonic() + seconds
@@ -365,11 +376,19 @@ class Wire:
     def stats(self, interface="b0"):
         return Stats(shunt("stats", interface, ns=self.b))
 
+    def seen(self, packets, hook="xdp"):
+        """Waits until a hook has judged so many: statistics that balance."""
+        def look():
+            stats = self.stats()
+            return stats if stats.hook(hook) >= packets else None
+
+        return wait(look, "%d packets in %s" % (packets, hook)).balances()
+
     def capture(self, ns, interface, *expression):
         """tcpdump into a file, listening when this returns; see captured()."""
         path = self.file("%s-%d.pcap" % (interface, next(_numbers)))
         dump = ns.start("tcpdump", "-i", interface, "-Z", "root", "-n", "-U", "-B", "32768",
-                        "--immediate-mode", "-w", path, *expression)
+                        "-s", "2048", "--immediate-mode", "-w", path, *expression)
         dump.path = path
         return dump.says("listening on")
 

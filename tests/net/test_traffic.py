@@ -34,12 +34,6 @@ def nothing_arrives(made):
     made.settimeout(5)
 
 
-def seen(wire, hook, number):
-    """Waits until the hook has seen so many packets: its statistics."""
-    return sh.wait(lambda: (lambda stats: stats.hook(hook) >= number and stats)(wire.stats()),
-                   "%d packets in %s" % (number, hook)).balances()
-
-
 # --- every match key, in every hook -------------------------------------------------------
 
 PLAIN = fr.eth(fr.ip4(fr.udp(b"x")))
@@ -113,9 +107,9 @@ def test_a_match_key_takes_what_it_is_for_and_nothing_else(wire, hook):
         for frames, counted in ((yes, len(yes)), (no, 0)):
             before = wire.stats().rule(name)
             for one in frames:
-                raw.send(one)
+                sh.send(raw, one)
             sent += len(frames)
-            stats = seen(wire, hook, sent)
+            stats = wire.seen(sent, hook)
             assert stats.rule(name) - before == counted, (name, frames)
     assert stats.hook(hook) == sent == stats.rule("default")
 
@@ -125,9 +119,9 @@ def test_the_tag_that_the_kernel_has_stripped_is_seen(wire, hook):
     """Between a driver and TC, the kernel takes the outer tag off the frame."""
     wire.attach({"rules": [rule("tagged", "drop", vlan=100)]}, "--hook", hook)
     raw = wire.a.raw("a0")
-    raw.send(ONE)
-    raw.send(TWO)
-    stats = seen(wire, hook, 2)
+    sh.send(raw, ONE)
+    sh.send(raw, TWO)
+    stats = wire.seen(2, hook)
     assert stats.rule("tagged") == 2
     assert stats.rule("tagged", "bytes") == len(ONE) + len(TWO)
 
@@ -179,7 +173,7 @@ def test_datagrams_arrive_by_port(wire, hook):
     for port in (6000, 5999, 6000):
         client.sendto(b"%d" % port, (B4, port))
     assert low.recv(16) == b"5999"
-    assert seen(wire, hook, 3).rule("high") == 2
+    assert wire.seen(3, hook).rule("high") == 2
     nothing_arrives(high)
 
 
@@ -210,7 +204,7 @@ def test_an_icmp_error_is_told_by_type_and_code(wire, hook):
     client.settimeout(5)
     client.connect((A4, 4242))
     client.send(b"nobody is there")
-    assert seen(wire, hook, 1).rule("port") == 1
+    assert wire.seen(1, hook).rule("port") == 1
     nothing_arrives(client)
     wire.apply({"rules": []})
     client.send(b"nobody is there")
@@ -339,9 +333,9 @@ def test_tx_sends_the_frame_back_with_its_addresses_swapped(wire, hook):
     wire.attach({"rules": [rule("echo", "tx", proto="udp", dport=7)]}, "--hook", hook)
     raw = wire.a.raw("a0")
     one = ports(4000, 7)
-    raw.send(one)
+    sh.send(raw, one)
     assert sh.receive(raw, lambda got: got[:6] == fr.MAC_A) == swapped(one)
-    stats = seen(wire, hook, 1)
+    stats = wire.seen(1, hook)
     assert stats.rule("echo") == stats.verdict("tx") == 1
 
 
@@ -354,9 +348,9 @@ def test_a_redirect_to_an_interface_leaves_there(wire, hook):
         [{"name": "over", "action": "redirect-interface", "target": "b1"}]
     out, raw = c.raw("c0"), wire.a.raw("a0")
     for one in (ports(4000, 8), ports(4000, 7)):
-        raw.send(one)
+        sh.send(raw, one)
     assert sh.receive(out, lambda got: True) == ports(4000, 7)
-    stats = seen(wire, hook, 2)
+    stats = wire.seen(2, hook)
     assert stats.rule("over") == stats.verdict("redirect-interface") == 1
     assert stats.reasons() == {"rule": 1, "default": 1}
 
@@ -367,8 +361,8 @@ def test_a_redirect_to_an_interface_that_goes_is_a_drop(wire, hook):
     wire.attach({"rules": [rule("over", {"redirect": {"interface": "b1"}})]}, "--hook", hook)
     wire.b.ip("link del b1")
     raw = wire.a.raw("a0")
-    raw.send(PLAIN)
-    stats = seen(wire, hook, 1)
+    sh.send(raw, PLAIN)
+    stats = wire.seen(1, hook)
     assert stats.reasons() == {"target-down": 1}
     assert stats.verdict("drop") == stats.rule("over") == 1
 
