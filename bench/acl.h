@@ -39,12 +39,12 @@ struct bench_acl_rule {
 };
 
 #define BENCH_ACL_ANY                                                                  \
-	((struct bench_acl_rule){.sport = {0, 65535}, .dport = {0, 65535}})
+	((struct bench_acl_rule){ .sport = { 0, 65535 }, .dport = { 0, 65535 } })
 
 static inline void bench_acl_addr(struct shunt_random *random, int family,
 				  uint8_t addr[16])
 {
-	uint64_t word[2] = {shunt_random_next(random), shunt_random_next(random)};
+	uint64_t word[2] = { shunt_random_next(random), shunt_random_next(random) };
 
 	memset(addr, 0, 16);
 	memcpy(addr, word, family == 6 ? 16 : 4);
@@ -81,10 +81,10 @@ static inline struct bench_acl_side bench_acl_draw_side(struct shunt_random *ran
 							int family, uint64_t seed,
 							uint32_t networks)
 {
-	static const uint8_t length[2][8] = {{32, 32, 32, 28, 24, 24, 20, 16},
-					     {128, 128, 128, 64, 64, 56, 48, 32}};
-	struct shunt_random network = {seed + shunt_random_below(random, networks)};
-	struct bench_acl_side whole = {.bits = family == 6 ? 32 : 16}, side;
+	static const uint8_t length[2][8] = { { 32, 32, 32, 28, 24, 24, 20, 16 },
+					      { 128, 128, 128, 64, 64, 56, 48, 32 } };
+	struct shunt_random network = { seed + shunt_random_below(random, networks) };
+	struct bench_acl_side whole = { .bits = family == 6 ? 32 : 16 }, side;
 
 	bench_acl_addr(&network, family, whole.addr);
 	bench_acl_inside(random, family, &whole, side.addr);
@@ -96,7 +96,7 @@ static inline struct bench_acl_side bench_acl_draw_side(struct shunt_random *ran
 static inline void bench_acl_draw_ports(struct shunt_random *random,
 					struct bench_acl_rule *rule)
 {
-	static const uint16_t known[] = {22, 25, 53, 80, 123, 443, 1433, 3306, 8080};
+	static const uint16_t known[] = { 22, 25, 53, 80, 123, 443, 1433, 3306, 8080 };
 	uint32_t kind = shunt_random_below(random, 10);
 
 	rule->sport[0] = shunt_random_one_in(random, 10) ? 1024 : 0;
@@ -256,7 +256,7 @@ struct bench_list {
 static inline void bench_list_draw(struct bench_list *list,
 				   const struct bench_case *which)
 {
-	struct shunt_random random = {256};
+	struct shunt_random random = { 256 };
 	uint32_t i;
 
 	list->which = which;
@@ -316,7 +316,7 @@ static inline int bench_list_policy(struct shunt_policy **policy,
 	_free_ char *text = NULL;
 	size_t bytes;
 	FILE *out = open_memstream(&text, &bytes);
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	int ret;
 
 	if (!out)

@@ -44,24 +44,25 @@ static struct {
 	unsigned int rounds;
 	unsigned int runs; /* packets a sample; a multiple of every number of flows */
 	const char *only;
-} opt = {.cpu = -1, .rounds = 9, .runs = 8 * FLOWS_MAX};
+} opt = { .cpu = -1, .rounds = 9, .runs = 8 * FLOWS_MAX };
 
 static const struct bench_case cases[] = {
-	{"acl-1", 4, 1, 0, false, "1 rule of an access list"},
-	{"acl-16", 4, 16, 0, false, "16 rules"},
-	{"acl-256", 4, 256, 0, false, "256 rules"},
-	{"acl-256-v6", 6, 256, 0, false, "256 rules, IPv6"},
-	{"acl-256-set", 4, 256, 1000, false,
-	 "a set of 1,000 prefixes, and 255 rules behind it"},
-	{"block-256", 4, 256, 256, true, "256 blocked sources, as rules and as a set"},
-	{"block-8k", 4, 0, 8000, true, "8,000 blocked sources, as a set"},
+	{ "acl-1", 4, 1, 0, false, "1 rule of an access list" },
+	{ "acl-16", 4, 16, 0, false, "16 rules" },
+	{ "acl-256", 4, 256, 0, false, "256 rules" },
+	{ "acl-256-v6", 6, 256, 0, false, "256 rules, IPv6" },
+	{ "acl-256-set", 4, 256, 1000, false,
+	  "a set of 1,000 prefixes, and 255 rules behind it" },
+	{ "block-256", 4, 256, 256, true,
+	  "256 blocked sources, as rules and as a set" },
+	{ "block-8k", 4, 0, 8000, true, "8,000 blocked sources, as a set" },
 };
 
 static struct classify_peer_bpf *peer;
 
 static void put_flows(const struct bench_list *list, uint32_t flows)
 {
-	struct shunt_random random = {flows};
+	struct shunt_random random = { flows };
 	uint32_t i;
 
 	for (i = 0; i < flows; i++) {
@@ -111,7 +112,7 @@ static int enter_all(struct bench_field *field, const struct bench_list *list,
 static int run(const struct bench_contender *c, uint32_t repeat, double *ns,
 	       struct shunt_err *err)
 {
-	uint8_t frame[ETH_BYTES + BENCH_L3_BYTES] = {2, [6] = 2};
+	uint8_t frame[ETH_BYTES + BENCH_L3_BYTES] = { 2, [6] = 2 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame,
 		    .data_size_in = sizeof(frame), .repeat = repeat);
 	bool ip6 = *(uint8_t *)peer->bss->bench_flow[0] >> 4 == 6;
@@ -211,7 +212,7 @@ static const char *named(const char *name, const char *const text[2])
 static void report_json(const struct bench_case *which, uint32_t flows,
 			const struct bench_field *field, const struct figure *figure)
 {
-	static const char *const key[2] = {"x_filter_ip", "x_filter_all"};
+	static const char *const key[2] = { "x_filter_ip", "x_filter_all" };
 	size_t i, f;
 
 	for (i = 1; i < field->n; i++) {
@@ -325,7 +326,7 @@ static int apply(const struct bench_list *list, struct bench_field *field,
 	int ret = bench_list_policy(&policy, list, !first_has_rules(which), err);
 
 	for (round = 0; !ret && round < opt.rounds; round++) {
-		struct shunt_plan plan = {0};
+		struct shunt_plan plan = { 0 };
 		double start = bench_now_ns(CLOCK_MONOTONIC);
 
 		ret = shunt_plan_make(&plan, policy, old, true, err);
@@ -359,9 +360,9 @@ static int apply(const struct bench_list *list, struct bench_field *field,
 
 static int run_case(const struct bench_case *which, struct shunt_err *err)
 {
-	static const uint32_t flows[] = {16, 1024, FLOWS_MAX};
+	static const uint32_t flows[] = { 16, 1024, FLOWS_MAX };
 	_free_ struct bench_list *list = calloc(1, sizeof(*list));
-	struct bench_field field = {0};
+	struct bench_field field = { 0 };
 	size_t i;
 	int ret;
 
@@ -420,7 +421,7 @@ static int pin(struct shunt_err *err)
 static void warn(void)
 {
 	double load;
-	glob_t found = {0};
+	glob_t found = { 0 };
 
 	if (getloadavg(&load, 1) == 1 && load > 0.5)
 		fprintf(stderr,
@@ -444,12 +445,12 @@ static int complain(enum libbpf_print_level level, const char *fmt, va_list args
 static int read_options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"quick", no_argument, NULL, 'q'},
-		{"cpu", required_argument, NULL, 'c'},
-		{"rounds", required_argument, NULL, 'r'},
-		{"case", required_argument, NULL, 'k'},
-		{NULL},
+		{ "json", no_argument, NULL, 'j' },
+		{ "quick", no_argument, NULL, 'q' },
+		{ "cpu", required_argument, NULL, 'c' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "case", required_argument, NULL, 'k' },
+		{ NULL },
 	};
 	int c;
 
@@ -476,7 +477,7 @@ static int read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct shunt_err err = {""};
+	struct shunt_err err = { "" };
 	int ret;
 
 	if (read_options(argc, argv)) {

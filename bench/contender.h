@@ -48,7 +48,8 @@ static inline struct bench_contender *bench_enter(struct bench_field *field,
 	struct bench_contender *c = &field->at[field->n++];
 
 	*c = (struct bench_contender){
-		.name = name, .kind = kind, .prog = -1, .maps = SHUNT_MAPS_NONE};
+		.name = name, .kind = kind, .prog = -1, .maps = SHUNT_MAPS_NONE
+	};
 	return c;
 }
 
@@ -64,7 +65,7 @@ static inline int bench_put_in_force(struct bench_contender *c,
 				     const struct shunt_policy *policy,
 				     struct shunt_err *err)
 {
-	struct shunt_plan plan = {0};
+	struct shunt_plan plan = { 0 };
 	int ret = shunt_maps_mmap(&c->maps, err);
 
 	if (!ret)
@@ -128,7 +129,7 @@ static inline int bench_enter_filter(struct bench_field *field, const char *name
 {
 	struct bench_contender *c;
 	struct bpf_program *program;
-	glob_t found = {0};
+	glob_t found = { 0 };
 	char pattern[128];
 	int ret = -ENOENT;
 
