@@ -282,15 +282,19 @@ static void find_used(struct used *used, const struct shunt_state *state)
 		used->set[state->set[i].id] = true;
 }
 
-/* Counters of `count` rules of the policy that has ruled before: the idle image has it. */
-static void find_counting(bool counting[SHUNT_COUNTER_BLOCK],
-			  const struct shunt_maps *maps)
+void shunt_plan_lapsed(const struct shunt_maps *maps, const struct shunt_state *state,
+		       bool lapsed[SHUNT_COUNTER_BLOCK])
 {
+	/* the idle image is that of the policy that has ruled before */
 	size_t slot = !shunt_gen_slot(maps->gen->word);
 	const uint8_t *bytes = maps->images + slot * SHUNT_IMAGE_BYTES;
 	const struct shunt_image *image = (const void *)bytes;
 	uint32_t r;
 
+	for (r = 0; r < SHUNT_COUNTER_BLOCK; r++)
+		lapsed[r] = r >= SHUNT_COUNTER_RULES;
+	for (r = 0; r < state->rules; r++)
+		lapsed[state->rule[r].counter] = false;
 	for (r = 0; r < image->rules && r < SHUNT_RULE_MAX; r++) {
 		struct shunt_image_rule rule;
 
@@ -299,24 +303,25 @@ static void find_counting(bool counting[SHUNT_COUNTER_BLOCK],
 		memcpy(&rule, bytes + image->rule + r * sizeof(rule), sizeof(rule));
 		if (rule.action == SHUNT_ACTION_COUNT &&
 		    rule.counter < SHUNT_COUNTER_BLOCK)
-			counting[rule.counter] = true;
+			lapsed[rule.counter] = false;
 	}
 }
 
 /* Those that decided nothing are cleared, so that `retired` holds decisions alone. */
-static int retire_counters(const struct shunt_maps *maps, const struct used *used,
+static int retire_counters(const struct shunt_maps *maps,
+			   const struct shunt_state *state, const struct used *used,
 			   struct shunt_err *err)
 {
-	bool counting[SHUNT_COUNTER_BLOCK] = { false };
+	bool lapsed[SHUNT_COUNTER_BLOCK];
 	uint32_t hook, id;
 	int ret = 0;
 
-	find_counting(counting, maps);
+	shunt_plan_lapsed(maps, state, lapsed);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 		for (id = SHUNT_COUNTER_RULES; !ret && id < SHUNT_COUNTER_BLOCK; id++)
 			if (!used->counter[id])
-				ret = shunt_counter_retire(maps, hook, id,
-							   !counting[id], err);
+				ret = shunt_counter_retire(maps, hook, id, lapsed[id],
+							   err);
 	return ret;
 }
 
@@ -378,5 +383,5 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 	tidy_consumers(maps, state);
 	if (!ret)
 		ret = shunt_sets_drop(maps, used.set, err);
-	return ret ? ret : retire_counters(maps, &used, err);
+	return ret ? ret : retire_counters(maps, state, &used, err);
 }

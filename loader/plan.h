@@ -18,6 +18,7 @@
 #include "loader/maps.h"
 #include "loader/policy/compile.h"
 #include "loader/state.h"
+#include "maps/counter.h"
 #include "user/base/err.h"
 
 struct shunt_plan {
@@ -45,6 +46,13 @@ SHUNT_MUST_CHECK int shunt_plan_tidy(const struct shunt_maps *maps,
 				     const struct shunt_state *state, bool just_flipped,
 				     struct shunt_err *err);
 void shunt_plan_free(struct shunt_plan *plan);
+
+/*
+ * Marks the counters of rules that are gone and had decided packets. What they hold
+ * belongs to SHUNT_COUNTER_RETIRED; tidying adds it there.
+ */
+void shunt_plan_lapsed(const struct shunt_maps *maps, const struct shunt_state *state,
+		       bool lapsed[SHUNT_COUNTER_BLOCK]);
 
 /*
  * Puts the redirect targets of a record into the maps; an instance gets these with its

@@ -10,6 +10,7 @@
 #include "loader/bpffs.h"
 #include "loader/hook.h"
 #include "loader/program.h"
+#include "user/base/cleanup.h"
 
 static int unpin(const char *instance, const char *folder, enum shunt_hook hook,
 		 struct shunt_err *err)
@@ -20,6 +21,17 @@ static int unpin(const char *instance, const char *folder, enum shunt_hook hook,
 	if (unlink(path) && errno != ENOENT)
 		return shunt_fail_errno(err, -errno, "unpin %s", path);
 	return 0;
+}
+
+/* Unpinned, a link would leave in the kernel's own time: this is at once. */
+static void let_go(const char *instance, enum shunt_hook hook)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
+	_fd_ int fd = bpf_obj_get(path);
+	if (fd >= 0)
+		bpf_link_detach(fd);
 }
 
 /* Both TC hooks share one qdisc: whichever leaves last takes it away. */
@@ -37,8 +49,10 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 			 struct shunt_err *err)
 {
 	struct shunt_place *place = &instance->state->place[hook];
-	int ret = unpin(instance->name, "links", hook, err);
+	int ret;
 
+	let_go(instance->name, hook);
+	ret = unpin(instance->name, "links", hook, err);
 	if (!ret)
 		ret = shunt_place_detach(hook, place->made_qdisc, instance->name,
 					 instance->ifindex, err);
@@ -111,7 +125,10 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 		note_maps(residue, &instance.maps);
 		shunt_instance_close(&instance);
 	}
-	for (hook = SHUNT_HOOK_TC_INGRESS; hook <= SHUNT_HOOK_TC_EGRESS; hook++) {
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		if (!shunt_hook_name(hook))
+			continue;
+		let_go(name, hook);
 		ret = shunt_place_detach(hook, made_qdisc, name, ifindex, err);
 		if (ret)
 			return ret;

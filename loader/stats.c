@@ -3,6 +3,7 @@
 
 #include "loader/counters.h"
 #include "loader/instance.h"
+#include "loader/plan.h"
 #include "loader/program.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
@@ -19,6 +20,26 @@ static void add(struct shunt_counter *sum, const struct shunt_counter *more)
 {
 	sum->packets += more->packets;
 	sum->bytes += more->bytes;
+}
+
+/* Rules that an apply has just replaced, or one that was killed: not retired yet. */
+static int read_lapsed(struct ledger *ledger, uint32_t hook, struct shunt_err *err)
+{
+	const struct shunt_maps *maps = &ledger->instance->maps;
+	bool lapsed[SHUNT_COUNTER_BLOCK];
+	struct shunt_counter sum;
+	uint32_t id;
+	int ret = 0;
+
+	shunt_plan_lapsed(maps, ledger->instance->state, lapsed);
+	for (id = 0; !ret && id < SHUNT_COUNTER_BLOCK; id++) {
+		if (!lapsed[id])
+			continue;
+		ret = shunt_counter_sum(maps, hook, id, &sum, err);
+		if (!ret)
+			add(&ledger->of[hook][SHUNT_COUNTER_RETIRED], &sum);
+	}
+	return ret;
 }
 
 /* A hook that was on once keeps what it counted, until the instance goes. */
@@ -39,6 +60,8 @@ static int read_ledger(struct ledger *ledger, struct shunt_err *err)
 			ret = shunt_counter_sum(maps, hook, id, &ledger->of[hook][id],
 						err);
 		}
+		if (!ret)
+			ret = read_lapsed(ledger, hook, err);
 	}
 	return ret;
 }
