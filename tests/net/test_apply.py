@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Policies that replace each other: under traffic, in vain, and killed half-way."""
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+
+import pytest
+
+import shunt as sh
+from shunt import B4
+
+RATE = 25000  # packets a second, at most
+APPLIES = 30
+
+
+def one_of_two(name, prefix):
+    """A policy under which its own rule takes every packet of the flow, by a set of its own."""
+    return {"default": "drop", "sets": {name: {"type": "prefix", "elements": [prefix]}}, "rules": [
+        {"name": "all", "match": {"proto": "udp"}, "action": "count"},
+        {"name": name, "match": {"src": "@" + name, "dport": [5000, len(name)]}, "action": "drop"},
+        {"name": "missed", "match": {"proto": "udp", "dport": 5000}, "action": "drop"}]}
+
+
+OLD, NEW = one_of_two("old", "192.0.2.0/25"), one_of_two("new", "192.0.2.0/24")
+
+
+# --- under traffic ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("hooks", [("xdp",), ("tc-ingress",)])
+def test_no_packet_is_lost_or_sees_a_mix_while_policies_alternate(wire, hooks):
+    hook = hooks[0]
+    wire.attach(OLD, "--hook", hook)
+    before = wire.a.sent("a0")[0]
+    flow = wire.a.start("/usr/bin/python3", os.path.join(sh.ROOT, "tests/net/flow.py"), B4, 5000,
+                        RATE).says("flowing")
+    wire.seen(1000, hook)
+    judged = []
+    for number in range(APPLIES):
+        policy, name = ((NEW, "new"), (OLD, "old"))[number % 2]
+        reply = wire.apply(policy)
+        assert (reply["previous_generation"], reply["generation"]) == (number + 1, number + 2)
+        assert reply["kept"] == ["all", "missed"] and reply["added"] == [name]
+        assert reply["removed"] == [{"new": "old", "old": "new"}[name]]
+        stats = wire.stats()
+        judged.append(stats.hook(hook))
+        # what the old rule had decided stands under those that are gone
+        assert stats["retired"]["packets"] >= (judged[-2] if number else 1000)
+    flow.end(signal.SIGINT)
+    sent = int(flow.lines[-1])
+    stats = wire.seen(sent, hook)
+    assert judged == sorted(set(judged)), "traffic flowed under every one of the policies"
+    assert sent == stats.hook(hook) == wire.a.sent("a0")[0] - before
+    assert stats.reasons() == {"rule": sent}
+    assert stats.rule("missed") == stats.rule("default") == 0
+    assert stats.rule("old") + stats["retired"]["packets"] == sent == stats.rule("all")
+
+
+def test_all_hooks_change_over_together_and_keep_their_counters(wire):
+    wire.attach(OLD, "--hook", "xdp", "--hook", "tc-ingress")
+    reply = wire.apply({"rules": [{"name": "all", "match": {"proto": "icmp"}, "action": "count"}]})
+    assert [hook["hook"] for hook in reply["hooks"]] == ["xdp", "tc-ingress"]
+    assert wire.a.ping(B4, 3) == 3
+    stats = wire.seen(3, "tc-ingress")
+    assert stats.rule("all") == 6
+    wire.apply(NEW)
+    stats = wire.stats().balances()
+    assert stats.rule("all") == 6 and stats["retired"]["packets"] == 0
+
+
+def test_an_apply_needs_a_policy_and_an_interface_that_is_attached(wire):
+    assert sh.refused("apply", "b0", ns=wire.b) == "apply: which policy? -p FILE names it"
+    words = sh.refused("apply", "b0", "-p", wire.policy({}), ns=wire.b)
+    assert "nothing of Shunt's is attached to b0" in words and "`shunt attach b0 -p FILE`" in words
+
+
+# --- in vain ------------------------------------------------------------------------------
+
+def too_large():
+    """More distinct prefixes than an image has room for."""
+    draw = random.Random(1)
+    lists = [["%x:%x:%x:%x::/64" % (0x2000 + draw.randrange(0x1000), *(
+        draw.randrange(0x10000) for _ in range(3))) for _ in range(1500)] for _ in range(80)]
+    return {"rules": [{"name": "r%d" % number, "match": {side: some}, "action": "drop"}
+                      for number, some in enumerate(lists[::2]) for side in ("src",)] +
+            [{"name": "d%d" % number, "match": {"dst": some}, "action": "drop"}
+             for number, some in enumerate(lists[1::2])]}
+
+
+VAIN = {
+    "interface": ({"rules": [{"name": "over", "action": {"redirect": {"interface": "b7"}}}]},
+                  "rule over redirects to interface b7, which does not exist in this network "
+                  "namespace; `ip link` lists those that do"),
+    "cpu": ({"rules": [{"name": "over", "action": {"redirect": {"cpu": 200}}}]},
+            "rule over: redirect to CPU 200"),
+    "image": (too_large(), "there is room for 4194304 bytes and 65536 classes: move long lists of "
+              "addresses into sets"),
+    "set": ({"sets": {"s": {"type": "address", "size": 1, "elements": ["192.0.2.1", "192.0.2.2"]}}},
+            "/sets/s/size"),
+    "syntax": ('{ "schema": "shunt.policy/1" "default": "drop" }', ":1:30: "),
+}
+
+
+@pytest.mark.parametrize("fault", VAIN)
+def test_an_apply_that_fails_changes_nothing(wire, fault):
+    policy, words = VAIN[fault]
+    wire.attach(OLD)
+    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    state = lambda: (sh.shunt("show", "b0", ns=wire.b), wire.stats(),  # noqa: E731
+                     sh.shunt("set", "list", "b0", "old", ns=wire.b))
+    before, traces = state(), sh.Traces()
+    done = sh.run("apply", "b0", "-p", wire.policy(policy, "other.json"), ns=wire.b)
+    assert done.code == 1 and words in done.error + done.out, done
+    assert state() == before
+    traces.nothing_new()
+    assert wire.apply(NEW)["generation"] == 2
+
+
+# --- killed -------------------------------------------------------------------------------
+
+CALLS = "bpf,rename,mkdir,unlink,sendto"
+READS = ("LOOKUP", "GET", "INFO", "BTF_LOAD")
+
+
+def command(wire, *words):
+    return [sh.BINARY, *words, "--netns", wire.b.name]
+
+
+def points(wire, *words):
+    """Where to kill a command: the first and the last of each system call that changes things.
+
+    Runs it once, undisturbed, and returns [(system call, number of its use)] in their order.
+    """
+    path = wire.file("calls")
+    subprocess.run(["strace", "-o", path, "-e", "trace=" + CALLS, *command(wire, *words)],
+                   check=True, capture_output=True)
+    used, first, last = {}, {}, {}
+    with open(path, encoding="utf-8") as file:
+        for line, (call, rest) in enumerate(re.findall(r"^(\w+)\((\w*)", file.read(), re.M)):
+            used[call] = used.get(call, 0) + 1
+            kind = rest if call == "bpf" else call
+            if not any(word in kind for word in READS):
+                last[kind] = line, call, used[call]
+                first.setdefault(kind, last[kind])
+    return [place[1:] for place in sorted({*first.values(), *last.values()})]
+
+
+def killed(wire, call, number, *words):
+    """Runs a command and kills it as it enters a system call for the nth time."""
+    done = subprocess.run(["strace", "-o", "/dev/null", "-e", "trace=" + call, "-e",
+                           "inject=%s:signal=KILL:when=%d" % (call, number),
+                           *command(wire, *words)], check=False, capture_output=True)
+    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (call, number, done)
+
+
+def converges_to_attached(wire, path, *options):
+    """After an attach that was killed: either it stands, or another one can be made."""
+    done = sh.run("attach", "b0", "-p", path, *options, ns=wire.b)
+    if done.code:
+        assert "is already attached there" in done.error, done
+    else:
+        assert done.reply["generation"] == 1, done
+    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    wire.stats().balances()
+    assert wire.detach()["gone"]
+
+
+def converges_to_nothing(wire, *_):
+    """After an attach that was killed: a detach takes what there is."""
+    done = sh.run("detach", "b0", ns=wire.b)
+    assert done.code == 0 or "nothing of Shunt's is attached to b0" in done.error, done
+    assert wire.a.ping(B4) == 1
+
+
+@pytest.mark.parametrize("options, count", [
+    (("--hook", "xdp"), None),
+    # what comes before the last few is the same for all
+    (("--hook", "tc-ingress", "--hook", "tc-egress"), 6),
+    (("--hook", "tc-ingress", "--mode", "clsact"), 8)])
+def test_an_attach_killed_at_any_change_is_made_good_by_the_next_command(wire, traces, options,
+                                                                         count):
+    policy = {"default": "drop", "sets": OLD["sets"], "rules": OLD["rules"]}
+    path = wire.policy(policy)
+    where = points(wire, "attach", "b0", "-p", path, *options)
+    assert len(where) >= 10
+    wire.detach()
+    for turn, (call, number) in enumerate(where[-count:] if count else where):
+        killed(wire, call, number, "attach", "b0", "-p", path, *options)
+        (converges_to_attached, converges_to_nothing)[turn % 2](wire, path, *options)
+        for way in ("ingress", "egress"):
+            assert not wire.b.run("tc", "filter", "show", "dev", "b0", way).stdout, (call, number)
+        traces.nothing_new()
+
+
+def test_an_apply_killed_at_any_change_leaves_the_old_policy_or_the_new_one(wire, traces):
+    paths = {name: wire.policy(policy, name + ".json")
+             for name, policy in (("old", OLD), ("new", NEW))}
+    wire.attach(OLD)
+    where = points(wire, "apply", "b0", "-p", paths["new"])
+    assert len(where) >= 8
+    client = wire.a.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM)
+    rules, packets = "new", 0
+    seen = set()
+    for call, number in where:
+        other = {"old": "new", "new": "old"}[rules]
+        generation = sh.shunt("show", "b0", ns=wire.b)["generation"]
+        killed(wire, call, number, "apply", "b0", "-p", paths[other])
+        show = sh.shunt("show", "b0", ns=wire.b)
+        now = show["rules"][1]["name"]
+        assert now in (rules, other)
+        assert show["generation"] == generation + (now == other), (call, number)
+        assert [one["name"] for one in show["sets"]] == [now]
+        seen.add(now == other)
+        # what is shown is what rules
+        client.sendto(b"x", (B4, 5000))
+        packets += 1
+        before = wire.stats().rule(now)
+        stats = wire.seen(packets)
+        assert stats.rule("missed") == 0 and stats.rule("all") == packets, (call, number)
+        assert before <= stats.rule(now) and stats.reasons() == {"rule": packets}
+        rules = other
+        wire.apply({"old": OLD, "new": NEW}[rules])
+        wire.stats().balances()
+    assert seen == {False, True}, "some kills came before the change, some after it"
+    assert wire.detach()["gone"]
+    traces.nothing_new()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_commands_killed_at_random_moments_leave_nothing_in_the_end(wire, traces, seed):
+    draw = random.Random(seed)
+    path = wire.policy(OLD)
+    for _ in range(8):
+        subprocess.run(["timeout", "-s", "KILL", "%.6f" % draw.uniform(0.001, 0.35),
+                        *command(wire, "attach", "b0", "-p", path)], check=False,
+                       capture_output=True)
+        for policy in (NEW, OLD):
+            subprocess.run(["timeout", "-s", "KILL", "%.6f" % draw.uniform(0.001, 0.1),
+                            *command(wire, "apply", "b0", "-p", wire.policy(policy, "n.json"))],
+                           check=False, capture_output=True)
+        if draw.random() < 0.5:
+            subprocess.run(["timeout", "-s", "KILL", "%.6f" % draw.uniform(0.001, 0.05),
+                            *command(wire, "detach", "b0")], check=False, capture_output=True)
+    converges_to_attached(wire, path)
+    traces.nothing_new()
+
+
+def test_a_detach_killed_at_any_change_is_finished_by_the_next(wire, traces):
+    path = wire.policy(OLD)
+    wire.attach(OLD)
+    where = points(wire, "detach", "b0")
+    for call, number in where + [("rmdir", 1), ("rmdir", 3), ("rmdir", 5)]:
+        sh.shunt("attach", "b0", "-p", path, ns=wire.b)
+        killed(wire, call, number, "detach", "b0")
+        converges_to_nothing(wire)
+        traces.nothing_new()
+
+
+def test_interrupts_wait_until_a_change_is_complete(wire, traces):
+    """^C in the midst of an attach: it is done, or it is not, never half."""
+    path = wire.policy(OLD)
+    for delay in ("0.01", "0.05", "0.1", "0.15"):
+        done = subprocess.run(["timeout", "-s", "INT", delay, *command(
+            wire, "attach", "b0", "-p", path, "--json")], check=False, capture_output=True,
+            text=True)
+        if done.stdout:
+            sh.validate(json.loads(done.stdout))
+            assert wire.detach()["gone"]
+        traces.nothing_new(seconds=2)
