@@ -23,7 +23,7 @@
 #include "tests/model/random.h"
 #include "user/base/cleanup.h"
 
-#define BENCH_MEMBERS_MAX 8192
+#define BENCH_MEMBERS_MAX 10000
 #define BENCH_L3_BYTES 64 /* of each packet, behind the Ethernet header */
 
 struct bench_acl_side {

@@ -55,7 +55,7 @@ static const struct bench_case cases[] = {
 	  "a set of 1,000 prefixes, and 255 rules behind it" },
 	{ "block-256", 4, 256, 256, true,
 	  "256 blocked sources, as rules and as a set" },
-	{ "block-8k", 4, 0, 8000, true, "8,000 blocked sources, as a set" },
+	{ "block-10k", 4, 0, 10000, true, "10,000 blocked sources, as a set" },
 };
 
 static struct classify_peer_bpf *peer;

@@ -119,6 +119,20 @@ static inline int bench_fill_filter(const struct bench_contender *c,
 }
 
 /*
+ * xdp-filter's objects ask libbpf to pin their maps, and to use the ones that are pinned:
+ * then all cases would share one map, and it would stay behind. Here each has its own.
+ */
+static inline int bench_unpin_filter(struct bpf_object *object)
+{
+	struct bpf_map *map;
+	int ret = 0;
+
+	bpf_object__for_each_map(map, object) ret =
+		ret ? ret : bpf_map__set_pin_path(map, NULL);
+	return ret;
+}
+
+/*
  * xdp-filter's own objects, the ones that drop what is listed. They are loaded as
  * programs that can take frames in several buffers, for a program may only tail-call
  * its like; their code does not change by that.
@@ -145,7 +159,9 @@ static inline int bench_enter_filter(struct bench_field *field, const char *name
 	if (program) {
 		bpf_program__set_flags(program, bpf_program__flags(program) |
 							BPF_F_XDP_HAS_FRAGS);
-		ret = bpf_object__load(c->object);
+		ret = bench_unpin_filter(c->object);
+		if (!ret)
+			ret = bpf_object__load(c->object);
 		if (!ret)
 			ret = bench_fill_filter(c, list);
 		if (!ret)
