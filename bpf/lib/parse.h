@@ -157,15 +157,13 @@ SHUNT_INLINE int shunt_parse_fragment(const struct shunt_cursor *c,
 				      struct shunt_pkt *pkt, __u32 offset, __u32 more)
 {
 	__u32 payload = c->limit - c->off;
-	__u32 value = SHUNT_FRAGMENT_NONE;
+	__u32 before = pkt->field[SHUNT_FIELD_FRAGMENT];
+	__u32 value = offset ? SHUNT_FRAGMENT_LATER
+		      : more ? SHUNT_FRAGMENT_FIRST
+			     : SHUNT_FRAGMENT_NONE;
 
-	if (offset)
-		value = SHUNT_FRAGMENT_LATER;
-	else if (more)
-		value = SHUNT_FRAGMENT_FIRST;
 	/* a fragment header inside a first fragment does not make it whole again */
-	if (value != SHUNT_FRAGMENT_NONE || !pkt->field[SHUNT_FIELD_FRAGMENT])
-		pkt->field[SHUNT_FIELD_FRAGMENT] = value + 1;
+	pkt->field[SHUNT_FIELD_FRAGMENT] = before > value + 1 ? before : value + 1;
 	if (value != SHUNT_FRAGMENT_NONE &&
 	    ((more && payload % 8) || offset + payload > 65535))
 		return SHUNT_REASON_FRAGMENT;
