@@ -64,7 +64,7 @@ static bool fill(struct shunt_fixture *f, const cJSON *json)
 {
 	const cJSON *policy = cJSON_GetObjectItem(json, "policy");
 	_free_ char *text = policy ? cJSON_PrintUnformatted(policy) : NULL;
-	int hook = shunt_hook_find(shunt_json_str(json, "hook"));
+	int hook = shunt_hook_find(shunt_json_str(json, "hook"), NULL);
 	int len = shunt_frame_unhex(shunt_json_str(json, "frame"), f->bytes,
 				    sizeof(f->bytes));
 
