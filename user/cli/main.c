@@ -86,8 +86,10 @@ int main(int argc, char **argv)
 	ret = run(&cli, &err);
 	if (ret < 0 && *err.message)
 		shunt_out_error(&cli, err.message);
-	if (fflush(stdout) && !ret) {
-		fprintf(stderr, "shunt: write the answer: %s\n", strerror(errno));
+	/* a JSON answer was flushed before; its failure is remembered, but not its errno */
+	if ((fflush(stdout) || ferror(stdout)) && !ret) {
+		fprintf(stderr, "shunt: write the answer: the output is closed or its disk "
+				"is full\n");
 		return SHUNT_EXIT_FAILED;
 	}
 	return ret ? SHUNT_EXIT_FAILED : 0;
