@@ -260,11 +260,15 @@ class Namespace:
         assert found, (done.args, done.stdout, done.stderr)
         return int(found.group(1))
 
-    def close(self):
+    def quiet(self):
+        """Ends what was started here."""
         for process in self._processes:
             process.close()
         for made in self._sockets:
             made.close()
+
+    def close(self):
+        self.quiet()
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
 
     def __enter__(self):
@@ -394,6 +398,7 @@ class Wire:
 
     def _leave(self):
         for ns in (self.a, self.b):
+            ns.quiet()
             for name in instances():
                 if name.startswith("ns%d:" % ns.cookie):
                     shunt("detach", decode(name), ns=ns)
