@@ -17,7 +17,9 @@ struct shunt_pkt {
 	__u16 l3_off; /* offset of the IP header from the frame's start; 0: none */
 	__u16 l4_off; /* offset of the transport header; 0: none */
 	__u8 l3;      /* enum shunt_l3 */
-	__u8 pad[7];
+	__u8 pad;
+	__u16 join; /* the parser's own; of no meaning afterwards */
+	__u8 pad2[4];
 } SHUNT_ALIGN8;
 
 _Static_assert(sizeof(struct shunt_pkt) == 112, "shared with pinned maps");

@@ -18,9 +18,14 @@
 #include "maps/set.h"
 #include "maps/trace.h"
 
-static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
-					 const __u32 addr[4])
+/* A global function, so that the loop over a policy's sets is cheap to verify. */
+__noinline int shunt_set_find(__u32 id, __u32 type, __u32 l3,
+			      const struct shunt_addr6 *address)
 {
+	const __u32 *addr = address ? address->addr : 0;
+
+	if (!addr)
+		return 0;
 	if (type == SHUNT_SET_ADDRESS && l3 == SHUNT_L3_IP4) {
 		void *inner = bpf_map_lookup_elem(&shunt_addr4, &id);
 
@@ -46,6 +51,12 @@ static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
 	}
 }
 
+static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
+					 const __u32 addr[4])
+{
+	return shunt_set_find(id, type, l3, (const struct shunt_addr6 *)addr);
+}
+
 #include "bpf/lib/decide.h"
 
 static __always_inline void shunt_count(__u32 hook, __u32 id, __u32 len)
@@ -59,6 +70,46 @@ static __always_inline void shunt_count(__u32 hook, __u32 id, __u32 len)
 	counter->bytes += len;
 }
 
+/* shunt_hits_take() as a global function, for the loop below. */
+__noinline int shunt_next_hit(struct shunt_hits *hits, __u32 rules)
+{
+	return hits ? shunt_hits_take(hits, rules) : rules;
+}
+
+/*
+ * The `count` rules in front of the deciding one, `place` being the first of them: counts
+ * each, and leaves the deciding rule's place in t->rule. 0, or -1: damaged image.
+ */
+__noinline int shunt_pass_counts(struct shunt_trace *t, struct shunt_hits *hits,
+				 __u32 counts)
+{
+	struct shunt_image *image;
+	__u32 slot, i;
+
+	if (!t || !hits)
+		return -1;
+	slot = shunt_gen_slot(t->generation);
+	image = bpf_map_lookup_elem(&shunt_image, &slot);
+	if (!image)
+		return -1;
+	SHUNT_NO_UNROLL
+	for (i = 0; i < SHUNT_RULE_MAX; i++) {
+		const struct shunt_image_rule *rule = shunt_image_rule_at(image, t->rule);
+
+		if (!rule)
+			return -1;
+		if (rule->action != SHUNT_ACTION_COUNT)
+			break;
+		if (counts)
+			shunt_count(t->hook, rule->counter, t->pkt.len);
+		if (t->counted < SHUNT_TRACE_COUNTED)
+			t->counted_rule[t->counted] = t->rule;
+		t->counted++;
+		t->rule = shunt_next_hit(hits, image->rules);
+	}
+	return 0;
+}
+
 /*
  * The reason that no rule is asked about, from the parser, is in t->reason; else
  * SHUNT_REASON_RULE. On return t says which rule decided and t->rule_data what it
@@ -69,7 +120,8 @@ __noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
 	struct shunt_hits hits;
 	struct shunt_image *image;
 	struct shunt_gen *gen;
-	__u32 key = 0, i;
+	const struct shunt_image_rule *rule;
+	__u32 key = 0;
 
 	if (!t)
 		return 0;
@@ -89,29 +141,23 @@ __noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
 	}
 	if (shunt_decide(image, &t->pkt, &hits))
 		goto damaged;
-	SHUNT_NO_UNROLL
-	for (i = 0; i <= SHUNT_RULE_MAX; i++) {
-		__u32 place = shunt_hits_take(&hits, image->rules);
-		const struct shunt_image_rule *rule = shunt_image_rule_at(image, place);
-
+	t->rule = shunt_hits_take(&hits, image->rules);
+	rule = shunt_image_rule_at(image, t->rule);
+	if (!rule)
+		goto damaged;
+	if (rule->action == SHUNT_ACTION_COUNT) {
+		if (shunt_pass_counts(t, &hits, counts))
+			goto damaged;
+		rule = shunt_image_rule_at(image, t->rule);
 		if (!rule)
 			goto damaged;
-		if (rule->action == SHUNT_ACTION_COUNT) {
-			if (counts)
-				shunt_count(t->hook, rule->counter, t->pkt.len);
-			if (t->counted < SHUNT_TRACE_COUNTED)
-				t->counted_rule[t->counted] = place;
-			t->counted++;
-			continue;
-		}
-		t->rule = place;
-		t->rule_data = *rule;
-		if (place == image->rules)
-			t->reason = SHUNT_REASON_DEFAULT;
-		if (counts)
-			shunt_count(t->hook, rule->counter, t->pkt.len);
-		return 0;
 	}
+	t->rule_data = *rule;
+	if (t->rule == image->rules)
+		t->reason = SHUNT_REASON_DEFAULT;
+	if (counts)
+		shunt_count(t->hook, rule->counter, t->pkt.len);
+	return 0;
 damaged:
 	t->reason = SHUNT_REASON_INTERNAL;
 	return 0;

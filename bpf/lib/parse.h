@@ -16,12 +16,16 @@
 #include "maps/reason.h"
 
 #define SHUNT_INLINE static inline __attribute__((always_inline))
+/* Hides from the compiler what it knows of a value. */
+#define SHUNT_OPAQUE(value) asm volatile("" : "+r"(value))
+
 #define SHUNT_PARSE_EXT_MAX 8 /* IPv6 extension headers */
 
 /* The answer of a parser that has nothing to complain about. */
 #define SHUNT_PARSE_OK (-1)
 
 struct shunt_cursor {
+	const __u8 *data; /* start of the frame */
 	const __u8 *pos;
 	const __u8 *end; /* of the bytes that can be read here */
 	__u32 off;	 /* of pos, from the start of the frame */
@@ -49,6 +53,20 @@ SHUNT_INLINE int shunt_skip(struct shunt_cursor *c, __u32 n)
 	c->pos += n;
 	c->off += n;
 	return 1;
+}
+
+/*
+ * To be called where paths join. Stored and read back, the offset is any small number to
+ * the verifier: what follows is then verified once, not once for each way that leads here.
+ * (Offsets stay far below the mask: 18 bytes, IPv6, and 8 headers of at most 2048.)
+ */
+SHUNT_INLINE void shunt_join(struct shunt_cursor *c, struct shunt_pkt *pkt)
+{
+	pkt->join = c->off;
+	c->off = *(volatile __u16 *)&pkt->join;
+	SHUNT_OPAQUE(c->off);
+	c->off &= 0x7fff;
+	c->pos = c->data + c->off;
 }
 
 /* Why shunt_take() said no: the layer ends, or our view of it does. */
@@ -133,7 +151,6 @@ SHUNT_INLINE int shunt_parse_icmp(struct shunt_cursor *c, struct shunt_pkt *pkt,
 SHUNT_INLINE int shunt_parse_l4(struct shunt_cursor *c, struct shunt_pkt *pkt,
 				__u32 proto)
 {
-	pkt->field[SHUNT_FIELD_PROTO] = proto + 1;
 	if (pkt->field[SHUNT_FIELD_FRAGMENT] == SHUNT_FRAGMENT_LATER + 1)
 		return SHUNT_PARSE_OK;
 	pkt->l4_off = c->off;
@@ -176,7 +193,6 @@ SHUNT_INLINE int shunt_parse_ip4(struct shunt_cursor *c, struct shunt_pkt *pkt)
 	const struct shunt_ip4 *ip = shunt_take(c, sizeof(*ip));
 	__u32 start = c->off - sizeof(*ip);
 	__u32 header, length, fragment;
-	int reason;
 
 	if (!ip)
 		return shunt_parse_short(c, sizeof(*ip), SHUNT_REASON_IP4_SHORT);
@@ -198,11 +214,8 @@ SHUNT_INLINE int shunt_parse_ip4(struct shunt_cursor *c, struct shunt_pkt *pkt)
 	shunt_skip(c, header - sizeof(*ip));
 	pkt->field[SHUNT_FIELD_PROTO] = ip->proto + 1;
 	fragment = shunt_be16(ip->fragment);
-	reason = shunt_parse_fragment(c, pkt, (fragment & SHUNT_IP4_OFFSET) * 8,
-				      fragment & SHUNT_IP4_MF);
-	if (reason != SHUNT_PARSE_OK)
-		return reason;
-	return shunt_parse_l4(c, pkt, ip->proto);
+	return shunt_parse_fragment(c, pkt, (fragment & SHUNT_IP4_OFFSET) * 8,
+				    fragment & SHUNT_IP4_MF);
 }
 
 SHUNT_INLINE int shunt_is_ip6_ext(__u32 next)
@@ -213,20 +226,36 @@ SHUNT_INLINE int shunt_is_ip6_ext(__u32 next)
 }
 
 /*
+ * What is left of an extension header behind its first 8 bytes; the length field counts
+ * in 8 bytes, AH's in 4, and a fragment header has no more. Without branches, or the
+ * verifier would walk each chain of headers on its own.
+ */
+SHUNT_INLINE __u32 shunt_ip6_ext_rest(__u32 kind, __u32 length)
+{
+	__u32 is_ah = ((__u64)(kind ^ SHUNT_IP_AH) - 1) >> 63;
+	__u32 is_fragment = ((__u64)(kind ^ SHUNT_IP_FRAGMENT) - 1) >> 63;
+	__u32 rest = (length & (is_fragment - 1)) << (3 - is_ah);
+
+	/* the compiler knows the bound; the verifier must be shown it */
+	SHUNT_OPAQUE(rest);
+	return rest & 0x7ff;
+}
+
+/*
  * Walks the extension headers (RFC 8200 section 4; the same ones as the kernel's
  * ipv6_skip_exthdr) and stops at a later fragment, behind which nothing can be known.
  */
 SHUNT_INLINE int shunt_parse_ip6_ext(struct shunt_cursor *c, struct shunt_pkt *pkt,
-				     __u32 *next)
+				     __u32 next)
 {
 	int i;
 
 #ifdef __bpf__
-#pragma clang loop unroll(disable)
+#pragma clang loop unroll(full)
 #endif
 	for (i = 0; i < SHUNT_PARSE_EXT_MAX; i++) {
 		const struct shunt_ip6_ext *ext;
-		__u32 kind = *next, length;
+		__u32 kind = next;
 		int reason;
 
 		if (!shunt_is_ip6_ext(kind))
@@ -234,8 +263,8 @@ SHUNT_INLINE int shunt_parse_ip6_ext(struct shunt_cursor *c, struct shunt_pkt *p
 		ext = shunt_take(c, sizeof(*ext));
 		if (!ext)
 			return shunt_parse_short(c, sizeof(*ext), SHUNT_REASON_IP6_EXT);
-		*next = ext->next;
-		pkt->field[SHUNT_FIELD_PROTO] = ext->next + 1;
+		next = ext->next;
+		pkt->field[SHUNT_FIELD_PROTO] = next + 1;
 		if (kind == SHUNT_IP_FRAGMENT) {
 			__u32 word = shunt_be16(ext->fragment);
 
@@ -245,22 +274,20 @@ SHUNT_INLINE int shunt_parse_ip6_ext(struct shunt_cursor *c, struct shunt_pkt *p
 				return reason;
 			if (word & SHUNT_IP6_OFFSET)
 				return SHUNT_PARSE_OK;
-			continue;
 		}
-		length = kind == SHUNT_IP_AH ? (ext->length + 2u) * 4
-					     : (ext->length + 1u) * 8;
-		if (!shunt_skip(c, length - sizeof(*ext)))
+		if (!shunt_skip(c, shunt_ip6_ext_rest(kind, ext->length)))
 			return SHUNT_REASON_IP6_EXT;
+		shunt_join(c, pkt);
 	}
-	return shunt_is_ip6_ext(*next) ? SHUNT_REASON_IP6_EXT : SHUNT_PARSE_OK;
+	return shunt_is_ip6_ext(next) ? SHUNT_REASON_IP6_EXT : SHUNT_PARSE_OK;
 }
 
 /* A payload length of 0 in a frame beyond 64 KiB is a jumbogram's (RFC 2675). */
 SHUNT_INLINE int shunt_parse_ip6(struct shunt_cursor *c, struct shunt_pkt *pkt)
 {
 	const struct shunt_ip6 *ip = shunt_take(c, sizeof(*ip));
-	__u32 length, next;
-	int reason, i;
+	__u32 length;
+	int i;
 
 	if (!ip)
 		return shunt_parse_short(c, sizeof(*ip), SHUNT_REASON_IP6_SHORT);
@@ -278,13 +305,9 @@ SHUNT_INLINE int shunt_parse_ip6(struct shunt_cursor *c, struct shunt_pkt *pkt)
 		pkt->src[i] = ip->src[i];
 		pkt->dst[i] = ip->dst[i];
 	}
-	next = ip->next;
-	pkt->field[SHUNT_FIELD_PROTO] = next + 1;
+	pkt->field[SHUNT_FIELD_PROTO] = ip->next + 1;
 	pkt->field[SHUNT_FIELD_FRAGMENT] = SHUNT_FRAGMENT_NONE + 1;
-	reason = shunt_parse_ip6_ext(c, pkt, &next);
-	if (reason != SHUNT_PARSE_OK)
-		return reason;
-	return shunt_parse_l4(c, pkt, next);
+	return shunt_parse_ip6_ext(c, pkt, ip->next);
 }
 
 /*
@@ -298,11 +321,11 @@ SHUNT_INLINE int shunt_parse(const void *data, const void *end, __u32 hidden,
 			     struct shunt_pkt *pkt)
 {
 	struct shunt_cursor c = {
-		.pos = data, .end = end, .limit = pkt->len, .hidden = hidden
+		.data = data, .pos = data, .end = end, .limit = pkt->len, .hidden = hidden
 	};
 	const struct shunt_eth *eth = shunt_take(&c, sizeof(*eth));
 	__u32 type;
-	int i;
+	int i, reason;
 
 	if (!eth)
 		return shunt_parse_short(&c, sizeof(*eth), SHUNT_REASON_ETH_SHORT);
@@ -330,11 +353,15 @@ SHUNT_INLINE int shunt_parse(const void *data, const void *end, __u32 hidden,
 	if (type < SHUNT_ETH_MIN) /* 802.3: LLC, no EtherType */
 		return SHUNT_PARSE_OK;
 	pkt->field[SHUNT_FIELD_ETH_TYPE] = type + 1;
+	shunt_join(&c, pkt);
 	if (type == SHUNT_ETH_IP4)
-		return shunt_parse_ip4(&c, pkt);
-	if (type == SHUNT_ETH_IP6)
-		return shunt_parse_ip6(&c, pkt);
-	if (type == SHUNT_ETH_ARP)
-		return shunt_parse_arp(&c);
-	return SHUNT_PARSE_OK;
+		reason = shunt_parse_ip4(&c, pkt);
+	else if (type == SHUNT_ETH_IP6)
+		reason = shunt_parse_ip6(&c, pkt);
+	else
+		return type == SHUNT_ETH_ARP ? shunt_parse_arp(&c) : SHUNT_PARSE_OK;
+	if (reason != SHUNT_PARSE_OK)
+		return reason;
+	shunt_join(&c, pkt);
+	return shunt_parse_l4(&c, pkt, pkt->field[SHUNT_FIELD_PROTO] - 1);
 }
