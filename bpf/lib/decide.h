@@ -14,19 +14,10 @@
  * Search steps are computed without branches: the verifier then walks a search once
  * instead of once for each of its outcomes.
  */
+#include "bpf/lib/compiler.h"
 #include "bpf/lib/wire.h"
 #include "maps/image.h"
 #include "maps/pkt.h"
-
-#ifndef SHUNT_INLINE
-#define SHUNT_INLINE static inline __attribute__((always_inline))
-#endif
-
-#ifdef __bpf__
-#define SHUNT_NO_UNROLL _Pragma("clang loop unroll(disable)")
-#else
-#define SHUNT_NO_UNROLL
-#endif
 
 struct shunt_hits {
 	__u64 word[SHUNT_IMAGE_WORDS]; /* bit r of word r / 64: rule r matches */
@@ -38,6 +29,7 @@ SHUNT_INLINE const void *shunt_image_at(const struct shunt_image *image, __u64 o
 {
 	if (off > SHUNT_IMAGE_BYTES - n)
 		return 0;
+	SHUNT_OPAQUE(off);
 	return (const __u8 *)image + off;
 }
 

@@ -11,13 +11,10 @@
  *
  * When the packet is malformed, the fields that were understood before stay filled.
  */
+#include "bpf/lib/compiler.h"
 #include "bpf/lib/wire.h"
 #include "maps/pkt.h"
 #include "maps/reason.h"
-
-#define SHUNT_INLINE static inline __attribute__((always_inline))
-/* Hides from the compiler what it knows of a value. */
-#define SHUNT_OPAQUE(value) asm volatile("" : "+r"(value))
 
 #define SHUNT_PARSE_EXT_MAX 8 /* IPv6 extension headers */
 
@@ -250,9 +247,7 @@ SHUNT_INLINE int shunt_parse_ip6_ext(struct shunt_cursor *c, struct shunt_pkt *p
 {
 	int i;
 
-#ifdef __bpf__
-#pragma clang loop unroll(full)
-#endif
+	SHUNT_UNROLL
 	for (i = 0; i < SHUNT_PARSE_EXT_MAX; i++) {
 		const struct shunt_ip6_ext *ext;
 		__u32 kind = next;
