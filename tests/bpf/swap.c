@@ -262,7 +262,7 @@ static void a_traced_packet_is_not_counted(void **ctx)
 		assert_int_equal(trace.hook, hook);
 		assert_int_equal(trace.verdict, SHUNT_VERDICT_DROP);
 		assert_int_equal(trace.counted, 1);
-		assert_memory_equal(&trace.pkt, &frame.pkt, sizeof(frame.pkt));
+		assert_true(shunt_frame_holds(&frame, &trace.pkt));
 	}
 	expect();
 }
@@ -432,10 +432,10 @@ static void random_images_do_no_harm(void **ctx)
 
 /* --- what the verifier thinks ------------------------------------------------ */
 
-/* Compilers and kernels differ by a third in the steps that they need: keep away. */
+/* Compilers and kernels differ several times in the steps that they need: keep away. */
 static void the_verifier_is_far_from_its_limit(void **ctx)
 {
-	const uint32_t limit = 1000000, most = limit * 7 / 10;
+	const uint32_t limit = 1000000, most = limit / 4;
 	struct bpf_prog_info info;
 	uint32_t size;
 	int hook;

@@ -341,6 +341,19 @@ void shunt_frame_build(const struct shunt_frame_spec *s, struct shunt_frame *f)
 	f->reason = reasons[s->fault];
 }
 
+bool shunt_frame_same(const struct shunt_pkt *a, const struct shunt_pkt *b)
+{
+	struct shunt_pkt x = *a, y = *b;
+
+	x.join = y.join = 0; /* the parser's own */
+	return !memcmp(&x, &y, sizeof(x));
+}
+
+bool shunt_frame_holds(const struct shunt_frame *f, const struct shunt_pkt *pkt)
+{
+	return shunt_frame_same(&f->pkt, pkt);
+}
+
 /* --- faults ---------------------------------------------------------------- */
 
 int shunt_frame_can_fail(const struct shunt_frame_spec *s, enum shunt_fault fault)

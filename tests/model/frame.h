@@ -6,6 +6,7 @@
  * The answer is derived from the description, never from the bytes: a parser that reads
  * the wrong byte cannot agree with it. `fault` makes a frame malformed in one way.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -83,6 +84,12 @@ struct shunt_frame {
 };
 
 void shunt_frame_build(const struct shunt_frame_spec *spec, struct shunt_frame *frame);
+
+/* Is this what a parser must find in the frame? */
+bool shunt_frame_holds(const struct shunt_frame *frame, const struct shunt_pkt *pkt);
+
+/* Equal in all that means something after parsing. */
+bool shunt_frame_same(const struct shunt_pkt *a, const struct shunt_pkt *b);
 
 /* May this frame have this fault? A fault of a layer that is not there cannot be. */
 int shunt_frame_can_fail(const struct shunt_frame_spec *spec, enum shunt_fault fault);
