@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Captures from other projects' tests, many of them damaged, beside an independent dissector.
+
+Every packet goes through `shunt explain` and through tshark, which is told not to reassemble.
+Whatever tshark decodes of the outermost headers, Shunt must have decoded alike, and the other way
+round; where the two differ for a good reason, EXCEPTIONS has it, and each one must be needed.
+"""
+import concurrent.futures
+import glob
+import os
+import re
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+import frame as fr
+import shunt as sh
+
+FOLDER = os.environ.get("SHUNT_CAPTURES",
+                        os.path.join(os.path.dirname(sh.ROOT), "shared/captures"))
+POLICY = "schemas/examples/valid/minimal.json"
+VLAN_TYPES = ("0x8100", "0x88a8", "0x9100")
+EXTENSIONS = {0: "ipv6.hopopts.nxt", 43: "ipv6.routing.nxt", 44: "ipv6.fraghdr.nxt",
+              60: "ipv6.dstopts.nxt", 51: "ah.next_header"}
+PORTS = {6: "tcp", 17: "udp", 132: "sctp"}
+FIELDS = """
+    frame.protocols eth.type vlan.id vlan.etype ieee8021ad.id ieee8021ah.etype ip.src ip.dst ip.proto ip.flags.mf
+    ip.frag_offset ipv6.src ipv6.dst ipv6.nxt ipv6.fraghdr.offset ipv6.fraghdr.more tcp.srcport
+    tcp.dstport udp.srcport udp.dstport sctp.srcport sctp.dstport icmp.type icmp.code icmpv6.type
+    icmpv6.code tcp.flags
+""".split() + list(EXTENSIONS.values())
+
+pytestmark = pytest.mark.skipif(not os.path.isdir(FOLDER),
+                                reason="no captures: %s is not there" % FOLDER)
+
+
+class Packet:
+    """One packet: where it is from, what Shunt says of it, and what tshark says."""
+
+    def __init__(self, name, number, frame, wire):
+        self.name, self.number, self.frame = name, number, frame
+        self.cut = wire > len(frame)
+        self.reply = self.fields = None
+
+    @property
+    def reason(self):
+        return self.reply.get("reason")
+
+    def __repr__(self):
+        return "%s, packet %d (%s)" % (self.name, self.number, self.reason)
+
+
+# --- what tshark says, in Shunt's words ---------------------------------------------------
+
+def first(fields, name, convert=str):
+    """A field's first value, which is that of the outermost header."""
+    return convert(fields[name][0]) if fields[name] else None
+
+
+def number(text):
+    return int(text, 0)
+
+
+def link(fields, told):
+    """EtherType and tags, of which Shunt takes two off."""
+    kinds = fields["eth.type"] + fields["ieee8021ah.etype"] + fields["vlan.etype"]
+    tags = [number(tag) for tag in fields["ieee8021ad.id"] + fields["vlan.id"]]
+    while kinds and kinds[0] in VLAN_TYPES and tags and len(told.get("vlan", [])) < 2:
+        kinds.pop(0)
+        told.setdefault("vlan", []).append(tags.pop(0))
+    if kinds:
+        told["eth_type"] = kinds[0]
+
+
+def ip6_transport(fields, told):
+    """Walks the chain of extension headers."""
+    chain = {kind: list(fields[name]) for kind, name in EXTENSIONS.items()}
+    kind = first(fields, "ipv6.nxt", number)
+    told["fragment"] = "none"
+    while kind in chain:
+        if kind == 44 and fields["ipv6.fraghdr.offset"]:
+            offset = number(fields["ipv6.fraghdr.offset"].pop(0))
+            more = fields["ipv6.fraghdr.more"].pop(0) in ("1", "True")
+            told["fragment"] = "later" if offset else "first" if more else told["fragment"]
+        if not chain[kind]:
+            break
+        kind = number(chain[kind].pop(0))
+        if told["fragment"] == "later":
+            break
+    return kind
+
+
+def network(fields, told):
+    """The outermost IP header and what it carries."""
+    layers = [layer for layer in first(fields, "frame.protocols").split(":")]
+    inner = next((at for at, layer in enumerate(layers)
+                  if layer not in ("eth", "ethertype", "vlan", "ieee8021ad")), len(layers))
+    family = layers[inner] if inner < len(layers) else ""
+    if family not in ("ip", "ipv6"):
+        return
+    told["src"], told["dst"] = first(fields, family + ".src"), first(fields, family + ".dst")
+    if family == "ip":
+        told["proto"] = first(fields, "ip.proto", number)
+        offset, more = first(fields, "ip.frag_offset", number), first(fields, "ip.flags.mf")
+        told["fragment"] = "later" if offset else "first" if more in ("1", "True") else "none"
+    else:
+        told["proto"] = ip6_transport(fields, told)
+    if told["fragment"] == "later":
+        return
+    name = PORTS.get(told["proto"])
+    if name and name in layers:
+        told["sport"] = first(fields, name + ".srcport", number)
+        told["dport"] = first(fields, name + ".dstport", number)
+    for kind, proto, of in (("icmp", 1, "ip"), ("icmpv6", 58, "ipv6")):
+        if told["proto"] == proto and family == of and kind in layers:
+            icmp = {what: first(fields, kind + "." + what, number) for what in ("type", "code")}
+            told["icmp"] = icmp if None not in icmp.values() else None
+
+
+def dissected(packet):
+    told = {}
+    link(packet.fields, told)
+    network(packet.fields, told)
+    return {key: value for key, value in told.items() if value is not None}
+
+
+# --- both, once for all tests -------------------------------------------------------------
+
+def explain(path):
+    done = sh.run("explain", "-p", POLICY, "--pcap", path)
+    return path, done
+
+
+def tshark(packets, folder):
+    """One run over all packets: nothing is reassembled, so that they do not mix."""
+    path = os.path.join(folder, "all.pcap")
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        for packet in packets:
+            size = len(packet.frame)
+            file.write(struct.pack("<IIII", 0, 0, size, size + packet.cut) + packet.frame)
+    argv = ["tshark", "-n", "-r", path, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a",
+            "-E", "aggregator=,"]
+    for choice in ("ip.defragment", "ipv6.defragment", "tcp.desegment_tcp_streams",
+                   "sctp.reassembly", "ip.tso_support"):
+        argv += ["-o", choice + ":FALSE"]
+    for field in FIELDS:
+        argv += ["-e", field]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    lines = done.stdout.split("\n")[:-1]
+    assert len(lines) == len(packets)
+    for packet, line in zip(packets, lines):
+        values = line.split("\t")
+        packet.fields = {name: value.split(",") if value else []
+                         for name, value in zip(FIELDS, values)}
+
+
+@pytest.fixture(scope="module")
+def explained():
+    """{path: the run of `shunt explain` over it}."""
+    paths = sorted(glob.glob(FOLDER + "/*.pcap"))
+    assert paths
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(explain, paths))
+
+
+@pytest.fixture(scope="module")
+def packets(explained, tmp_path_factory):
+    """Every packet of every capture of Ethernet, with both opinions of it."""
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed")
+    found = []
+    for path, done in explained.items():
+        if done.code:
+            continue
+        frames = fr.read_pcap(path)
+        assert len(frames) == len(done.replies), path
+        for (frame, wire), reply in zip(frames, done.replies):
+            packet = Packet(os.path.basename(path), reply["packet"], frame, wire)
+            packet.reply = reply
+            found.append(packet)
+    tshark(found, str(tmp_path_factory.mktemp("captures")))
+    return found
+
+
+# --- the comparison -----------------------------------------------------------------------
+
+KEYS = ("eth_type", "vlan", "src", "dst", "proto", "fragment", "sport", "dport", "icmp")
+
+# (file, "*" for any; which of its packets; why). In all of them Shunt says less, never other things.
+EXCEPTIONS = [
+    ("*", lambda packet: packet.cut and packet.reason in ("ip4-length", "ip6-length"),
+     "the capture holds the start of the frame only, which makes the IP length one beyond it"),
+    ("*", lambda packet: packet.reply["verdict"] is None and len(packet.frame) > 65535,
+     "the kernel makes no test run over such a frame (BIG TCP)"),
+] + [
+    (name, lambda packet: packet.reason in ("ip4-length", "ip6-length") and not packet.cut,
+     "the IP length is beyond the frame: malformed for Shunt, tshark goes on with what there is")
+    for name in ("ip-snmp-leftshift-unsigned.pcap", "ipv4_invalid_total_length_2.pcap",
+                 "kday4.pcap", "mptcp-dss-oobr.pcap", "ospf6_print_lshdr-oobr.pcap",
+                 "smb_print_trans-oobr2.pcap")
+] + [
+    ("ipv6_invalid_length.pcap", lambda packet: packet.reason == "ip6-short",
+     "the frame ends inside the IPv6 header, of which tshark shows the part that is there"),
+    ("lwres-pointer-arithmetic-ub.pcap", lambda packet: packet.reason == "udp-length",
+     "the UDP length is beyond the packet: malformed for Shunt, whatever the ports are"),
+]
+
+
+def differences(packet):
+    ours, theirs = packet.reply.get("pkt", {}), dissected(packet)
+    return {key: (ours.get(key), theirs.get(key)) for key in KEYS
+            if ours.get(key) != theirs.get(key)}
+
+
+def test_every_capture_is_explained_or_refused_for_its_link_type(explained):
+    for path, done in explained.items():
+        if done.code == 0:
+            assert not done.err, done
+            continue
+        assert re.search(r"its packets are of link type \S+, and Shunt judges Ethernet frames only$",
+                         done.error), done
+
+
+def test_the_comparison_has_something_to_compare(packets):
+    told = [dissected(packet) for packet in packets]
+    assert len(packets) > 1000
+    for key, least in (("src", 1000), ("sport", 500), ("icmp", 5), ("vlan", 5)):
+        assert sum(key in one for one in told) >= least, key
+    assert sum(one.get("fragment") == "later" for one in told) >= 1
+    assert any(":" in one.get("src", "") for one in told)
+
+
+def test_the_parser_and_tshark_agree(packets):
+    used, left = set(), []
+    for packet in packets:
+        found = differences(packet)
+        for at, (name, applies, _) in enumerate(EXCEPTIONS):
+            less = all(ours is None for ours, _ in found.values())
+            if found and less and name in ("*", packet.name) and applies(packet):
+                used.add(at)
+                found = {}
+        if found:
+            left.append("%r: %s" % (packet, found))
+    assert not left, "%d of %d:\n%s" % (len(left), len(packets), "\n".join(left))
+    idle = [(name, why) for at, (name, _, why) in enumerate(EXCEPTIONS) if at not in used]
+    assert not idle, "exceptions that nothing needs any more: %s" % idle
