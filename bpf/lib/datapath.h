@@ -18,37 +18,37 @@
 #include "maps/set.h"
 #include "maps/trace.h"
 
-/* A global function, so that the loop over a policy's sets is cheap to verify. */
+/*
+ * Is the address in the set? A global function, so that the loop over a policy's sets is
+ * cheap to verify. Keys are copied: Linux 6.1 takes them from the own stack only.
+ */
 __noinline int shunt_set_find(__u32 id, __u32 type, __u32 l3,
-			      const struct shunt_addr6 *address)
+			      const struct shunt_addr6 *addr)
 {
-	const __u32 *addr = address ? address->addr : 0;
+	struct shunt_lpm6 key; /* the IPv4 keys are its beginning */
+	void *inner;
 
 	if (!addr)
 		return 0;
+	key.bits = l3 == SHUNT_L3_IP4 ? 32 : 128;
+	key.addr[0] = addr->addr[0];
+	key.addr[1] = addr->addr[1];
+	key.addr[2] = addr->addr[2];
+	key.addr[3] = addr->addr[3];
 	if (type == SHUNT_SET_ADDRESS && l3 == SHUNT_L3_IP4) {
-		void *inner = bpf_map_lookup_elem(&shunt_addr4, &id);
-
-		return inner && bpf_map_lookup_elem(inner, addr);
+		inner = bpf_map_lookup_elem(&shunt_addr4, &id);
+		return inner && bpf_map_lookup_elem(inner, key.addr);
 	}
 	if (type == SHUNT_SET_ADDRESS) {
-		void *inner = bpf_map_lookup_elem(&shunt_addr6, &id);
-
-		return inner && bpf_map_lookup_elem(inner, addr);
+		inner = bpf_map_lookup_elem(&shunt_addr6, &id);
+		return inner && bpf_map_lookup_elem(inner, key.addr);
 	}
 	if (l3 == SHUNT_L3_IP4) {
-		struct shunt_lpm4 key = { .bits = 32, .addr = addr[0] };
-		void *inner = bpf_map_lookup_elem(&shunt_lpm4, &id);
-
-		return inner && bpf_map_lookup_elem(inner, &key);
-	} else {
-		struct shunt_lpm6 key = {
-			.bits = 128, .addr = { addr[0], addr[1], addr[2], addr[3] }
-		};
-		void *inner = bpf_map_lookup_elem(&shunt_lpm6, &id);
-
+		inner = bpf_map_lookup_elem(&shunt_lpm4, &id);
 		return inner && bpf_map_lookup_elem(inner, &key);
 	}
+	inner = bpf_map_lookup_elem(&shunt_lpm6, &id);
+	return inner && bpf_map_lookup_elem(inner, &key);
 }
 
 static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
@@ -94,7 +94,8 @@ __noinline int shunt_pass_counts(struct shunt_trace *t, struct shunt_hits *hits,
 		return -1;
 	SHUNT_NO_UNROLL
 	for (i = 0; i < SHUNT_RULE_MAX; i++) {
-		const struct shunt_image_rule *rule = shunt_image_rule_at(image, t->rule);
+		const struct shunt_image_rule *rule =
+			shunt_image_rule_at(image, t->rule);
 
 		if (!rule)
 			return -1;

@@ -315,9 +315,11 @@ SHUNT_INLINE int shunt_parse_ip6(struct shunt_cursor *c, struct shunt_pkt *pkt)
 SHUNT_INLINE int shunt_parse(const void *data, const void *end, __u32 hidden,
 			     struct shunt_pkt *pkt)
 {
-	struct shunt_cursor c = {
-		.data = data, .pos = data, .end = end, .limit = pkt->len, .hidden = hidden
-	};
+	struct shunt_cursor c = { .data = data,
+				  .pos = data,
+				  .end = end,
+				  .limit = pkt->len,
+				  .hidden = hidden };
 	const struct shunt_eth *eth = shunt_take(&c, sizeof(*eth));
 	__u32 type;
 	int i, reason;

@@ -4,7 +4,15 @@
 
 #include "maps/type.h"
 
+/*
+ * The kernel lets programs read unaligned, and clang would load packed fields byte by
+ * byte; on the host a compiler must be told.
+ */
+#ifdef __bpf__
+#define SHUNT_PACKED
+#else
 #define SHUNT_PACKED __attribute__((packed))
+#endif
 
 /* EtherTypes (IEEE 802 numbers), host order. */
 #define SHUNT_ETH_IP4 0x0800
@@ -122,6 +130,14 @@ struct shunt_icmp {
 	__u8 code;
 	__sum16 checksum;
 } SHUNT_PACKED;
+
+_Static_assert(
+	sizeof(struct shunt_eth) == 14 && sizeof(struct shunt_vlan) == 4 &&
+		sizeof(struct shunt_arp) == 8 && sizeof(struct shunt_ip4) == 20 &&
+		sizeof(struct shunt_ip6) == 40 && sizeof(struct shunt_ip6_ext) == 8 &&
+		sizeof(struct shunt_tcp) == 20 && sizeof(struct shunt_udp) == 8 &&
+		sizeof(struct shunt_sctp) == 12 && sizeof(struct shunt_icmp) == 4,
+	"no holes, packed or not");
 
 #define SHUNT_ICMP4_MIN 8 /* RFC 792: no message is shorter */
 
