@@ -23,7 +23,7 @@ def pytest_sessionstart(session):
         pytest.exit("these tests make network namespaces: run them as root", 2)
     if not os.access(sh.BINARY, os.X_OK):
         pytest.exit("%s is not there: run make first" % sh.BINARY, 2)
-    sh.interrupt_on_term()
+    sh.clean_up_on_signals()
     os.chdir(sh.ROOT)
     _before = sh.Traces()
 
@@ -96,9 +96,14 @@ def traces():
     return sh.Traces()
 
 
+# Where iproute2 would pin maps of the programs that it loads.
+IPROUTE2 = [os.path.join("/sys/fs/bpf", name) for name in ("ip", "xdp", "tc/globals", "tc")]
+
+
 @pytest.fixture(scope="session")
 def foreign(tmp_path_factory):
     """An object with programs that are not Shunt's: sections xdp and tc; both let pass."""
+    there = [path for path in IPROUTE2 if os.path.lexists(path)]
     folder = tmp_path_factory.mktemp("foreign")
     source = folder / "foreign.c"
     source.write_text('#define SEC(x) __attribute__((section(x), used))\n'
@@ -107,4 +112,11 @@ def foreign(tmp_path_factory):
                       'SEC("tc") int other_tc(void *ctx) { return -1; }\n')
     subprocess.run(["clang", "-target", "bpf", "-O2", "-g", "-c", source, "-o",
                     source.with_suffix(".o")], check=True)
-    return source.with_suffix(".o")
+    yield source.with_suffix(".o")
+    for path in IPROUTE2:
+        if path in there or not os.path.lexists(path):
+            continue
+        if os.path.islink(path):
+            os.unlink(path)
+        else:
+            os.rmdir(path)

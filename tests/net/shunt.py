@@ -572,9 +572,10 @@ def remains():
     return [name for name in names if name.startswith(PREFIX + "-")] + Traces._paths()
 
 
-def interrupt_on_term():
-    """A terminated session cleans up as an interrupted one does."""
+def clean_up_on_signals():
+    """A session that is ended cleans up; also where its parent has it ignore ^C."""
     def stop(*_):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, stop)
