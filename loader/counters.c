@@ -25,18 +25,33 @@ static int get(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
 	return ret ? shunt_fail_errno(err, ret, "read counter %u", id) : 0;
 }
 
-int shunt_counter_sum(const struct shunt_maps *maps, uint32_t hook, uint32_t id,
-		      struct shunt_counter *sum, struct shunt_err *err)
+int shunt_counters_sum(const struct shunt_maps *maps, uint32_t hook,
+		       struct shunt_counter sum[SHUNT_COUNTER_BLOCK],
+		       struct shunt_err *err)
 {
+	/* a batch begins behind the key that it is given, which the first has not */
+	uint32_t before = shunt_counter_key(hook, 0) - 1, next;
+	_free_ uint32_t *key = calloc(SHUNT_COUNTER_BLOCK, sizeof(*key));
 	_free_ struct shunt_counter *value = NULL;
-	int cpus, cpu, ret = get(maps, hook, id, &value, &cpus, err);
+	uint32_t count = SHUNT_COUNTER_BLOCK, id;
+	int cpus = libbpf_num_possible_cpus(), cpu, ret;
 
-	memset(sum, 0, sizeof(*sum));
-	for (cpu = 0; !ret && cpu < cpus; cpu++) {
-		sum->packets += value[cpu].packets;
-		sum->bytes += value[cpu].bytes;
+	if (cpus > 0)
+		value = calloc((size_t)cpus * SHUNT_COUNTER_BLOCK, sizeof(*value));
+	if (!key || !value)
+		return shunt_fail(err, -ENOMEM, "read the counters: out of memory");
+	ret = bpf_map_lookup_batch(maps->fd[SHUNT_MAP_COUNTER], hook ? &before : NULL,
+				   &next, key, value, &count, NULL);
+	if ((ret && ret != -ENOENT) || count != SHUNT_COUNTER_BLOCK)
+		return shunt_fail_errno(err, ret ? ret : -EIO, "read the counters");
+	memset(sum, 0, SHUNT_COUNTER_BLOCK * sizeof(*sum));
+	for (id = 0; id < SHUNT_COUNTER_BLOCK; id++) {
+		for (cpu = 0; cpu < cpus; cpu++) {
+			sum[id].packets += value[id * cpus + cpu].packets;
+			sum[id].bytes += value[id * cpus + cpu].bytes;
+		}
 	}
-	return ret;
+	return 0;
 }
 
 /* Both are written by one call: a kill between two would count the packets twice. */
@@ -47,14 +62,10 @@ int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook, uint32_t 
 	uint32_t key[] = { shunt_counter_key(hook, id),
 			   shunt_counter_key(hook, SHUNT_COUNTER_RETIRED) };
 	int cpus, cpu, ret = get(maps, hook, id, &value, &cpus, err);
-	uint64_t packets = 0;
 	uint32_t count = 2;
 
-	for (cpu = 0; !ret && cpu < cpus; cpu++)
-		packets += value[cpu].packets;
-	if (ret || !packets)
-		return ret;
-	ret = get(maps, hook, SHUNT_COUNTER_RETIRED, &gone, &cpus, err);
+	if (!ret)
+		ret = get(maps, hook, SHUNT_COUNTER_RETIRED, &gone, &cpus, err);
 	if (ret)
 		return ret;
 	both = calloc(2 * cpus, sizeof(*both));
@@ -66,6 +77,7 @@ int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook, uint32_t 
 		both[cpus + cpu].bytes =
 			gone[cpu].bytes + (keep ? value[cpu].bytes : 0);
 	}
-	ret = bpf_map_update_batch(maps->fd[SHUNT_MAP_COUNTER], key, both, &count, NULL);
+	ret = bpf_map_update_batch(maps->fd[SHUNT_MAP_COUNTER], key, both, &count,
+				   NULL);
 	return ret ? shunt_fail_errno(err, ret, "retire counter %u", id) : 0;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "loader/counters.h"
 #include "loader/sets.h"
@@ -96,6 +97,7 @@ static void bind_consumers(struct shunt_plan *plan, const struct shunt_state *ol
 		next->queues = consumer->queues;
 		next->if_down = consumer->if_down;
 		next->slot = same ? same->slot : take_id(taken);
+		plan->kept_slot[c] = same;
 	}
 }
 
@@ -239,6 +241,22 @@ int shunt_plan_targets(const struct shunt_maps *maps, const struct shunt_state *
 	return 0;
 }
 
+/* A slot that is given out anew may hold sockets of the consumer that had it before. */
+static void clear_slots(const struct shunt_plan *plan, const struct shunt_maps *maps)
+{
+	uint32_t queue, key;
+	size_t c;
+
+	for (c = 0; c < plan->next->consumers; c++) {
+		if (plan->kept_slot[c] || maps->fd[SHUNT_MAP_XSK] < 0)
+			continue;
+		for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++) {
+			key = shunt_consumer_key(plan->next->consumer[c].slot, queue);
+			bpf_map_delete_elem(maps->fd[SHUNT_MAP_XSK], &key);
+		}
+	}
+}
+
 int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *maps,
 		     struct shunt_err *err)
 {
@@ -246,6 +264,7 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 	size_t slot = shunt_gen_slot(generation);
 	int ret = shunt_plan_targets(maps, plan->next, err);
 
+	clear_slots(plan, maps);
 	if (!ret)
 		ret = write_sets(plan, maps, err);
 	if (ret)
@@ -312,16 +331,21 @@ static int retire_counters(const struct shunt_maps *maps,
 			   const struct shunt_state *state, const struct used *used,
 			   struct shunt_err *err)
 {
+	_free_ struct shunt_counter *sum = calloc(SHUNT_COUNTER_BLOCK, sizeof(*sum));
 	bool lapsed[SHUNT_COUNTER_BLOCK];
 	uint32_t hook, id;
 	int ret = 0;
 
+	if (!sum)
+		return shunt_fail(err, -ENOMEM, "retire counters: out of memory");
 	shunt_plan_lapsed(maps, state, lapsed);
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
+		ret = shunt_counters_sum(maps, hook, sum, err);
 		for (id = SHUNT_COUNTER_RULES; !ret && id < SHUNT_COUNTER_BLOCK; id++)
-			if (!used->counter[id])
+			if (!used->counter[id] && sum[id].packets)
 				ret = shunt_counter_retire(maps, hook, id, lapsed[id],
 							   err);
+	}
 	return ret;
 }
 
@@ -338,6 +362,7 @@ static bool targets(const struct shunt_state *state, uint8_t action, uint32_t ar
 static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state *state)
 {
 	uint32_t gone[SHUNT_DEV_MAX], key, *at = NULL, cpu;
+	uint32_t cpus = libbpf_num_possible_cpus();
 	size_t n = 0;
 
 	while (n < SHUNT_DEV_MAX &&
@@ -348,28 +373,9 @@ static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state
 	}
 	while (n--)
 		bpf_map_delete_elem(maps->fd[SHUNT_MAP_DEV], &gone[n]);
-	for (cpu = 0; maps->fd[SHUNT_MAP_CPU] >= 0 && cpu < SHUNT_CPU_MAX; cpu++)
+	for (cpu = 0; maps->fd[SHUNT_MAP_CPU] >= 0 && cpu < cpus; cpu++)
 		if (!targets(state, SHUNT_VERDICT_CPU, cpu))
 			bpf_map_delete_elem(maps->fd[SHUNT_MAP_CPU], &cpu);
-}
-
-static void tidy_consumers(const struct shunt_maps *maps,
-			   const struct shunt_state *state)
-{
-	bool used[SHUNT_CONSUMER_SLOTS] = { false };
-	uint32_t slot, queue, key;
-	size_t c;
-
-	if (maps->fd[SHUNT_MAP_XSK] < 0)
-		return;
-	for (c = 0; c < state->consumers; c++)
-		used[state->consumer[c].slot] = true;
-	for (slot = 0; slot < SHUNT_CONSUMER_SLOTS; slot++) {
-		for (queue = 0; !used[slot] && queue < SHUNT_QUEUE_MAX; queue++) {
-			key = shunt_consumer_key(slot, queue);
-			bpf_map_delete_elem(maps->fd[SHUNT_MAP_XSK], &key);
-		}
-	}
 }
 
 int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *state,
@@ -380,7 +386,6 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 
 	find_used(&used, state);
 	tidy_targets(maps, state);
-	tidy_consumers(maps, state);
 	if (!ret)
 		ret = shunt_sets_drop(maps, used.set, err);
 	return ret ? ret : retire_counters(maps, state, &used, err);

@@ -25,7 +25,8 @@ struct shunt_plan {
 	const struct shunt_policy *policy;
 	struct shunt_binding binding;
 	struct shunt_compiled compiled;
-	struct shunt_state *next;     /* the record that goes with it */
+	struct shunt_state *next;	    /* the record that goes with it */
+	bool kept_slot[SHUNT_CONSUMER_MAX]; /* as kept_set, of a consumer's sockets */
 	bool kept_set[SHUNT_SET_MAX]; /* its members stay those of the ruling policy */
 };
 

@@ -22,46 +22,25 @@ static void add(struct shunt_counter *sum, const struct shunt_counter *more)
 	sum->bytes += more->bytes;
 }
 
-/* Rules that an apply has just replaced, or one that was killed: not retired yet. */
-static int read_lapsed(struct ledger *ledger, uint32_t hook, struct shunt_err *err)
+/*
+ * A hook that was on once keeps what it counted, until the instance goes. Rules that an
+ * apply has just replaced, or one that was killed, may not be retired yet.
+ */
+static int read_ledger(struct ledger *ledger, struct shunt_err *err)
 {
 	const struct shunt_maps *maps = &ledger->instance->maps;
 	bool lapsed[SHUNT_COUNTER_BLOCK];
-	struct shunt_counter sum;
-	uint32_t id;
+	uint32_t hook, id;
 	int ret = 0;
 
 	shunt_plan_lapsed(maps, ledger->instance->state, lapsed);
-	for (id = 0; !ret && id < SHUNT_COUNTER_BLOCK; id++) {
-		if (!lapsed[id])
-			continue;
-		ret = shunt_counter_sum(maps, hook, id, &sum, err);
-		if (!ret)
-			add(&ledger->of[hook][SHUNT_COUNTER_RETIRED], &sum);
-	}
-	return ret;
-}
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
+		struct shunt_counter *of = ledger->of[hook];
 
-/* A hook that was on once keeps what it counted, until the instance goes. */
-static int read_ledger(struct ledger *ledger, struct shunt_err *err)
-{
-	const struct shunt_state *state = ledger->instance->state;
-	const struct shunt_maps *maps = &ledger->instance->maps;
-	uint32_t hook, id;
-	size_t r;
-	int ret = 0;
-
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		for (id = 0; !ret && id < SHUNT_COUNTER_RULES; id++)
-			ret = shunt_counter_sum(maps, hook, id, &ledger->of[hook][id],
-						err);
-		for (r = 0; !ret && r < state->rules; r++) {
-			id = state->rule[r].counter;
-			ret = shunt_counter_sum(maps, hook, id, &ledger->of[hook][id],
-						err);
-		}
-		if (!ret)
-			ret = read_lapsed(ledger, hook, err);
+		ret = shunt_counters_sum(maps, hook, of, err);
+		for (id = 0; !ret && id < SHUNT_COUNTER_BLOCK; id++)
+			if (lapsed[id])
+				add(&of[SHUNT_COUNTER_RETIRED], &of[id]);
 	}
 	return ret;
 }
