@@ -37,7 +37,6 @@
 #include "user/base/clock.h"
 #include "xsk_rx.skel.h"
 
-
 #define IF_A "shc-rx"
 #define IF_B "shc-gen"
 #define FRAME_BYTES 60
@@ -112,15 +111,16 @@ static int take_idle(void *self, struct shunt_err *err)
 static void run_consume(int map, double seconds, enum shunt_wait wait,
 			struct result *result)
 {
-	static const struct shunt_consume_sink sink = {
-		.burst = take_burst, .tick = keep_totals, .idle = take_idle};
-	const struct shunt_consume_opts opts = {.interface = IF_A,
-						.consumer = "bench",
-						.xskmap_fd = map,
-						.queues = 1,
-						.duration_ns = seconds * 1e9,
-						.wait = wait};
-	struct shunt_err err = {0};
+	static const struct shunt_consume_sink sink = { .burst = take_burst,
+							.tick = keep_totals,
+							.idle = take_idle };
+	const struct shunt_consume_opts opts = { .interface = IF_A,
+						 .consumer = "bench",
+						 .xskmap_fd = map,
+						 .queues = 1,
+						 .duration_ns = seconds * 1e9,
+						 .wait = wait };
+	struct shunt_err err = { 0 };
 
 	if (shunt_consume(&opts, &sink, result, &err)) {
 		fprintf(stderr, "xsk_rx: %s\n", err.message);
@@ -140,16 +140,16 @@ struct plain {
 /* As in libxdp's examples; a queue that was just closed is busy for a moment. */
 static void open_plain(struct plain *plain, int map)
 {
-	const struct xsk_umem_config umem = {.fill_size = 2 * PLAIN_FRAMES,
-					     .comp_size = SHUNT_XSK_RING,
-					     .frame_size = SHUNT_XSK_FRAME_BYTES};
+	const struct xsk_umem_config umem = { .fill_size = 2 * PLAIN_FRAMES,
+					      .comp_size = SHUNT_XSK_RING,
+					      .frame_size = SHUNT_XSK_FRAME_BYTES };
 	const struct xsk_socket_config socket = {
 		.rx_size = SHUNT_XSK_RING,
 		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
 		.bind_flags = XDP_COPY | XDP_USE_NEED_WAKEUP,
 	};
 	const size_t bytes = (size_t)PLAIN_FRAMES * SHUNT_XSK_FRAME_BYTES;
-	const struct timespec pause = {.tv_nsec = 20000000};
+	const struct timespec pause = { .tv_nsec = 20000000 };
 	void *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	uint32_t at, i;
@@ -202,14 +202,14 @@ static unsigned int plain_burst(struct plain *plain)
 static void run_plain(int map, double seconds, enum shunt_wait wait,
 		      struct result *result)
 {
-	struct xdp_statistics stats = {0};
+	struct xdp_statistics stats = { 0 };
 	socklen_t size = sizeof(stats);
 	uint64_t start, now, rounds = 0;
 	struct plain plain;
 	struct pollfd fd;
 
 	open_plain(&plain, map);
-	fd = (struct pollfd){.fd = xsk_socket__fd(plain.socket), .events = POLLIN};
+	fd = (struct pollfd){ .fd = xsk_socket__fd(plain.socket), .events = POLLIN };
 	start = now = shunt_now_ns();
 	while (now - start < seconds * 1e9) {
 		unsigned int n = plain_burst(&plain);
@@ -234,11 +234,11 @@ static const struct row {
 	enum shunt_wait wait;
 	int beside; /* the row that it is compared with; its own: a peer */
 } rows[] = {
-	{"plain loop, spin", run_plain, SHUNT_WAIT_SPIN, 0},
-	{"consume loop, spin", run_consume, SHUNT_WAIT_SPIN, 0},
-	{"consume loop, adaptive", run_consume, SHUNT_WAIT_ADAPTIVE, 0},
-	{"plain loop, poll", run_plain, SHUNT_WAIT_POLL, 3},
-	{"consume loop, poll", run_consume, SHUNT_WAIT_POLL, 3},
+	{ "plain loop, spin", run_plain, SHUNT_WAIT_SPIN, 0 },
+	{ "consume loop, spin", run_consume, SHUNT_WAIT_SPIN, 0 },
+	{ "consume loop, adaptive", run_consume, SHUNT_WAIT_ADAPTIVE, 0 },
+	{ "plain loop, poll", run_plain, SHUNT_WAIT_POLL, 3 },
+	{ "consume loop, poll", run_consume, SHUNT_WAIT_POLL, 3 },
 };
 
 #define ROWS ((int)(sizeof(rows) / sizeof(rows[0])))
@@ -280,9 +280,9 @@ static struct result measure(const struct row *row, int map, double seconds)
 /* A UDP datagram to the discard port; the receiver looks at nothing in it. */
 static void make_frame(uint8_t frame[FRAME_BYTES])
 {
-	const struct shunt_eth eth = {.dst = {2, [5] = 1},
-				      .src = {2, [5] = 2},
-				      .type = shunt_be16(SHUNT_ETH_IP4)};
+	const struct shunt_eth eth = { .dst = { 2, [5] = 1 },
+				       .src = { 2, [5] = 2 },
+				       .type = shunt_be16(SHUNT_ETH_IP4) };
 	const struct shunt_ip4 ip = {
 		.version_ihl = 0x45,
 		.length = shunt_be16(FRAME_BYTES - sizeof(eth)),
@@ -305,7 +305,7 @@ static void generate(void)
 {
 	struct xsk_rx_bpf *skel = xsk_rx_bpf__open();
 	uint8_t frame[FRAME_BYTES];
-	struct xdp_md context = {.data_end = sizeof(frame)};
+	struct xdp_md context = { .data_end = sizeof(frame) };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame,
 		    .data_size_in = sizeof(frame), .ctx_in = &context,
 		    .ctx_size_in = sizeof(context), .repeat = LIVE_REPEAT,
@@ -397,7 +397,7 @@ struct spread {
 static struct spread spread_of(double *values, int n)
 {
 	qsort(values, n, sizeof(*values), compare);
-	return (struct spread){values[0], values[n / 2], values[n - 1]};
+	return (struct spread){ values[0], values[n / 2], values[n - 1] };
 }
 
 static void report(struct result results[ROWS][ROUNDS_MAX], int rounds)

@@ -69,7 +69,7 @@ int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook, uint32_t 
 	if (ret)
 		return ret;
 	both = calloc(2 * cpus, sizeof(*both));
-	if (!both)
+	if (!both || !value || !gone)
 		return shunt_fail(err, -ENOMEM, "retire counter %u: out of memory", id);
 	for (cpu = 0; cpu < cpus; cpu++) {
 		both[cpus + cpu].packets =

@@ -61,7 +61,7 @@ static void check_rule(const struct shunt_policy *policy,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct shunt_policy *policy = NULL;
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	int ret;
 
 	if (may_open_files(data, size))

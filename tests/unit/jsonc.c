@@ -13,7 +13,7 @@
 
 static void bad(const char *text, size_t len, const char *want)
 {
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	cJSON *json = NULL;
 
 	assert_int_equal(shunt_jsonc_parse(&json, text, len, "p.json", &diags),
@@ -29,7 +29,7 @@ static void bad(const char *text, size_t len, const char *want)
 
 static void good(const char *text, size_t len)
 {
-	struct shunt_diags diags = {0};
+	struct shunt_diags diags = { 0 };
 	_json_ cJSON *json = NULL;
 
 	assert_int_equal(shunt_jsonc_parse(&json, text, len, "p.json", &diags), 0);
@@ -42,40 +42,41 @@ static void positions_are_lines_and_characters(void **ctx)
 	static const struct {
 		const char *text, *want;
 	} rows[] = {
-		{"", "p.json:1:1: the text ends"},
-		{"   ", "p.json:1:4: the text ends"},
-		{"{\n\t\"a\": 1\n\t\"b\": 2\n}", "p.json:3:2: expected a comma"},
-		{"{\"\xc3\xa4\xe2\x82\xac\": x}", "p.json:1:8: this is no JSON value"},
-		{"/* \xe2\x82\xac\n */ x", "p.json:2:5: this is no JSON value"},
-		{"// x\n{ \"a\" // y\n 1 }", "p.json:3:2: expected a colon"},
-		{"[1,\n2,]", "p.json:2:3: a comma before this"},
-		{"{\"a\":1,,}", "p.json:1:8: expected a key"},
-		{"[,]", "p.json:1:2: a value is missing"},
-		{"/", "p.json:1:1: this is no"},
-		{"/* /", "p.json:1:1: comment without an end"},
-		{"/*/", "p.json:1:1: comment without an end"},
-		{"[\"a\nb\"]", "p.json:1:2: string without an end"},
-		{"[\"a", "p.json:1:2: string without an end"},
-		{"[\"a\\", "p.json:1:2: string without an end"},
-		{"[\"\t\"]", "p.json:1:3: control character"},
-		{"[\"\\x\"]", "p.json:1:3: unknown escape"},
-		{"[\"\\u12\"]", "p.json:1:3: \\u takes four"},
-		{"[\"\\ud800\"]", "p.json:1:3: half of a surrogate pair"},
-		{"[\"\\udc00\\ud800\"]", "p.json:1:3: half of a surrogate pair"},
-		{"[01]", "p.json:1:2: a number cannot start with 0"},
-		{"[-]", "p.json:1:2: a minus sign"},
-		{"[1.]", "p.json:1:2: a number needs digits behind its point"},
-		{"[1e+]", "p.json:1:2: a number needs digits in its exponent"},
-		{"[+1]", "p.json:1:2: this is no JSON value"},
-		{"[0x10]", "p.json:1:3: expected a comma"},
-		{"[nul]", "p.json:1:2: this is no JSON value"},
-		{"[1] 2", "p.json:1:5: text behind the end"},
-		{"\xef\xbb\xbf{}", "p.json:1:1: byte order mark"},
-		{"[\"\xff\"]", "p.json:1:3: not UTF-8"},
-		{"[\"\xc0\x80\"]", "p.json:1:3: not UTF-8"},
-		{"[\"\xed\xa0\x80\"]", "p.json:1:3: not UTF-8"},
-		{"[\"\xf4\x90\x80\x80\"]", "p.json:1:3: not UTF-8"},
-		{"[\"\xe2\x82", "p.json:1:3: not UTF-8"},
+		{ "", "p.json:1:1: the text ends" },
+		{ "   ", "p.json:1:4: the text ends" },
+		{ "{\n\t\"a\": 1\n\t\"b\": 2\n}", "p.json:3:2: expected a comma" },
+		{ "{\"\xc3\xa4\xe2\x82\xac\": x}",
+		  "p.json:1:8: this is no JSON value" },
+		{ "/* \xe2\x82\xac\n */ x", "p.json:2:5: this is no JSON value" },
+		{ "// x\n{ \"a\" // y\n 1 }", "p.json:3:2: expected a colon" },
+		{ "[1,\n2,]", "p.json:2:3: a comma before this" },
+		{ "{\"a\":1,,}", "p.json:1:8: expected a key" },
+		{ "[,]", "p.json:1:2: a value is missing" },
+		{ "/", "p.json:1:1: this is no" },
+		{ "/* /", "p.json:1:1: comment without an end" },
+		{ "/*/", "p.json:1:1: comment without an end" },
+		{ "[\"a\nb\"]", "p.json:1:2: string without an end" },
+		{ "[\"a", "p.json:1:2: string without an end" },
+		{ "[\"a\\", "p.json:1:2: string without an end" },
+		{ "[\"\t\"]", "p.json:1:3: control character" },
+		{ "[\"\\x\"]", "p.json:1:3: unknown escape" },
+		{ "[\"\\u12\"]", "p.json:1:3: \\u takes four" },
+		{ "[\"\\ud800\"]", "p.json:1:3: half of a surrogate pair" },
+		{ "[\"\\udc00\\ud800\"]", "p.json:1:3: half of a surrogate pair" },
+		{ "[01]", "p.json:1:2: a number cannot start with 0" },
+		{ "[-]", "p.json:1:2: a minus sign" },
+		{ "[1.]", "p.json:1:2: a number needs digits behind its point" },
+		{ "[1e+]", "p.json:1:2: a number needs digits in its exponent" },
+		{ "[+1]", "p.json:1:2: this is no JSON value" },
+		{ "[0x10]", "p.json:1:3: expected a comma" },
+		{ "[nul]", "p.json:1:2: this is no JSON value" },
+		{ "[1] 2", "p.json:1:5: text behind the end" },
+		{ "\xef\xbb\xbf{}", "p.json:1:1: byte order mark" },
+		{ "[\"\xff\"]", "p.json:1:3: not UTF-8" },
+		{ "[\"\xc0\x80\"]", "p.json:1:3: not UTF-8" },
+		{ "[\"\xed\xa0\x80\"]", "p.json:1:3: not UTF-8" },
+		{ "[\"\xf4\x90\x80\x80\"]", "p.json:1:3: not UTF-8" },
+		{ "[\"\xe2\x82", "p.json:1:3: not UTF-8" },
 	};
 
 	(void)ctx;
@@ -102,21 +103,21 @@ static void comments_are_blanks_and_strings_are_left_alone(void **ctx)
 	static const struct {
 		const char *text, *want;
 	} rows[] = {
-		{"[1/* 2 */,3]", "[1,3]"},
-		{"[1,// 2]\n3]", "[1,3]"},
-		{"//\n[]//", "[]"},
-		{"/**/[]/***/", "[]"},
-		{"[\"/* a */ // b\"]", "[\"/* a */ // b\"]"},
-		{"[\"\\\"//\", /* \" */ \"\\\\\"]", "[\"\\\"//\",\"\\\\\"]"},
-		{" [ \"\\u00e4\\ud83d\\ude00\" ] \r\n",
-		 "[\"\xc3\xa4\xf0\x9f\x98\x80\"]"},
-		{"[-0.5e+2, 0, -1, true, false, null]", "[-50,0,-1,true,false,null]"},
-		{"{\"\": {}, \"a\" : []}", "{\"\":{},\"a\":[]}"},
+		{ "[1/* 2 */,3]", "[1,3]" },
+		{ "[1,// 2]\n3]", "[1,3]" },
+		{ "//\n[]//", "[]" },
+		{ "/**/[]/***/", "[]" },
+		{ "[\"/* a */ // b\"]", "[\"/* a */ // b\"]" },
+		{ "[\"\\\"//\", /* \" */ \"\\\\\"]", "[\"\\\"//\",\"\\\\\"]" },
+		{ " [ \"\\u00e4\\ud83d\\ude00\" ] \r\n",
+		  "[\"\xc3\xa4\xf0\x9f\x98\x80\"]" },
+		{ "[-0.5e+2, 0, -1, true, false, null]", "[-50,0,-1,true,false,null]" },
+		{ "{\"\": {}, \"a\" : []}", "{\"\":{},\"a\":[]}" },
 	};
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct shunt_diags diags = {0};
+		struct shunt_diags diags = { 0 };
 		_json_ cJSON *json = NULL;
 		_free_ char *got = NULL;
 

@@ -45,7 +45,7 @@ static void any_prefix_reads_back_as_it_was_written(void **ctx)
 {
 	(void)ctx;
 	for (int i = 0; i < ROUNDS; i++) {
-		struct shunt_prefix want = {.family = draw() & 1 ? 4 : 6}, got;
+		struct shunt_prefix want = { .family = draw() & 1 ? 4 : 6 }, got;
 		unsigned int max = want.family == 4 ? 32 : 128;
 		char text[SHUNT_PREFIX_TEXT], host[INET6_ADDRSTRLEN], libc[80];
 
@@ -69,7 +69,8 @@ static void any_host_bit_is_an_error_that_names_the_prefix(void **ctx)
 {
 	(void)ctx;
 	for (int i = 0; i < ROUNDS / 10; i++) {
-		struct shunt_prefix want = {.family = draw() & 1 ? 4 : 6}, got = {0};
+		struct shunt_prefix want = { .family = draw() & 1 ? 4 : 6 },
+				    got = { 0 };
 		unsigned int max = want.family == 4 ? 32 : 128, bit;
 		char text[SHUNT_PREFIX_TEXT], host[INET6_ADDRSTRLEN], libc[80],
 			quoted[80];
@@ -99,8 +100,8 @@ static void garbled_addresses_are_judged_as_by_inet_pton(void **ctx)
 
 	(void)ctx;
 	for (int i = 0; i < ROUNDS; i++) {
-		struct shunt_prefix got = {0};
-		uint8_t addr[16] = {0};
+		struct shunt_prefix got = { 0 };
+		uint8_t addr[16] = { 0 };
 		char text[20];
 		size_t n = draw() % sizeof(text);
 		int is4, is6;
@@ -152,7 +153,7 @@ static void what_is_not_exactly_one_prefix_is_refused(void **ctx)
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		struct shunt_err err = {""};
+		struct shunt_err err = { "" };
 		struct shunt_prefix got;
 
 		if (shunt_prefix_parse(&got, wrong[i], &err) != -EINVAL)
@@ -174,11 +175,11 @@ static void a_message_cannot_write_to_the_terminal(void **ctx)
 
 static void unique_sorts_and_keeps_one_of_each(void **ctx)
 {
-	static const char *const text[] = {"::1",      "10.0.0.0/8", "0.0.0.0/0",
-					   "10.0.0.0", "10.0.0.0/8", "::/0",
-					   "::1/128",  "9.0.0.0/8"};
-	static const char *const want[] = {"0.0.0.0/0", "9.0.0.0/8", "10.0.0.0/8",
-					   "10.0.0.0",	"::/0",	     "::1"};
+	static const char *const text[] = { "::1",	"10.0.0.0/8", "0.0.0.0/0",
+					    "10.0.0.0", "10.0.0.0/8", "::/0",
+					    "::1/128",	"9.0.0.0/8" };
+	static const char *const want[] = { "0.0.0.0/0", "9.0.0.0/8", "10.0.0.0/8",
+					    "10.0.0.0",	 "::/0",      "::1" };
 	struct shunt_prefix p[8];
 	char buf[SHUNT_PREFIX_TEXT];
 

@@ -88,8 +88,9 @@ int main(int argc, char **argv)
 		shunt_out_error(&cli, err.message);
 	/* a JSON answer was flushed before; its failure is remembered, but not its errno */
 	if ((fflush(stdout) || ferror(stdout)) && !ret) {
-		fprintf(stderr, "shunt: write the answer: the output is closed or its disk "
-				"is full\n");
+		fprintf(stderr,
+			"shunt: write the answer: the output is closed or its disk "
+			"is full\n");
 		return SHUNT_EXIT_FAILED;
 	}
 	return ret ? SHUNT_EXIT_FAILED : 0;
