@@ -66,7 +66,7 @@ int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook, uint32_t 
 
 	if (!ret)
 		ret = get(maps, hook, SHUNT_COUNTER_RETIRED, &gone, &cpus, err);
-	if (ret)
+	if (ret || !value || !gone)
 		return ret;
 	both = calloc(2 * cpus, sizeof(*both));
 	if (!both || !value || !gone)
