@@ -36,7 +36,7 @@ static int find_command(struct shunt_cli *cli, int argc, char **argv,
 		group |= !strncmp(command->name, argv[0], strlen(argv[0])) &&
 			 command->name[strlen(argv[0])] == ' ';
 	}
-	if (group && argc < 2)
+	if (group && (argc < 2 || argv[1][0] == '-'))
 		return shunt_fail(
 			err, -EINVAL,
 			"%s needs another word: `shunt help` lists the commands",
