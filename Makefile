@@ -154,7 +154,7 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 
 san-tests: $(UNIT_BIN)
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(FUZZ_BIN) ## build the tests without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests

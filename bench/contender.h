@@ -188,24 +188,23 @@ static inline void bench_leave(struct bench_field *field)
 static inline int bench_count_shunt(const struct bench_contender *c, uint64_t *matched,
 				    uint64_t *seen, struct shunt_err *err)
 {
+	_free_ struct shunt_counter *sum = calloc(SHUNT_COUNTER_BLOCK, sizeof(*sum));
 	uint32_t reason, verdict;
 	int ret;
 
-	for (reason = 0; reason < SHUNT_REASON_MAX; reason++) {
+	if (!sum)
+		return shunt_fail(err, -ENOMEM, "count packets: out of memory");
+	ret = shunt_counters_sum(&c->maps, SHUNT_HOOK_XDP, sum, err);
+	for (reason = 0; !ret && reason < SHUNT_REASON_MAX; reason++) {
 		for (verdict = 0; verdict < SHUNT_VERDICT_MAX; verdict++) {
-			struct shunt_counter sum;
+			uint32_t id = shunt_counter_reason_id(reason, verdict);
 
-			ret = shunt_counter_sum(
-				&c->maps, SHUNT_HOOK_XDP,
-				shunt_counter_reason_id(reason, verdict), &sum, err);
-			if (ret)
-				return ret;
-			*seen += sum.packets;
+			*seen += sum[id].packets;
 			if (reason == SHUNT_REASON_RULE)
-				*matched += sum.packets;
+				*matched += sum[id].packets;
 		}
 	}
-	return 0;
+	return ret;
 }
 
 static inline int bench_count_filter(const struct bench_contender *c, uint64_t *matched,
