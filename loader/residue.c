@@ -10,6 +10,7 @@
 #include "loader/bpffs.h"
 #include "loader/hook.h"
 #include "loader/program.h"
+#include "loader/sets.h"
 #include "user/base/cleanup.h"
 
 static int unpin(const char *instance, const char *folder, enum shunt_hook hook,
@@ -74,21 +75,22 @@ static void note_map(struct shunt_residue *residue, int fd)
 		residue->map[residue->maps++] = info.id;
 }
 
+static void note_id(void *self, uint32_t map_id)
+{
+	struct shunt_residue *residue = self;
+
+	residue->map[residue->maps++] = map_id;
+}
+
 /* The maps, and those inside the maps of sets. */
 static void note_maps(struct shunt_residue *residue, const struct shunt_maps *maps)
 {
-	static const enum shunt_map outer[] = { SHUNT_MAP_ADDR4, SHUNT_MAP_ADDR6,
-						SHUNT_MAP_LPM4, SHUNT_MAP_LPM6 };
-	uint32_t id, map_id;
 	size_t i;
 
 	for (i = 0; i < SHUNT_MAP_COUNT; i++)
 		if (maps->fd[i] >= 0)
 			note_map(residue, maps->fd[i]);
-	for (i = 0; i < sizeof(outer) / sizeof(*outer); i++)
-		for (id = 0; id <= SHUNT_SET_SPARE; id++)
-			if (!bpf_map_lookup_elem(maps->fd[outer[i]], &id, &map_id))
-				residue->map[residue->maps++] = map_id;
+	shunt_sets_each_map(maps, note_id, residue);
 }
 
 static bool map_exists(uint32_t id)

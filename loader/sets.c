@@ -174,23 +174,13 @@ static int place(const struct shunt_maps *maps, const struct kind *kind,
 	return ret ? shunt_fail_errno(err, ret, "put sets into place") : 0;
 }
 
-/* The map that stands under the ids of sets that are gone, and under the spare one. */
-static int empty_map(const struct shunt_maps *maps, const struct kind *kind)
-{
-	uint32_t id = SHUNT_SET_SPARE, map_id;
-
-	if (bpf_map_lookup_elem(maps->fd[kind->outer], &id, &map_id))
-		return make_map(kind, 1);
-	return bpf_map_get_fd_by_id(map_id);
-}
-
-/* Waits for programs by putting the spare map where it is. */
+/* Waits for programs by putting a map where no set is. */
 static int place_spare(const struct shunt_maps *maps, struct shunt_err *err)
 {
 	const struct kind *kind = kind_of(SHUNT_SET_ADDRESS, 4);
 	uint32_t id = SHUNT_SET_SPARE;
 
-	_fd_ int fd = empty_map(maps, kind);
+	_fd_ int fd = make_map(kind, 1);
 	if (fd < 0)
 		return shunt_fail_errno(err, fd, "make a map to wait with");
 	return place(maps, kind, &id, &fd, 1, err);
@@ -200,12 +190,17 @@ int shunt_sets_place(const struct shunt_maps *maps, const struct shunt_set_new *
 		     size_t n, struct shunt_err *err)
 {
 	int type, six, ret = n ? 0 : place_spare(maps, err);
+	size_t s;
 
+	/* noted before it is so: a kill in between leaves too much noted, not too little */
+	for (s = 0; s < n; s++) {
+		maps->gen->set_members[set[s].ref.type] |= 1ull << set[s].ref.id;
+		maps->gen->set_maps[set[s].ref.type] |= 1ull << set[s].ref.id;
+	}
 	for (type = 0; type < 2; type++) {
 		for (six = 0; !ret && six < 2; six++) {
 			uint32_t id[SHUNT_SET_MAX], count = 0;
 			int fd[SHUNT_SET_MAX];
-			size_t s;
 
 			for (s = 0; s < n; s++) {
 				if ((int)set[s].ref.type != type)
@@ -221,48 +216,64 @@ int shunt_sets_place(const struct shunt_maps *maps, const struct shunt_set_new *
 	return ret;
 }
 
-/* The unused ids of one outer map that still hold members; returns how many. */
-static uint32_t stale_ids(const struct shunt_maps *maps, const struct kind *kind,
-			  const bool used[SHUNT_SET_IDS], uint32_t id[SHUNT_SET_IDS])
+/* An empty map under all of these ids, of one kind. */
+static int place_empty(const struct shunt_maps *maps, const struct kind *kind,
+		       uint64_t ids, struct shunt_err *err)
 {
-	uint32_t spare = SHUNT_SET_SPARE, empty = 0, map_id, i, n = 0;
+	uint32_t id[SHUNT_SET_IDS], i, n = 0;
+	int fds[SHUNT_SET_IDS];
 
-	if (bpf_map_lookup_elem(maps->fd[kind->outer], &spare, &empty))
-		empty = 0;
-	for (i = 0; i < SHUNT_SET_IDS; i++)
-		if (!used[i] &&
-		    !bpf_map_lookup_elem(maps->fd[kind->outer], &i, &map_id) &&
-		    map_id != empty)
-			id[n++] = i;
-	return n;
-}
-
-static int drop_kind(const struct shunt_maps *maps, const struct kind *kind,
-		     const bool used[SHUNT_SET_IDS], struct shunt_err *err)
-{
-	uint32_t id[SHUNT_SET_IDS + 1], n = stale_ids(maps, kind, used, id), i;
-	int fds[SHUNT_SET_IDS + 1];
-
-	if (!n)
-		return 0;
-	_fd_ int fd = empty_map(maps, kind);
+	_fd_ int fd = make_map(kind, 1);
 	if (fd < 0)
 		return shunt_fail_errno(err, fd, "make an empty map");
-	id[n++] = SHUNT_SET_SPARE;
-	for (i = 0; i < n; i++)
-		fds[i] = fd;
+	for (i = 0; i < SHUNT_SET_IDS; i++) {
+		if (!(ids >> i & 1))
+			continue;
+		fds[n] = fd;
+		id[n++] = i;
+	}
 	return place(maps, kind, id, fds, n, err);
 }
 
 int shunt_sets_drop(const struct shunt_maps *maps, const bool used[SHUNT_SET_IDS],
 		    struct shunt_err *err)
 {
-	int type, six, ret = 0;
+	uint64_t keep = 0;
+	int type, i, ret = 0;
 
-	for (type = 0; type < 2; type++)
-		for (six = 0; !ret && six < 2; six++)
-			ret = drop_kind(maps, &kinds[type][six], used, err);
+	for (i = 0; i < SHUNT_SET_IDS; i++)
+		keep |= (uint64_t)used[i] << i;
+	for (type = 0; !ret && type < 2; type++) {
+		uint64_t ids = maps->gen->set_members[type] & ~keep;
+
+		if (!ids)
+			continue;
+		ret = place_empty(maps, &kinds[type][0], ids, err);
+		if (!ret)
+			ret = place_empty(maps, &kinds[type][1], ids, err);
+		if (!ret)
+			maps->gen->set_members[type] &= ~ids;
+	}
 	return ret;
+}
+
+void shunt_sets_each_map(const struct shunt_maps *maps,
+			 void (*each)(void *self, uint32_t map_id), void *self)
+{
+	uint32_t id, map_id;
+	int type, six;
+
+	for (type = 0; type < 2; type++) {
+		for (six = 0; six < 2; six++) {
+			int outer = maps->fd[kinds[type][six].outer];
+
+			for (id = 0; id <= SHUNT_SET_SPARE; id++)
+				if ((id == SHUNT_SET_SPARE ||
+				     maps->gen->set_maps[type] >> id & 1) &&
+				    !bpf_map_lookup_elem(outer, &id, &map_id))
+					each(self, map_id);
+		}
+	}
 }
 
 /* --- members ----------------------------------------------------------------- */

@@ -44,6 +44,10 @@ SHUNT_MUST_CHECK int shunt_sets_drop(const struct shunt_maps *maps,
 				     const bool used[SHUNT_SET_IDS],
 				     struct shunt_err *err);
 
+/* Calls `each` with the kernel's id of every map that stands under an id. */
+void shunt_sets_each_map(const struct shunt_maps *maps,
+			 void (*each)(void *self, uint32_t map_id), void *self);
+
 /* --- members ----------------------------------------------------------------- */
 
 /* Adds one member; *was says that it had been there. A full set: -E2BIG. */

@@ -21,7 +21,7 @@ enum shunt_set_type { SHUNT_SET_ADDRESS = 0, SHUNT_SET_PREFIX = 1 };
 #define SHUNT_SET_MAX 32		  /* sets a policy */
 #define SHUNT_SET_IDS (2 * SHUNT_SET_MAX) /* the old policy's and the new one's */
 #define SHUNT_SET_SPARE                                                                \
-	SHUNT_SET_IDS /* an empty one's, for ids that are free again   \
+	SHUNT_SET_IDS /* no set.s: for waiting   \
 				       */
 
 struct shunt_lpm4 {
