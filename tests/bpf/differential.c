@@ -40,7 +40,7 @@ static struct shunt_rig rig;
 
 /* Everything that the program said about the packet, against what should be. */
 static bool agrees(const struct shunt_policy *policy, enum shunt_hook hook,
-		   const struct shunt_frame *frame, const struct shunt_trace *got,
+		   const struct shunt_model_frame *frame, const struct shunt_trace *got,
 		   struct shunt_outcome *want)
 {
 	size_t i, named;
@@ -64,7 +64,7 @@ static bool agrees(const struct shunt_policy *policy, enum shunt_hook hook,
 
 struct failure {
 	enum shunt_hook hook;
-	const struct shunt_frame *frame;
+	const struct shunt_model_frame *frame;
 	struct shunt_outcome want;
 	struct shunt_trace got;
 };
@@ -258,7 +258,7 @@ static void try_policy(struct shunt_random *r, const struct shunt_policy *policy
 {
 	bool hit[SHUNT_RULE_MAX + 1] = { false };
 	struct shunt_frame_spec spec;
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	size_t i;
 
 	for (i = 0; i < PER_POLICY; i++) {

@@ -43,7 +43,7 @@ static void rule(const char *policy)
 	shunt_policy_free(read);
 }
 
-static void udp_to(uint16_t port, uint16_t payload, struct shunt_frame *frame)
+static void udp_to(uint16_t port, uint16_t payload, struct shunt_model_frame *frame)
 {
 	const struct shunt_frame_spec spec = {
 		.l3 = SHUNT_L3_IP4,
@@ -57,7 +57,7 @@ static void udp_to(uint16_t port, uint16_t payload, struct shunt_frame *frame)
 	shunt_frame_build(&spec, frame);
 }
 
-static uint32_t run(enum shunt_hook hook, const struct shunt_frame *frame,
+static uint32_t run(enum shunt_hook hook, const struct shunt_model_frame *frame,
 		    const struct shunt_trace_req *req)
 {
 	struct shunt_rig_run r = { .frame = frame->bytes,
@@ -72,7 +72,7 @@ static uint32_t run(enum shunt_hook hook, const struct shunt_frame *frame,
 
 static void run_to(enum shunt_hook hook, uint16_t port, uint16_t payload)
 {
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 
 	udp_to(port, payload, &frame);
 	run(hook, &frame, NULL);
@@ -110,7 +110,7 @@ static void expect(void)
 
 static void a_count_rule_counts_and_goes_on(void **ctx)
 {
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_trace trace;
 
 	(void)ctx;
@@ -143,7 +143,7 @@ static void a_count_rule_counts_and_goes_on(void **ctx)
 static void all_256_rules_may_be_count_rules(void **ctx)
 {
 	char *text = malloc(1 << 16);
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_trace trace;
 	int n, r;
 
@@ -216,7 +216,7 @@ static void counters_go_on_by_name_and_end_in_retired(void **ctx)
 
 static void the_generation_word_says_which_image_rules(void **ctx)
 {
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_trace trace;
 	uint64_t now;
 
@@ -247,7 +247,7 @@ static bool recorded(uint64_t token)
 
 static void a_traced_packet_is_not_counted(void **ctx)
 {
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_trace trace;
 	int hook;
 
@@ -277,7 +277,7 @@ static void a_wrong_cookie_is_an_ordinary_packet(void **ctx)
 		{ .cookie = cookie,
 		  .token = 0 }, /* no token: nothing to record under */
 	};
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	size_t i;
 	int hook;
 
@@ -314,7 +314,7 @@ static struct shunt_image *ruling(void)
 /* Passed, and counted as internal, whatever the rules would have said. */
 static void check_internal(const char *what)
 {
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	char text[512];
 
 	shunt_counted_read(&rig.maps, &before);
@@ -359,7 +359,7 @@ static void a_damaged_image_passes_packets_as_internal(void **ctx)
 		{ "a root far away", offsetof(struct shunt_image, side[0].root4),
 		  UINT32_MAX },
 	};
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	size_t i;
 
 	(void)ctx;
@@ -403,7 +403,7 @@ static void a_damaged_node_passes_packets_as_internal(void **ctx)
 static void random_images_do_no_harm(void **ctx)
 {
 	struct shunt_random r = { shunt_random_seed(8) };
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	uint32_t code;
 	int n, i;
 

@@ -142,7 +142,7 @@ bool shunt_fixture_holds(const struct shunt_fixture *f, const struct shunt_trace
 /* --- writing --------------------------------------------------------------- */
 
 cJSON *shunt_fixture_json(const cJSON *policy, enum shunt_hook hook,
-			  const struct shunt_frame *frame,
+			  const struct shunt_model_frame *frame,
 			  const struct shunt_outcome *want)
 {
 	const cJSON *rules = cJSON_GetObjectItem(policy, "rules"), *rule;

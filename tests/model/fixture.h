@@ -46,7 +46,7 @@ void shunt_fixture_free(struct shunt_fixture *fixture);
 
 /* A fixture of what should be; the policy is copied. */
 cJSON *shunt_fixture_json(const cJSON *policy, enum shunt_hook hook,
-			  const struct shunt_frame *frame,
+			  const struct shunt_model_frame *frame,
 			  const struct shunt_outcome *want);
 
 /* Reads a policy; what is wrong with it goes to stderr, and NULL comes back. */

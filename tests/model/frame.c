@@ -18,25 +18,25 @@ enum {
 	SCTP = 132,
 };
 
-static void put8(struct shunt_frame *f, unsigned int v)
+static void put8(struct shunt_model_frame *f, unsigned int v)
 {
 	assert(f->len < sizeof(f->bytes));
 	f->bytes[f->len++] = v;
 }
 
-static void put16(struct shunt_frame *f, unsigned int v)
+static void put16(struct shunt_model_frame *f, unsigned int v)
 {
 	put8(f, v >> 8);
 	put8(f, v & 255);
 }
 
-static void put32(struct shunt_frame *f, uint32_t v)
+static void put32(struct shunt_model_frame *f, uint32_t v)
 {
 	put16(f, v >> 16);
 	put16(f, v & 65535);
 }
 
-static void put(struct shunt_frame *f, const void *bytes, size_t n)
+static void put(struct shunt_model_frame *f, const void *bytes, size_t n)
 {
 	assert(f->len + n <= sizeof(f->bytes));
 	memcpy(f->bytes + f->len, bytes, n);
@@ -44,19 +44,19 @@ static void put(struct shunt_frame *f, const void *bytes, size_t n)
 }
 
 /* Bytes that nobody should look at: all ones where a parser went astray would show. */
-static void fill(struct shunt_frame *f, size_t n)
+static void fill(struct shunt_model_frame *f, size_t n)
 {
 	while (n--)
 		put8(f, 0xff);
 }
 
-static void patch16(struct shunt_frame *f, size_t at, unsigned int v)
+static void patch16(struct shunt_model_frame *f, size_t at, unsigned int v)
 {
 	f->bytes[at] = v >> 8;
 	f->bytes[at + 1] = v & 255;
 }
 
-static void set(struct shunt_frame *f, enum shunt_field field, uint32_t value)
+static void set(struct shunt_model_frame *f, enum shunt_field field, uint32_t value)
 {
 	f->pkt.field[field] = value + 1;
 }
@@ -68,7 +68,7 @@ static int has_transport(const struct shunt_frame_spec *s)
 	return s->l3 != SHUNT_L3_NONE && s->fragment != SHUNT_FRAGMENT_LATER;
 }
 
-static void ports(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void ports(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	put16(f, s->sport);
 	put16(f, s->dport);
@@ -76,7 +76,7 @@ static void ports(const struct shunt_frame_spec *s, struct shunt_frame *f)
 	set(f, SHUNT_FIELD_DPORT, s->dport);
 }
 
-static void tcp(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void tcp(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	unsigned int words = 5 + s->tcp_options;
 
@@ -93,7 +93,7 @@ static void tcp(const struct shunt_frame_spec *s, struct shunt_frame *f)
 	fill(f, 6 + s->tcp_options * 4);
 }
 
-static void udp(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void udp(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	unsigned int length = 8 + s->payload;
 
@@ -106,7 +106,7 @@ static void udp(const struct shunt_frame_spec *s, struct shunt_frame *f)
 	put16(f, 0);
 }
 
-static void transport(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void transport(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	set(f, SHUNT_FIELD_PROTO, s->proto);
 	if (!has_transport(s))
@@ -152,7 +152,7 @@ static int goes_on(const struct shunt_frame_spec *s)
 }
 
 /* Transport header and payload; a fragment that is not the last has 8n bytes. */
-static void content(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void content(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	size_t start = f->len;
 
@@ -167,7 +167,8 @@ static void content(const struct shunt_frame_spec *s, struct shunt_frame *f)
 }
 
 /* Where the IP packet must end so that the transport header is cut; 0: it is not. */
-static size_t cut_at(const struct shunt_frame_spec *s, const struct shunt_frame *f)
+static size_t cut_at(const struct shunt_frame_spec *s,
+		     const struct shunt_model_frame *f)
 {
 	switch (s->fault) {
 	case SHUNT_FAULT_TCP_CUT:
@@ -184,7 +185,7 @@ static size_t cut_at(const struct shunt_frame_spec *s, const struct shunt_frame 
 	}
 }
 
-static void ip4(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void ip4(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	size_t start = f->len, length;
 	unsigned int ihl = s->fault == SHUNT_FAULT_IP4_IHL ? 4 : 5 + s->options;
@@ -212,7 +213,8 @@ static void ip4(const struct shunt_frame_spec *s, struct shunt_frame *f)
 }
 
 /* One extension header, of 8 to 24 bytes by its place. */
-static void ext(struct shunt_frame *f, unsigned int kind, unsigned int next, int i)
+static void ext(struct shunt_model_frame *f, unsigned int kind, unsigned int next,
+		int i)
 {
 	unsigned int bytes = kind == AH ? 12 + 4 * (i % 3) : 8 + 8 * (i % 3);
 
@@ -221,7 +223,7 @@ static void ext(struct shunt_frame *f, unsigned int kind, unsigned int next, int
 	fill(f, bytes - 2);
 }
 
-static void ip6(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void ip6(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	int fragmented = s->fragment != SHUNT_FRAGMENT_NONE || s->atomic, i;
 	unsigned int last = fragmented ? FRAGMENT : s->proto;
@@ -254,7 +256,7 @@ static void ip6(const struct shunt_frame_spec *s, struct shunt_frame *f)
 	patch16(f, start + 4, length);
 }
 
-static void network(const struct shunt_frame_spec *s, struct shunt_frame *f)
+static void network(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	f->pkt.l3 = s->l3;
 	f->pkt.l3_off = f->len;
@@ -267,7 +269,7 @@ static void network(const struct shunt_frame_spec *s, struct shunt_frame *f)
 
 /* --- the link layer -------------------------------------------------------- */
 
-static void arp(struct shunt_frame *f)
+static void arp(struct shunt_model_frame *f)
 {
 	put16(f, 1);
 	put16(f, IP4);
@@ -287,7 +289,8 @@ static unsigned int last_type(const struct shunt_frame_spec *s)
 }
 
 /* Where the frame itself must end; the layer that is cut lies at `start`. */
-static void cut(const struct shunt_frame_spec *s, struct shunt_frame *f, size_t start)
+static void cut(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		size_t start)
 {
 	if (s->fault == SHUNT_FAULT_VLAN_CUT)
 		f->len = 14 + (s->tags > 1 ? 4 : 0) + 3;
@@ -305,7 +308,7 @@ static const int reasons[SHUNT_FAULT_COUNT] = { [SHUNT_FAULT_NONE] = SHUNT_FRAME
 #undef X
 };
 
-void shunt_frame_build(const struct shunt_frame_spec *s, struct shunt_frame *f)
+void shunt_frame_build(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
 	unsigned int type = last_type(s), i;
 	size_t start;
@@ -349,7 +352,7 @@ bool shunt_frame_same(const struct shunt_pkt *a, const struct shunt_pkt *b)
 	return !memcmp(&x, &y, sizeof(x));
 }
 
-bool shunt_frame_holds(const struct shunt_frame *f, const struct shunt_pkt *pkt)
+bool shunt_frame_holds(const struct shunt_model_frame *f, const struct shunt_pkt *pkt)
 {
 	return shunt_frame_same(&f->pkt, pkt);
 }

@@ -76,17 +76,19 @@ struct shunt_frame_spec {
 	enum shunt_fault fault;
 };
 
-struct shunt_frame {
+struct shunt_model_frame {
 	uint8_t bytes[SHUNT_FRAME_ROOM];
 	size_t len;
 	int reason;	      /* SHUNT_FRAME_SOUND, or the malformed one */
 	struct shunt_pkt pkt; /* of a sound frame all of it, else only its len */
 };
 
-void shunt_frame_build(const struct shunt_frame_spec *spec, struct shunt_frame *frame);
+void shunt_frame_build(const struct shunt_frame_spec *spec,
+		       struct shunt_model_frame *frame);
 
 /* Is this what a parser must find in the frame? */
-bool shunt_frame_holds(const struct shunt_frame *frame, const struct shunt_pkt *pkt);
+bool shunt_frame_holds(const struct shunt_model_frame *frame,
+		       const struct shunt_pkt *pkt);
 
 /* Equal in all that means something after parsing. */
 bool shunt_frame_same(const struct shunt_pkt *a, const struct shunt_pkt *b);

@@ -20,7 +20,7 @@ static void act(const struct shunt_policy *policy, enum shunt_hook hook,
 }
 
 void shunt_outcome_of(const struct shunt_policy *policy, enum shunt_hook hook,
-		      const struct shunt_frame *frame, struct shunt_outcome *o)
+		      const struct shunt_model_frame *frame, struct shunt_outcome *o)
 {
 	if (frame->reason != SHUNT_FRAME_SOUND) {
 		o->model.rule = policy->rules;

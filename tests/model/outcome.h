@@ -14,4 +14,5 @@ struct shunt_outcome {
 
 /* Interfaces and CPUs that rules redirect to are there; consumers are not. */
 void shunt_outcome_of(const struct shunt_policy *policy, enum shunt_hook hook,
-		      const struct shunt_frame *frame, struct shunt_outcome *outcome);
+		      const struct shunt_model_frame *frame,
+		      struct shunt_outcome *outcome);

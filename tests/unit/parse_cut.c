@@ -36,7 +36,7 @@ static int parse(const uint8_t *bytes, size_t view, size_t len, struct shunt_pkt
 static const struct shunt_policy no_rules;
 
 static void draw_sound(struct shunt_random *r, struct shunt_frame_spec *spec,
-		       struct shunt_frame *frame)
+		       struct shunt_model_frame *frame)
 {
 	shunt_traffic_draw(r, &no_rules, spec);
 	spec->fault = SHUNT_FAULT_NONE;
@@ -45,7 +45,7 @@ static void draw_sound(struct shunt_random *r, struct shunt_frame_spec *spec,
 
 /* --- whole frames ---------------------------------------------------------- */
 
-static void fail_on(const struct shunt_frame *frame, int code)
+static void fail_on(const struct shunt_model_frame *frame, int code)
 {
 	char text[2 * SHUNT_FRAME_ROOM + 1];
 
@@ -59,7 +59,7 @@ static void what_was_put_into_a_frame_is_found_in_it(void **ctx)
 	struct shunt_random r = { shunt_random_seed(4) };
 	uint64_t n = shunt_random_cases(300000);
 	struct shunt_frame_spec spec;
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_pkt pkt;
 
 	(void)ctx;
@@ -84,7 +84,7 @@ static size_t ip_off(const struct shunt_frame_spec *spec)
 
 /* The layer in which a frame that ends after `len` bytes breaks off. */
 static int reason_of_cut(const struct shunt_frame_spec *spec,
-			 const struct shunt_frame *frame, size_t len)
+			 const struct shunt_model_frame *frame, size_t len)
 {
 	size_t ip = ip_off(spec);
 
@@ -105,7 +105,7 @@ static void a_cut_frame_is_the_fault_of_the_layer_that_was_cut(void **ctx)
 {
 	struct shunt_random r = { shunt_random_seed(5) };
 	struct shunt_frame_spec spec;
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_pkt pkt;
 	int n;
 
@@ -147,8 +147,8 @@ static size_t transport_bytes(const struct shunt_frame_spec *spec)
 	}
 }
 
-static void hide(const struct shunt_frame_spec *spec, const struct shunt_frame *frame,
-		 size_t view)
+static void hide(const struct shunt_frame_spec *spec,
+		 const struct shunt_model_frame *frame, size_t view)
 {
 	size_t need = frame->pkt.l4_off + transport_bytes(spec);
 	struct shunt_pkt pkt;
@@ -170,7 +170,7 @@ static void what_cannot_be_seen_is_deep_and_nothing_else(void **ctx)
 {
 	struct shunt_random r = { shunt_random_seed(6) };
 	struct shunt_frame_spec spec;
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	int n;
 
 	(void)ctx;
@@ -194,7 +194,7 @@ static void an_ip_packet_that_ends_early_is_cut_though_its_bytes_are_there(void 
 		{ 58, 4, SHUNT_REASON_ICMP6_SHORT },
 	};
 	struct shunt_frame_spec spec = { .payload = 40 };
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_pkt pkt;
 	size_t i, bytes;
 	int code;
@@ -225,7 +225,7 @@ static void damage_changes_the_answer_but_never_its_soundness(void **ctx)
 	struct shunt_random r = { shunt_random_seed(7) };
 	uint64_t n = shunt_random_cases(300000);
 	struct shunt_frame_spec spec;
-	struct shunt_frame frame;
+	struct shunt_model_frame frame;
 	struct shunt_pkt pkt;
 
 	(void)ctx;
