@@ -19,11 +19,6 @@ static const char *const names[SHUNT_MAP_COUNT] = {
 #undef X
 };
 
-const char *shunt_map_name(enum shunt_map map)
-{
-	return names[map];
-}
-
 static struct bpf_map *find(const struct bpf_object *object, int i)
 {
 	char name[32];

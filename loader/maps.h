@@ -65,5 +65,3 @@ SHUNT_MUST_CHECK int shunt_maps_open(struct shunt_maps *maps, const char *instan
 
 /* Fine on a half-filled one. */
 void shunt_maps_close(struct shunt_maps *maps);
-
-const char *shunt_map_name(enum shunt_map map);

@@ -77,8 +77,8 @@ __noinline int shunt_next_hit(struct shunt_hits *hits, __u32 rules)
 }
 
 /*
- * The `count` rules in front of the deciding one, `place` being the first of them: counts
- * each, and leaves the deciding rule's place in t->rule. 0, or -1: damaged image.
+ * The `count` rules in front of the deciding one, t->rule being the first of them:
+ * counts each, and leaves the deciding rule's place in t->rule. 0, or -1: damaged image.
  */
 __noinline int shunt_pass_counts(struct shunt_trace *t, struct shunt_hits *hits,
 				 __u32 counts)

@@ -92,17 +92,10 @@ static void check_decision(const struct shunt_pkt *pkt)
 /* All of the frame, or only its first `view` bytes to be seen. */
 static int parse(const uint8_t *data, size_t view, size_t size, struct shunt_pkt *pkt)
 {
-	uint8_t *copy = malloc(view);
-	int code;
+	const char *unsound;
+	int code = shunt_parse_exact(data, view, size, pkt, &unsound);
 
-	check(copy || !view);
-	if (view)
-		memcpy(copy, data, view);
-	memset(pkt, 0, sizeof(*pkt));
-	pkt->len = size;
-	code = shunt_parse(copy, copy + view, view < size, pkt);
-	free(copy);
-	check(!shunt_pkt_unsound(pkt, code));
+	check(!unsound);
 	return code;
 }
 

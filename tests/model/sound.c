@@ -2,8 +2,10 @@
 #include "tests/model/sound.h"
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "bpf/lib/parse.h"
 #include "maps/reason.h"
 
 static const __u32 field_values[SHUNT_FIELD_ROOM] = {
@@ -99,4 +101,22 @@ const char *shunt_pkt_unsound(const struct shunt_pkt *pkt, int code)
 	if (!what)
 		what = transport(pkt);
 	return what ? what : link_layer(pkt);
+}
+
+int shunt_parse_exact(const uint8_t *bytes, size_t view, size_t len,
+		      struct shunt_pkt *pkt, const char **unsound)
+{
+	uint8_t *copy = malloc(view);
+	int code;
+
+	if (!copy && view)
+		abort();
+	if (view)
+		memcpy(copy, bytes, view);
+	memset(pkt, 0, sizeof(*pkt));
+	pkt->len = len;
+	code = shunt_parse(copy, copy + view, view < len, pkt);
+	free(copy);
+	*unsound = shunt_pkt_unsound(pkt, code);
+	return code;
 }
