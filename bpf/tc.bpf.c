@@ -4,6 +4,7 @@
 
 #include "bpf/lib/datapath.h"
 #include "bpf/lib/parse.h"
+#include "maps/scratch.h"
 #include "maps/target.h"
 
 char _license[] SEC("license") = "GPL";
@@ -27,7 +28,8 @@ __noinline int shunt_parse_tc(struct __sk_buff *skb, struct shunt_pkt *pkt)
 	if (skb->vlan_present) {
 		int code;
 
-		pkt->field[SHUNT_FIELD_VLAN] = (skb->vlan_tci & 0xfff) + 1;
+		pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] =
+			(skb->vlan_tci & 0xfff) + 1;
 		pkt->len = skb->len;
 		code = shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
 		pkt->len += sizeof(struct shunt_vlan);
@@ -100,13 +102,16 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
 {
 	__u64 token = shunt_tc_token(skb);
-	struct shunt_trace t = { .hook = hook };
-	int code = shunt_parse_tc(skb, &t.pkt);
+	struct shunt_trace *t = shunt_scratch_take(hook);
+	int code;
 
-	t.reason = code < 0 ? SHUNT_REASON_RULE : code;
-	shunt_judge(&t, !token);
-	code = shunt_tc_act(skb, &t);
-	shunt_exit(&t, token);
+	if (!t)
+		return TC_ACT_UNSPEC;
+	code = shunt_parse_tc(skb, &t->pkt);
+	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
+	shunt_judge(t, !token);
+	code = shunt_tc_act(skb, t);
+	shunt_exit(t, token);
 	return code;
 }
 

@@ -5,6 +5,7 @@
 #include "bpf/lib/datapath.h"
 #include "bpf/lib/parse.h"
 #include "maps/consumer.h"
+#include "maps/scratch.h"
 #include "maps/target.h"
 
 char _license[] SEC("license") = "GPL";
@@ -91,12 +92,15 @@ SEC("xdp.frags")
 int shunt_xdp(struct xdp_md *ctx)
 {
 	__u64 token = shunt_xdp_token(ctx);
-	struct shunt_trace t = { .hook = SHUNT_HOOK_XDP };
-	int code = shunt_parse_xdp(ctx, &t.pkt);
+	struct shunt_trace *t = shunt_scratch_take(SHUNT_HOOK_XDP);
+	int code;
 
-	t.reason = code < 0 ? SHUNT_REASON_RULE : code;
-	shunt_judge(&t, !token);
-	code = shunt_xdp_act(ctx, &t);
-	shunt_exit(&t, token);
+	if (!t)
+		return XDP_PASS;
+	code = shunt_parse_xdp(ctx, &t->pkt);
+	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
+	shunt_judge(t, !token);
+	code = shunt_xdp_act(ctx, t);
+	shunt_exit(t, token);
 	return code;
 }

@@ -274,8 +274,10 @@ static cJSON *answer(const struct shunt_explain *explain,
 	put_rule(reply, explain->instance.state, trace);
 	cJSON_AddStringToObject(reply, "reason", reason_name(trace->reason));
 	pkt = shunt_pkt_json(&trace->pkt);
-	proto = trace->pkt.field[SHUNT_FIELD_PROTO]
-			? shunt_proto_name(trace->pkt.field[SHUNT_FIELD_PROTO] - 1)
+	proto = trace->pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO]
+			? shunt_proto_name(trace->pkt.layer[SHUNT_OUTER]
+						   .field[SHUNT_FIELD_PROTO] -
+					   1)
 			: NULL;
 	if (proto)
 		cJSON_AddStringToObject(pkt, "proto_name", proto);

@@ -10,7 +10,7 @@
 const char *shunt_pkt_addr_text(const struct shunt_pkt *pkt, const __u32 addr[4],
 				char text[SHUNT_PKT_ADDR_ROOM])
 {
-	int family = pkt->l3 == SHUNT_L3_IP6 ? AF_INET6 : AF_INET;
+	int family = pkt->layer[SHUNT_OUTER].l3 == SHUNT_L3_IP6 ? AF_INET6 : AF_INET;
 
 	_Static_assert(SHUNT_PKT_ADDR_ROOM >= INET6_ADDRSTRLEN,
 		       "room for every address");
@@ -53,16 +53,16 @@ const char *shunt_fragment_name(unsigned int fragment)
 static bool add_field(cJSON *json, const struct shunt_pkt *pkt, enum shunt_field field,
 		      const char *name)
 {
-	__u32 index = pkt->field[field];
+	__u32 index = pkt->layer[SHUNT_OUTER].field[field];
 
 	return !index || cJSON_AddNumberToObject(json, name, index - 1);
 }
 
 static bool add_link(cJSON *json, const struct shunt_pkt *pkt)
 {
-	__u32 type = pkt->field[SHUNT_FIELD_ETH_TYPE];
-	__u32 outer = pkt->field[SHUNT_FIELD_VLAN];
-	__u32 inner = pkt->field[SHUNT_FIELD_VLAN_INNER];
+	__u32 type = pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_ETH_TYPE];
+	__u32 outer = pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN];
+	__u32 inner = pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN_INNER];
 	char text[8];
 	int ids[2] = { (int)outer - 1, (int)inner - 1 };
 
@@ -81,12 +81,14 @@ static bool add_link(cJSON *json, const struct shunt_pkt *pkt)
 
 static bool add_network(cJSON *json, const struct shunt_pkt *pkt)
 {
-	__u32 fragment = pkt->field[SHUNT_FIELD_FRAGMENT];
+	__u32 fragment = pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_FRAGMENT];
 	char src[SHUNT_PKT_ADDR_ROOM], dst[SHUNT_PKT_ADDR_ROOM];
 
-	if (pkt->l3 != SHUNT_L3_NONE) {
-		shunt_pkt_addr_text(pkt, pkt->src, src);
-		shunt_pkt_addr_text(pkt, pkt->dst, dst);
+	if (pkt->layer[SHUNT_OUTER].l3 != SHUNT_L3_NONE) {
+		shunt_pkt_addr_text(pkt, pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC],
+				    src);
+		shunt_pkt_addr_text(pkt, pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST],
+				    dst);
 		if (!cJSON_AddStringToObject(json, "src", src) ||
 		    !cJSON_AddStringToObject(json, "dst", dst))
 			return false;
@@ -99,8 +101,8 @@ static bool add_network(cJSON *json, const struct shunt_pkt *pkt)
 
 static bool add_transport(cJSON *json, const struct shunt_pkt *pkt)
 {
-	__u32 flags = pkt->field[SHUNT_FIELD_TCP_FLAGS];
-	__u32 icmp = pkt->field[SHUNT_FIELD_ICMP];
+	__u32 flags = pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_TCP_FLAGS];
+	__u32 icmp = pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_ICMP];
 	char text[SHUNT_PKT_TCP_FLAGS_ROOM];
 	cJSON *object;
 
@@ -122,9 +124,12 @@ static bool add_shape(cJSON *json, const struct shunt_pkt *pkt)
 {
 	if (!cJSON_AddNumberToObject(json, "length", pkt->len))
 		return false;
-	if (pkt->l3_off && !cJSON_AddNumberToObject(json, "l3_offset", pkt->l3_off))
+	if (pkt->layer[SHUNT_OUTER].l3_off &&
+	    !cJSON_AddNumberToObject(json, "l3_offset", pkt->layer[SHUNT_OUTER].l3_off))
 		return false;
-	return !pkt->l4_off || cJSON_AddNumberToObject(json, "l4_offset", pkt->l4_off);
+	return !pkt->layer[SHUNT_OUTER].l4_off ||
+	       cJSON_AddNumberToObject(json, "l4_offset",
+				       pkt->layer[SHUNT_OUTER].l4_off);
 }
 
 cJSON *shunt_pkt_json(const struct shunt_pkt *pkt)

@@ -47,7 +47,7 @@ static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old
 		bool kept = same && (same->action == SHUNT_ACTION_COUNT) ==
 					    (rule->action == SHUNT_ACTION_COUNT);
 
-		plan->binding.counter[r] =
+		plan->binding.rule[r].counter =
 			kept ? same->counter : SHUNT_COUNTER_RULES + take_id(taken);
 	}
 }
@@ -129,8 +129,8 @@ static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *e
 			arg = plan->next->consumer[rule->arg].slot;
 		}
 		next->action = rule->action;
-		next->counter = plan->binding.counter[r];
-		next->arg = plan->binding.arg[r] = arg;
+		next->counter = plan->binding.rule[r].counter;
+		next->arg = plan->binding.rule[r].arg = arg;
 	}
 	return 0;
 }
@@ -160,7 +160,8 @@ int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
 	next->text = strdup(policy->text);
 	next->source = strdup(policy->source ? policy->source : "");
 	next->rule = calloc(policy->rules + 1, sizeof(*next->rule));
-	if (!next->text || !next->source || !next->rule)
+	plan->binding.rule = calloc(policy->rules + 1, sizeof(*plan->binding.rule));
+	if (!next->text || !next->source || !next->rule || !plan->binding.rule)
 		return shunt_fail(err, -ENOMEM, "plan the policy: out of memory");
 	bind_counters(plan, old);
 	bind_sets(plan, old);
@@ -175,6 +176,7 @@ void shunt_plan_free(struct shunt_plan *plan)
 {
 	shunt_state_free(plan->next);
 	free(plan->compiled.image);
+	free(plan->binding.rule);
 	memset(plan, 0, sizeof(*plan));
 }
 

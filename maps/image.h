@@ -27,6 +27,7 @@
  * Written by: user space, into the slot that does not rule. Read by: the programs.
  */
 #include "maps/field.h"
+#include "maps/pkt.h"
 #include "maps/set.h"
 #include "maps/type.h"
 
@@ -39,9 +40,6 @@ struct shunt_image_field {
 	__u32 table; /* offset of the table */
 	__u32 field; /* enum shunt_field */
 };
-
-/* One address of the packet, source or destination. */
-enum shunt_side { SHUNT_SIDE_SRC = 0, SHUNT_SIDE_DST = 1, SHUNT_SIDES = 2 };
 
 struct shunt_image_set {
 	__u16 id;    /* place in the outer set maps */
@@ -81,6 +79,7 @@ struct shunt_image_rule {
 	__u8 action;   /* enum shunt_verdict, or SHUNT_ACTION_COUNT */
 	__u8 if_down;  /* for a consumer that is not there: PASS or DROP */
 	__u16 pad;
+	__u32 mods; /* offset of struct shunt_image_mods (maps/mods.h); 0: none */
 };
 
 struct shunt_image {
@@ -93,12 +92,13 @@ struct shunt_image {
 	__u32 vectors;
 	__u32 malformed; /* enum shunt_verdict for malformed packets: PASS or DROP */
 	__u32 fields;	 /* how many of field[] */
-	struct shunt_image_field field[SHUNT_FIELD_ROOM];
+	struct shunt_image_field field[SHUNT_FIELD_NARROW];
 	struct shunt_image_side side[SHUNT_SIDES];
 };
 
-_Static_assert(sizeof(struct shunt_image_rule) == 12, "shared with pinned maps");
-_Static_assert(sizeof(struct shunt_image) == 40 + 8 * 16 + 2 * (24 + 8 * 32),
+_Static_assert(sizeof(struct shunt_image_rule) == 16, "shared with pinned maps");
+_Static_assert(sizeof(struct shunt_image) ==
+		       40 + 8 * SHUNT_FIELD_NARROW + 2 * (24 + 8 * 32),
 	       "shared with pinned maps");
 
 #ifdef __bpf__

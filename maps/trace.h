@@ -35,7 +35,7 @@ struct shunt_trace {
 	struct shunt_image_rule rule_data; /* the deciding rule, as the image has it */
 } SHUNT_ALIGN8;
 
-_Static_assert(sizeof(struct shunt_trace) == 168, "shared with pinned maps");
+_Static_assert(sizeof(struct shunt_trace) == 328, "shared with pinned maps");
 
 #ifdef __bpf__
 struct {

@@ -134,14 +134,14 @@ SHUNT_INLINE int shunt_decide_fields(const struct shunt_image *image,
 	__u32 i;
 
 	SHUNT_NO_UNROLL
-	for (i = 0; i < SHUNT_FIELD_ROOM; i++) {
+	for (i = 0; i < SHUNT_FIELD_NARROW; i++) {
 		const struct shunt_image_field *f = &image->field[i];
 		const __u16 *class;
 		__u64 index;
 
 		if (i >= image->fields)
 			break;
-		index = pkt->field[f->field & (SHUNT_FIELD_ROOM - 1)];
+		index = pkt->layer[SHUNT_OUTER].field[f->field & (SHUNT_FIELD_STRIDE - 1)];
 		class = shunt_image_at(image, f->table + index * 2, 2);
 		if (!class || shunt_and_class(image, *class, hits))
 			return -1;
@@ -205,11 +205,13 @@ SHUNT_INLINE int shunt_decide(const struct shunt_image *image,
 		hits->word[w] = ~0ull;
 	if (shunt_decide_fields(image, pkt, hits))
 		return -1;
-	if (shunt_decide_side(image, &image->side[SHUNT_SIDE_SRC], pkt->l3, pkt->src,
-			      hits))
+	if (shunt_decide_side(image, &image->side[SHUNT_SIDE_SRC],
+			      pkt->layer[SHUNT_OUTER].l3,
+			      pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC], hits))
 		return -1;
-	return shunt_decide_side(image, &image->side[SHUNT_SIDE_DST], pkt->l3, pkt->dst,
-				 hits);
+	return shunt_decide_side(image, &image->side[SHUNT_SIDE_DST],
+				 pkt->layer[SHUNT_OUTER].l3,
+				 pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST], hits);
 }
 
 /* Place of the lowest set bit: the population count of the zeros below it (Hacker's

@@ -93,9 +93,9 @@ SHUNT_INLINE int shunt_parse_tcp(struct shunt_cursor *c, struct shunt_pkt *pkt)
 	words = tcp->offset >> 4;
 	if (words < 5 || c->off + (words - 5) * 4 > c->limit)
 		return SHUNT_REASON_TCP_DOFF;
-	pkt->field[SHUNT_FIELD_SPORT] = shunt_be16(tcp->sport) + 1;
-	pkt->field[SHUNT_FIELD_DPORT] = shunt_be16(tcp->dport) + 1;
-	pkt->field[SHUNT_FIELD_TCP_FLAGS] = tcp->flags + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_SPORT] = shunt_be16(tcp->sport) + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT] = shunt_be16(tcp->dport) + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_TCP_FLAGS] = tcp->flags + 1;
 	return SHUNT_PARSE_OK;
 }
 
@@ -111,11 +111,11 @@ SHUNT_INLINE int shunt_parse_udp(struct shunt_cursor *c, struct shunt_pkt *pkt)
 	room = c->limit - c->off + sizeof(*udp);
 	if (length < sizeof(*udp) && !(length == 0 && room > 65535))
 		return SHUNT_REASON_UDP_LENGTH;
-	if (length > room &&
-	    pkt->field[SHUNT_FIELD_FRAGMENT] == SHUNT_FRAGMENT_NONE + 1)
+	if (length > room && pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_FRAGMENT] ==
+				     SHUNT_FRAGMENT_NONE + 1)
 		return SHUNT_REASON_UDP_LENGTH;
-	pkt->field[SHUNT_FIELD_SPORT] = shunt_be16(udp->sport) + 1;
-	pkt->field[SHUNT_FIELD_DPORT] = shunt_be16(udp->dport) + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_SPORT] = shunt_be16(udp->sport) + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT] = shunt_be16(udp->dport) + 1;
 	return SHUNT_PARSE_OK;
 }
 
@@ -125,8 +125,8 @@ SHUNT_INLINE int shunt_parse_sctp(struct shunt_cursor *c, struct shunt_pkt *pkt)
 
 	if (!sctp)
 		return shunt_parse_short(c, sizeof(*sctp), SHUNT_REASON_SCTP_SHORT);
-	pkt->field[SHUNT_FIELD_SPORT] = shunt_be16(sctp->sport) + 1;
-	pkt->field[SHUNT_FIELD_DPORT] = shunt_be16(sctp->dport) + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_SPORT] = shunt_be16(sctp->sport) + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT] = shunt_be16(sctp->dport) + 1;
 	return SHUNT_PARSE_OK;
 }
 
@@ -140,7 +140,8 @@ SHUNT_INLINE int shunt_parse_icmp(struct shunt_cursor *c, struct shunt_pkt *pkt,
 		return shunt_parse_short(c, sizeof(*icmp), reason);
 	if (left < min)
 		return reason;
-	pkt->field[SHUNT_FIELD_ICMP] = base + ((__u32)icmp->type << 8 | icmp->code) + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_ICMP] =
+		base + ((__u32)icmp->type << 8 | icmp->code) + 1;
 	return SHUNT_PARSE_OK;
 }
 
@@ -148,19 +149,20 @@ SHUNT_INLINE int shunt_parse_icmp(struct shunt_cursor *c, struct shunt_pkt *pkt,
 SHUNT_INLINE int shunt_parse_l4(struct shunt_cursor *c, struct shunt_pkt *pkt,
 				__u32 proto)
 {
-	if (pkt->field[SHUNT_FIELD_FRAGMENT] == SHUNT_FRAGMENT_LATER + 1)
+	if (pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_FRAGMENT] ==
+	    SHUNT_FRAGMENT_LATER + 1)
 		return SHUNT_PARSE_OK;
-	pkt->l4_off = c->off;
+	pkt->layer[SHUNT_OUTER].l4_off = c->off;
 	if (proto == SHUNT_IP_TCP)
 		return shunt_parse_tcp(c, pkt);
 	if (proto == SHUNT_IP_UDP)
 		return shunt_parse_udp(c, pkt);
 	if (proto == SHUNT_IP_SCTP)
 		return shunt_parse_sctp(c, pkt);
-	if (proto == SHUNT_IP_ICMP && pkt->l3 == SHUNT_L3_IP4)
+	if (proto == SHUNT_IP_ICMP && pkt->layer[SHUNT_OUTER].l3 == SHUNT_L3_IP4)
 		return shunt_parse_icmp(c, pkt, SHUNT_ICMP4_MIN, 0,
 					SHUNT_REASON_ICMP_SHORT);
-	if (proto == SHUNT_IP_ICMP6 && pkt->l3 == SHUNT_L3_IP6)
+	if (proto == SHUNT_IP_ICMP6 && pkt->layer[SHUNT_OUTER].l3 == SHUNT_L3_IP6)
 		return shunt_parse_icmp(c, pkt, sizeof(struct shunt_icmp),
 					SHUNT_ICMP6_BASE, SHUNT_REASON_ICMP6_SHORT);
 	return SHUNT_PARSE_OK;
@@ -171,13 +173,14 @@ SHUNT_INLINE int shunt_parse_fragment(const struct shunt_cursor *c,
 				      struct shunt_pkt *pkt, __u32 offset, __u32 more)
 {
 	__u32 payload = c->limit - c->off;
-	__u32 before = pkt->field[SHUNT_FIELD_FRAGMENT];
+	__u32 before = pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_FRAGMENT];
 	__u32 value = offset ? SHUNT_FRAGMENT_LATER
 		      : more ? SHUNT_FRAGMENT_FIRST
 			     : SHUNT_FRAGMENT_NONE;
 
 	/* a fragment header inside a first fragment does not make it whole again */
-	pkt->field[SHUNT_FIELD_FRAGMENT] = before > value + 1 ? before : value + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_FRAGMENT] =
+		before > value + 1 ? before : value + 1;
 	if (value != SHUNT_FRAGMENT_NONE &&
 	    ((more && payload % 8) || offset + payload > 65535))
 		return SHUNT_REASON_FRAGMENT;
@@ -204,12 +207,12 @@ SHUNT_INLINE int shunt_parse_ip4(struct shunt_cursor *c, struct shunt_pkt *pkt)
 	if (length < header || start + length > c->limit)
 		return SHUNT_REASON_IP4_LENGTH;
 	c->limit = start + length;
-	pkt->l3 = SHUNT_L3_IP4;
-	pkt->l3_off = start;
-	pkt->src[0] = ip->src;
-	pkt->dst[0] = ip->dst;
+	pkt->layer[SHUNT_OUTER].l3 = SHUNT_L3_IP4;
+	pkt->layer[SHUNT_OUTER].l3_off = start;
+	pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC][0] = ip->src;
+	pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST][0] = ip->dst;
 	shunt_skip(c, header - sizeof(*ip));
-	pkt->field[SHUNT_FIELD_PROTO] = ip->proto + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO] = ip->proto + 1;
 	fragment = shunt_be16(ip->fragment);
 	return shunt_parse_fragment(c, pkt, (fragment & SHUNT_IP4_OFFSET) * 8,
 				    fragment & SHUNT_IP4_MF);
@@ -259,7 +262,7 @@ SHUNT_INLINE int shunt_parse_ip6_ext(struct shunt_cursor *c, struct shunt_pkt *p
 		if (!ext)
 			return shunt_parse_short(c, sizeof(*ext), SHUNT_REASON_IP6_EXT);
 		next = ext->next;
-		pkt->field[SHUNT_FIELD_PROTO] = next + 1;
+		pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO] = next + 1;
 		if (kind == SHUNT_IP_FRAGMENT) {
 			__u32 word = shunt_be16(ext->fragment);
 
@@ -294,20 +297,20 @@ SHUNT_INLINE int shunt_parse_ip6(struct shunt_cursor *c, struct shunt_pkt *pkt)
 	if (c->off + length > c->limit)
 		return SHUNT_REASON_IP6_LENGTH;
 	c->limit = c->off + length;
-	pkt->l3 = SHUNT_L3_IP6;
-	pkt->l3_off = c->off - sizeof(*ip);
+	pkt->layer[SHUNT_OUTER].l3 = SHUNT_L3_IP6;
+	pkt->layer[SHUNT_OUTER].l3_off = c->off - sizeof(*ip);
 	for (i = 0; i < 4; i++) {
-		pkt->src[i] = ip->src[i];
-		pkt->dst[i] = ip->dst[i];
+		pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC][i] = ip->src[i];
+		pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST][i] = ip->dst[i];
 	}
-	pkt->field[SHUNT_FIELD_PROTO] = ip->next + 1;
-	pkt->field[SHUNT_FIELD_FRAGMENT] = SHUNT_FRAGMENT_NONE + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO] = ip->next + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_FRAGMENT] = SHUNT_FRAGMENT_NONE + 1;
 	return shunt_parse_ip6_ext(c, pkt, ip->next);
 }
 
 /*
  * Parses a frame. The caller has zeroed pkt and set its len; it may have set
- * pkt->field[VLAN], where the hook has already taken the outer tag off the frame. `end`
+ * pkt->layer[SHUNT_OUTER].field[VLAN], where the hook has already taken the outer tag off the frame. `end`
  * is the end of the readable bytes, which may be short of len.
  *
  * Returns SHUNT_PARSE_OK, or the enum shunt_reason that makes the packet malformed.
@@ -334,22 +337,22 @@ SHUNT_INLINE int shunt_parse(const void *data, const void *end, __u32 hidden,
 		if (type != SHUNT_ETH_VLAN && type != SHUNT_ETH_QINQ &&
 		    type != SHUNT_ETH_QINQ1)
 			break;
-		if (pkt->field[SHUNT_FIELD_VLAN_INNER])
+		if (pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN_INNER])
 			break;
 		vlan = shunt_take(&c, sizeof(*vlan));
 		if (!vlan)
 			return shunt_parse_short(&c, sizeof(*vlan),
 						 SHUNT_REASON_VLAN_SHORT);
 		id = (shunt_be16(vlan->tci) & 0xfff) + 1;
-		if (pkt->field[SHUNT_FIELD_VLAN])
-			pkt->field[SHUNT_FIELD_VLAN_INNER] = id;
+		if (pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN])
+			pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN_INNER] = id;
 		else
-			pkt->field[SHUNT_FIELD_VLAN] = id;
+			pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] = id;
 		type = shunt_be16(vlan->type);
 	}
 	if (type < SHUNT_ETH_MIN) /* 802.3: LLC, no EtherType */
 		return SHUNT_PARSE_OK;
-	pkt->field[SHUNT_FIELD_ETH_TYPE] = type + 1;
+	pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_ETH_TYPE] = type + 1;
 	shunt_join(&c, pkt);
 	if (type == SHUNT_ETH_IP4)
 		reason = shunt_parse_ip4(&c, pkt);
@@ -360,5 +363,6 @@ SHUNT_INLINE int shunt_parse(const void *data, const void *end, __u32 hidden,
 	if (reason != SHUNT_PARSE_OK)
 		return reason;
 	shunt_join(&c, pkt);
-	return shunt_parse_l4(&c, pkt, pkt->field[SHUNT_FIELD_PROTO] - 1);
+	return shunt_parse_l4(&c, pkt,
+			      pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO] - 1);
 }

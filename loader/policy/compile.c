@@ -45,7 +45,7 @@ static struct shunt_image *head(struct build *b)
 
 /* --- indexed fields ---------------------------------------------------------- */
 
-static const uint32_t field_values[SHUNT_FIELD_COUNT] = {
+static const uint64_t field_values[SHUNT_FIELD_COUNT] = {
 #define X(id, name, values, help) [SHUNT_FIELD_##id] = values,
 	SHUNT_FIELDS(X)
 #undef X
@@ -59,7 +59,8 @@ static size_t field_allow(const struct shunt_policy *policy, enum shunt_field fi
 
 	memset(base, 0, sizeof(*base));
 	for (r = 0; r < policy->rules; r++) {
-		const struct shunt_spans *spans = &policy->rule[r].field[field];
+		const struct shunt_spans *spans =
+			&policy->rule[r].layer[SHUNT_OUTER].field[field];
 
 		if (!spans->n)
 			shunt_vector_set(base, r);
@@ -117,7 +118,7 @@ static shunt_u128 prefix_value(const struct shunt_prefix *prefix)
 
 static bool side_is_free(const struct shunt_addrs *addrs)
 {
-	return !addrs->prefixes && !addrs->sets;
+	return !addrs->in.prefixes && !addrs->in.sets;
 }
 
 /* As field_allow, for the prefixes of one family. */
@@ -129,12 +130,13 @@ static size_t side_allow(const struct shunt_policy *policy, enum shunt_side side
 
 	memset(base, 0, sizeof(*base));
 	for (r = 0; r < policy->rules; r++) {
-		const struct shunt_addrs *addrs = &policy->rule[r].side[side];
+		const struct shunt_addrs *addrs =
+			&policy->rule[r].layer[SHUNT_OUTER].side[side];
 
 		if (side_is_free(addrs))
 			shunt_vector_set(base, r);
-		for (i = 0; i < addrs->prefixes; i++) {
-			const struct shunt_prefix *p = &addrs->prefix[i];
+		for (i = 0; i < addrs->in.prefixes; i++) {
+			const struct shunt_prefix *p = &addrs->in.prefix[i];
 			shunt_u128 lo, size;
 			int host;
 
@@ -239,10 +241,11 @@ static bool set_rules(const struct shunt_policy *policy, enum shunt_side side,
 
 	memset(vector, 0, sizeof(*vector));
 	for (r = 0; r < policy->rules; r++) {
-		const struct shunt_addrs *addrs = &policy->rule[r].side[side];
+		const struct shunt_addrs *addrs =
+			&policy->rule[r].layer[SHUNT_OUTER].side[side];
 
-		for (i = 0; i < addrs->sets; i++) {
-			if (addrs->set[i] != set)
+		for (i = 0; i < addrs->in.sets; i++) {
+			if (addrs->in.set[i] != set)
 				continue;
 			shunt_vector_set(vector, r);
 			any = true;
@@ -285,7 +288,7 @@ static int build_side(struct build *b, enum shunt_side side,
 	size_t r;
 
 	for (r = 0; r < b->policy->rules; r++) {
-		if (side_is_free(&b->policy->rule[r].side[side]))
+		if (side_is_free(&b->policy->rule[r].layer[SHUNT_OUTER].side[side]))
 			shunt_vector_set(&base, r);
 		else
 			used = true;
@@ -320,8 +323,10 @@ static int build_rules(struct build *b, const struct shunt_binding *binding)
 		return -ENOMEM;
 	rule = (struct shunt_image_rule *)(b->bytes + at);
 	for (r = 0; r < policy->rules; r++) {
-		rule[r].counter = binding->counter[r];
-		rule[r].arg = binding->arg[r];
+		if (binding->rule) {
+			rule[r].counter = binding->rule[r].counter;
+			rule[r].arg = binding->rule[r].arg;
+		}
 		rule[r].action = policy->rule[r].action;
 		if (rule[r].action == SHUNT_VERDICT_CONSUMER)
 			rule[r].if_down = policy->consumer[policy->rule[r].arg].if_down;
@@ -357,7 +362,7 @@ static int build_all(struct build *b, const struct shunt_binding *binding)
 	head(b)->abi = SHUNT_ABI;
 	head(b)->malformed = b->policy->malformed;
 	ret = build_rules(b, binding);
-	for (field = 0; !ret && field < SHUNT_FIELD_COUNT; field++)
+	for (field = 0; !ret && field < SHUNT_FIELD_NARROW; field++)
 		ret = build_field(b, field);
 	if (!ret)
 		ret = build_side(b, SHUNT_SIDE_SRC, binding);

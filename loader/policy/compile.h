@@ -8,9 +8,16 @@
  * What the names of a policy mean on one instance: which counter counts a rule, which
  * interface index a redirect goes to, under which id a set's members stand.
  */
+struct shunt_bound_rule {
+	uint32_t counter;
+	uint32_t arg;	 /* ifindex, CPU or consumer slot */
+	uint32_t limit;	 /* limiter id */
+	uint32_t mirror; /* ifindex */
+	bool dead;	 /* not meant for this instance's interface: never matches */
+};
+
 struct shunt_binding {
-	uint32_t counter[SHUNT_RULE_MAX];
-	uint32_t arg[SHUNT_RULE_MAX]; /* ifindex, CPU or consumer slot */
+	struct shunt_bound_rule *rule; /* one a rule; NULL: all zero */
 	uint16_t set_id[SHUNT_SET_MAX];
 };
 

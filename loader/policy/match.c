@@ -247,7 +247,7 @@ static const char *const keys[] = {
 static void read_field(struct shunt_match *match, const struct shunt_node *node,
 		       enum shunt_field field, read_fn *read)
 {
-	struct shunt_spans *spans = &match->rule->field[field];
+	struct shunt_spans *spans = &match->rule->layer[SHUNT_OUTER].field[field];
 	size_t errors = node->doc->diags->errors;
 
 	if (!node->json || !shunt_node_not_empty(node))
@@ -294,24 +294,24 @@ static void read_set_name(const struct shunt_match *match,
 				 SHUNT_QUOTE(name), shunt_offer_text(&offer));
 		return;
 	}
-	for (size_t i = 0; i < addrs->sets; i++)
-		if (addrs->set[i] == place)
+	for (size_t i = 0; i < addrs->in.sets; i++)
+		if (addrs->in.set[i] == place)
 			return;
-	addrs->set[addrs->sets++] = place;
+	addrs->in.set[addrs->in.sets++] = place;
 }
 
 static void read_side(struct shunt_match *match, const struct shunt_node *node,
 		      enum shunt_side side)
 {
-	struct shunt_addrs *addrs = &match->rule->side[side];
+	struct shunt_addrs *addrs = &match->rule->layer[SHUNT_OUTER].side[side];
 	size_t errors = node->doc->diags->errors;
 	size_t n = cJSON_IsArray(node->json) ? shunt_node_count(node) : 1;
 
 	if (!node->json || !shunt_node_not_empty(node))
 		return;
-	addrs->prefix = shunt_node_alloc(node->doc, n, sizeof(*addrs->prefix));
-	addrs->set = shunt_node_alloc(node->doc, n, sizeof(*addrs->set));
-	if (!addrs->prefix || !addrs->set)
+	addrs->in.prefix = shunt_node_alloc(node->doc, n, sizeof(*addrs->in.prefix));
+	addrs->in.set = shunt_node_alloc(node->doc, n, sizeof(*addrs->in.set));
+	if (!addrs->in.prefix || !addrs->in.set)
 		return;
 	shunt_node_each(item, shunt_node_any(node))
 	{
@@ -323,13 +323,13 @@ static void read_side(struct shunt_match *match, const struct shunt_node *node,
 			continue;
 		if (*text == '@')
 			read_set_name(match, &item, text + 1, addrs);
-		else if (shunt_prefix_parse(&addrs->prefix[addrs->prefixes], text,
+		else if (shunt_prefix_parse(&addrs->in.prefix[addrs->in.prefixes], text,
 					    &err) < 0)
 			shunt_node_error(&item, "%s", err.message);
 		else
-			addrs->prefixes++;
+			addrs->in.prefixes++;
 	}
-	addrs->prefixes = shunt_prefix_unique(addrs->prefix, addrs->prefixes);
+	addrs->in.prefixes = shunt_prefix_unique(addrs->in.prefix, addrs->in.prefixes);
 	match->broken_side[side] = node->doc->diags->errors != errors;
 }
 

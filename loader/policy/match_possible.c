@@ -17,13 +17,14 @@
 /* A field that speaks: it is constrained, and was read without an error. */
 static bool speaks(const struct shunt_match *match, enum shunt_field field)
 {
-	return match->rule->field[field].n && !match->broken[field];
+	return match->rule->layer[SHUNT_OUTER].field[field].n && !match->broken[field];
 }
 
 static bool have(const struct shunt_match *match, enum shunt_field field,
 		 uint32_t value)
 {
-	return shunt_spans_have(&match->rule->field[field], value + 1);
+	return shunt_spans_have(&match->rule->layer[SHUNT_OUTER].field[field],
+				value + 1);
 }
 
 static bool proto_lacks(const struct shunt_match *match, const int *protos)
@@ -100,13 +101,13 @@ static void check_headers(const struct shunt_match *match,
 
 static unsigned int side_families(const struct shunt_match *match, enum shunt_side side)
 {
-	const struct shunt_addrs *addrs = &match->rule->side[side];
+	const struct shunt_addrs *addrs = &match->rule->layer[SHUNT_OUTER].side[side];
 	unsigned int families = 0;
 
-	if (match->broken_side[side] || addrs->sets || !addrs->prefixes)
+	if (match->broken_side[side] || addrs->in.sets || !addrs->in.prefixes)
 		return IP4 | IP6;
-	for (size_t i = 0; i < addrs->prefixes; i++)
-		families |= addrs->prefix[i].family == 4 ? IP4 : IP6;
+	for (size_t i = 0; i < addrs->in.prefixes; i++)
+		families |= addrs->in.prefix[i].family == 4 ? IP4 : IP6;
 	return families;
 }
 
@@ -120,7 +121,8 @@ static unsigned int eth_families(const struct shunt_match *match)
 
 static unsigned int icmp_families(const struct shunt_match *match)
 {
-	const struct shunt_spans *icmp = &match->rule->field[SHUNT_FIELD_ICMP];
+	const struct shunt_spans *icmp =
+		&match->rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_ICMP];
 
 	if (!speaks(match, SHUNT_FIELD_ICMP))
 		return IP4 | IP6;
@@ -182,13 +184,15 @@ static void check_families(const struct shunt_match *match,
 
 static void check_vlan(const struct shunt_match *match, const struct shunt_node *node)
 {
-	const struct shunt_spans *outer = &match->rule->field[SHUNT_FIELD_VLAN];
+	const struct shunt_spans *outer =
+		&match->rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN];
 	struct shunt_node vlan = shunt_node_get(node, "vlan");
 	struct shunt_node inner = shunt_node_get(&vlan, "inner");
 
 	if (speaks(match, SHUNT_FIELD_VLAN) && speaks(match, SHUNT_FIELD_VLAN_INNER) &&
 	    outer->at[outer->n - 1].hi == 0 &&
-	    !shunt_spans_have(&match->rule->field[SHUNT_FIELD_VLAN_INNER], 0))
+	    !shunt_spans_have(
+		    &match->rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN_INNER], 0))
 		shunt_node_error(&inner,
 				 "could match no packet: there is no inner tag where "
 				 "\"outer\" is \"none\"");

@@ -20,6 +20,7 @@
 #include "maps/consumer.h"
 #include "maps/field.h"
 #include "maps/image.h"
+#include "maps/pkt.h"
 #include "maps/set.h"
 #include "maps/verdict.h"
 #include "user/base/err.h"
@@ -33,11 +34,13 @@ struct shunt_prefix {
 	uint8_t addr[16]; /* network order; IPv4 in the first 4 bytes, the rest 0 */
 	uint8_t family;	  /* 4 or 6 */
 	uint8_t bits;	  /* 0..32 or 0..128; the bits behind it are 0 */
+	uint16_t port;	  /* host order; of a member of a set of services, else 0 */
+	uint8_t proto;	  /* as port */
 };
 
 /* Inclusive range of a field's index (maps/field.h: value + 1, 0 absent). */
 struct shunt_span {
-	uint32_t lo, hi;
+	uint64_t lo, hi;
 };
 
 /* Sorted, disjoint, not adjacent. No span: the rule does not look at the field. */
@@ -46,18 +49,92 @@ struct shunt_spans {
 	size_t n;
 };
 
-/* What one address may be: in a prefix or in a set. Both empty: anything. */
-struct shunt_addrs {
+/* Prefixes and sets. */
+struct shunt_addr_list {
 	struct shunt_prefix *prefix;
 	size_t prefixes;
 	uint32_t *set; /* places in struct shunt_policy's set[], each once */
 	size_t sets;
 };
 
-struct shunt_policy_rule {
-	char name[SHUNT_NAME_MAX];
+/*
+ * What one address may be: in one of `in`, where that is not empty, and in none of
+ * `out`. A packet without the address is in nothing.
+ */
+struct shunt_addrs {
+	struct shunt_addr_list in, out;
+};
+
+/* What a rule asks of one layer of the packet. */
+struct shunt_policy_layer {
 	struct shunt_addrs side[SHUNT_SIDES];
 	struct shunt_spans field[SHUNT_FIELD_COUNT];
+};
+
+/* --- modifiers: what else is done with a packet that a rule decides about -------- */
+
+/* Token bucket: `burst` at most, filled again with `rate` a second. */
+enum shunt_limit_by { SHUNT_LIMIT_RULE = 0, SHUNT_LIMIT_SRC = 1, SHUNT_LIMIT_DST = 2 };
+
+struct shunt_policy_limit {
+	uint64_t rate;	      /* packets or bytes a second; 0: no limit */
+	uint64_t burst;	      /* packets or bytes */
+	bool bytes;	      /* else packets */
+	uint8_t by;	      /* enum shunt_limit_by: one bucket, or one a prefix */
+	uint8_t bits4, bits6; /* the prefix's length by family */
+	uint32_t size;	      /* prefixes remembered at most; the least recent goes */
+	uint8_t over;	      /* what is done beyond it: SHUNT_VERDICT_DROP or _PASS */
+};
+
+struct shunt_policy_sample {
+	uint32_t one_in; /* 0: none; N: each packet with probability 1 / N */
+	uint32_t bytes;	 /* of each frame, at most; 0: all of it */
+};
+
+enum shunt_mirror_to { SHUNT_MIRROR_NONE, SHUNT_MIRROR_INTERFACE, SHUNT_MIRROR_RING };
+
+struct shunt_policy_mirror {
+	uint8_t to;		     /* enum shunt_mirror_to */
+	char target[SHUNT_NAME_MAX]; /* of INTERFACE: its name */
+};
+
+/* Which of struct shunt_policy_rewrite's members are to be written. */
+enum shunt_rewrite_bit {
+	SHUNT_REWRITE_SRC_MAC = 1 << 0,
+	SHUNT_REWRITE_DST_MAC = 1 << 1,
+	SHUNT_REWRITE_VLAN_PUSH = 1 << 2,
+	SHUNT_REWRITE_VLAN_POP = 1 << 3,
+	SHUNT_REWRITE_VLAN_SET = 1
+				 << 4, /* the id of the outer tag, where there is one */
+	SHUNT_REWRITE_DSCP = 1 << 5,
+	SHUNT_REWRITE_SRC = 1 << 6,
+	SHUNT_REWRITE_DST = 1 << 7,
+	SHUNT_REWRITE_SPORT = 1 << 8,
+	SHUNT_REWRITE_DPORT = 1 << 9,
+	SHUNT_REWRITE_TTL_SET = 1 << 10,
+	SHUNT_REWRITE_TTL_DEC = 1 << 11, /* a packet at 1 or 0 is dropped */
+};
+
+struct shunt_policy_rewrite {
+	uint32_t bits; /* enum shunt_rewrite_bit; 0: nothing */
+	uint8_t mac[SHUNT_SIDES][6];
+	uint16_t vlan; /* id of a pushed or set tag */
+	uint8_t dscp, ttl;
+	struct shunt_prefix addr[SHUNT_SIDES]; /* full length */
+	uint16_t port[SHUNT_SIDES];	       /* host order */
+};
+
+struct shunt_policy_rule {
+	char name[SHUNT_NAME_MAX];
+	struct shunt_policy_layer layer[SHUNT_LAYERS];
+	/* Interfaces for which the rule is meant (fnmatch patterns); none: all. */
+	char (*iface)[SHUNT_NAME_MAX];
+	size_t ifaces;
+	bool iface_not; /* meant for all the others instead */
+	struct shunt_policy_limit limit;
+	struct shunt_policy_sample sample;
+	struct shunt_policy_mirror mirror;
+	struct shunt_policy_rewrite rewrite;
 	uint8_t action;		     /* enum shunt_verdict or SHUNT_ACTION_COUNT */
 	char target[SHUNT_NAME_MAX]; /* of INTERFACE: its name */
 	uint32_t arg; /* of CPU: its number; of CONSUMER: place in consumer[] */
@@ -72,10 +149,15 @@ struct shunt_policy_set {
 	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
 };
 
+/* How a consumer is served: by an AF_XDP socket (XDP only) or by a ring buffer. */
+enum shunt_consumer_kind { SHUNT_CONSUMER_XSK = 0, SHUNT_CONSUMER_RING = 1 };
+
 struct shunt_policy_consumer {
 	char name[SHUNT_NAME_MAX];
-	uint64_t queues; /* bit q: receive queue q; all bits: "all" */
-	uint8_t if_down; /* SHUNT_VERDICT_PASS or _DROP */
+	uint8_t kind;	     /* enum shunt_consumer_kind */
+	uint32_t ring_bytes; /* of RING: a power of two, at least 4096 */
+	uint64_t queues;     /* bit q: receive queue q; all bits: "all" */
+	uint8_t if_down;     /* SHUNT_VERDICT_PASS or _DROP */
 };
 
 struct shunt_policy {
@@ -89,6 +171,7 @@ struct shunt_policy {
 	size_t sets;
 	struct shunt_policy_consumer *consumer;
 	size_t consumers;
+	uint32_t ring_bytes; /* of the ring buffer for samples and mirrored frames */
 };
 
 /* --- what the reader found --------------------------------------------------- */

@@ -192,8 +192,8 @@ static void read_rules(struct shunt_policy *policy, const struct shunt_node *nod
 static bool uses_set(const struct shunt_policy_rule *rule, size_t set)
 {
 	for (int side = 0; side < SHUNT_SIDES; side++)
-		for (size_t i = 0; i < rule->side[side].sets; i++)
-			if (rule->side[side].set[i] == set)
+		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.sets; i++)
+			if (rule->layer[SHUNT_OUTER].side[side].in.set[i] == set)
 				return true;
 	return false;
 }

@@ -171,9 +171,9 @@ void shunt_rule_read(const struct shunt_policy *policy, struct shunt_policy_rule
 void shunt_rule_free(struct shunt_policy_rule *rule)
 {
 	for (int side = 0; side < SHUNT_SIDES; side++) {
-		free(rule->side[side].prefix);
-		free(rule->side[side].set);
+		free(rule->layer[SHUNT_OUTER].side[side].in.prefix);
+		free(rule->layer[SHUNT_OUTER].side[side].in.set);
 	}
 	for (int field = 0; field < SHUNT_FIELD_COUNT; field++)
-		free(rule->field[field].at);
+		free(rule->layer[SHUNT_OUTER].field[field].at);
 }

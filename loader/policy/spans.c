@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int shunt_spans_add(struct shunt_spans *spans, uint32_t lo, uint32_t hi)
+int shunt_spans_add(struct shunt_spans *spans, uint64_t lo, uint64_t hi)
 {
 	if ((spans->n & (spans->n - 1)) == 0) { /* full: the room is a power of two */
 		size_t room = spans->n ? spans->n * 2 : 1;
@@ -43,12 +43,12 @@ void shunt_spans_settle(struct shunt_spans *spans)
 	spans->n = kept + 1;
 }
 
-bool shunt_spans_have(const struct shunt_spans *spans, uint32_t index)
+bool shunt_spans_have(const struct shunt_spans *spans, uint64_t index)
 {
 	return shunt_spans_touch(spans, index, index);
 }
 
-bool shunt_spans_touch(const struct shunt_spans *spans, uint32_t lo, uint32_t hi)
+bool shunt_spans_touch(const struct shunt_spans *spans, uint64_t lo, uint64_t hi)
 {
 	for (size_t i = 0; i < spans->n; i++)
 		if (spans->at[i].lo <= hi && spans->at[i].hi >= lo)

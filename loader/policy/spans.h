@@ -5,14 +5,14 @@
 #include "loader/policy/policy.h"
 
 /* 0 or -ENOMEM. */
-SHUNT_MUST_CHECK int shunt_spans_add(struct shunt_spans *spans, uint32_t lo,
-				     uint32_t hi);
+SHUNT_MUST_CHECK int shunt_spans_add(struct shunt_spans *spans, uint64_t lo,
+				     uint64_t hi);
 
 /* Sorts, and joins what overlaps or touches. */
 void shunt_spans_settle(struct shunt_spans *spans);
 
 /* Of settled spans. */
-bool shunt_spans_have(const struct shunt_spans *spans, uint32_t index);
+bool shunt_spans_have(const struct shunt_spans *spans, uint64_t index);
 
 /* Does the range hold any index of settled spans? */
-bool shunt_spans_touch(const struct shunt_spans *spans, uint32_t lo, uint32_t hi);
+bool shunt_spans_touch(const struct shunt_spans *spans, uint64_t lo, uint64_t hi);

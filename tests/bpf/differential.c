@@ -160,10 +160,11 @@ static bool draw_member(struct shunt_random *r, const struct shunt_policy *polic
 	if (!policy->rules)
 		return false;
 	addrs = &policy->rule[shunt_random_below(r, policy->rules)]
+			 .layer[SHUNT_OUTER]
 			 .side[shunt_random_below(r, 2)];
-	if (!addrs->prefixes)
+	if (!addrs->in.prefixes)
 		return false;
-	*p = addrs->prefix[shunt_random_below(r, addrs->prefixes)];
+	*p = addrs->in.prefix[shunt_random_below(r, addrs->in.prefixes)];
 	if (type == SHUNT_SET_ADDRESS)
 		p->bits = p->family == 4 ? 32 : 128;
 	return true;

@@ -40,13 +40,16 @@ static void check_rule(const struct shunt_policy *policy,
 		       const struct shunt_policy_rule *rule)
 {
 	for (int side = 0; side < SHUNT_SIDES; side++) {
-		for (size_t i = 0; i < rule->side[side].prefixes; i++)
-			check_prefix(&rule->side[side].prefix[i]);
-		for (size_t i = 0; i < rule->side[side].sets; i++)
-			check(rule->side[side].set[i] < policy->sets);
+		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.prefixes;
+		     i++)
+			check_prefix(&rule->layer[SHUNT_OUTER].side[side].in.prefix[i]);
+		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.sets; i++)
+			check(rule->layer[SHUNT_OUTER].side[side].in.set[i] <
+			      policy->sets);
 	}
 	for (int field = 0; field < SHUNT_FIELD_COUNT; field++) {
-		const struct shunt_spans *spans = &rule->field[field];
+		const struct shunt_spans *spans =
+			&rule->layer[SHUNT_OUTER].field[field];
 
 		for (size_t i = 0; i < spans->n; i++) {
 			check(spans->at[i].lo <= spans->at[i].hi);

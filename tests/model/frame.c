@@ -58,7 +58,7 @@ static void patch16(struct shunt_model_frame *f, size_t at, unsigned int v)
 
 static void set(struct shunt_model_frame *f, enum shunt_field field, uint32_t value)
 {
-	f->pkt.field[field] = value + 1;
+	f->pkt.layer[SHUNT_OUTER].field[field] = value + 1;
 }
 
 /* --- the transport layer --------------------------------------------------- */
@@ -111,7 +111,7 @@ static void transport(const struct shunt_frame_spec *s, struct shunt_model_frame
 	set(f, SHUNT_FIELD_PROTO, s->proto);
 	if (!has_transport(s))
 		return;
-	f->pkt.l4_off = f->len;
+	f->pkt.layer[SHUNT_OUTER].l4_off = f->len;
 	if (s->proto == TCP) {
 		tcp(s, f);
 	} else if (s->proto == UDP) {
@@ -172,14 +172,14 @@ static size_t cut_at(const struct shunt_frame_spec *s,
 {
 	switch (s->fault) {
 	case SHUNT_FAULT_TCP_CUT:
-		return f->pkt.l4_off + 19;
+		return f->pkt.layer[SHUNT_OUTER].l4_off + 19;
 	case SHUNT_FAULT_UDP_CUT:
 	case SHUNT_FAULT_ICMP_CUT:
-		return f->pkt.l4_off + 7;
+		return f->pkt.layer[SHUNT_OUTER].l4_off + 7;
 	case SHUNT_FAULT_SCTP_CUT:
-		return f->pkt.l4_off + 11;
+		return f->pkt.layer[SHUNT_OUTER].l4_off + 11;
 	case SHUNT_FAULT_ICMP6_CUT:
-		return f->pkt.l4_off + 3;
+		return f->pkt.layer[SHUNT_OUTER].l4_off + 3;
 	default:
 		return f->len;
 	}
@@ -201,8 +201,8 @@ static void ip4(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 	put(f, s->src, 4);
 	put(f, s->dst, 4);
 	fill(f, s->options * 4);
-	memcpy(f->pkt.src, s->src, 4);
-	memcpy(f->pkt.dst, s->dst, 4);
+	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC], s->src, 4);
+	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST], s->dst, 4);
 	content(s, f);
 	length = cut_at(s, f) - start;
 	if (s->fault == SHUNT_FAULT_IP4_TOO_SHORT)
@@ -235,8 +235,8 @@ static void ip6(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 	put8(f, 64);
 	put(f, s->src, 16);
 	put(f, s->dst, 16);
-	memcpy(f->pkt.src, s->src, 16);
-	memcpy(f->pkt.dst, s->dst, 16);
+	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC], s->src, 16);
+	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST], s->dst, 16);
 	body = f->len;
 	for (i = 0; i < s->exts; i++)
 		ext(f, s->ext[i], i + 1 < s->exts ? s->ext[i + 1] : last, i);
@@ -258,8 +258,8 @@ static void ip6(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 
 static void network(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
-	f->pkt.l3 = s->l3;
-	f->pkt.l3_off = f->len;
+	f->pkt.layer[SHUNT_OUTER].l3 = s->l3;
+	f->pkt.layer[SHUNT_OUTER].l3_off = f->len;
 	set(f, SHUNT_FIELD_FRAGMENT, s->fragment);
 	if (s->l3 == SHUNT_L3_IP4)
 		ip4(s, f);

@@ -26,15 +26,15 @@ static bool side_matches(const struct shunt_policy *policy,
 	uint8_t addr[16];
 
 	memcpy(addr, where, sizeof(addr));
-	if (!want->prefixes && !want->sets)
+	if (!want->in.prefixes && !want->in.sets)
 		return true;
 	if (family == SHUNT_L3_NONE)
 		return false;
-	for (size_t i = 0; i < want->prefixes; i++)
-		if (in_prefix(&want->prefix[i], family, addr))
+	for (size_t i = 0; i < want->in.prefixes; i++)
+		if (in_prefix(&want->in.prefix[i], family, addr))
 			return true;
-	for (size_t i = 0; i < want->sets; i++) {
-		const struct shunt_policy_set *set = &policy->set[want->set[i]];
+	for (size_t i = 0; i < want->in.sets; i++) {
+		const struct shunt_policy_set *set = &policy->set[want->in.set[i]];
 
 		for (size_t e = 0; e < set->elements; e++)
 			if (in_prefix(&set->element[e], family, addr))
@@ -58,11 +58,16 @@ bool shunt_model_matches(const struct shunt_policy *policy, size_t rule,
 {
 	const struct shunt_policy_rule *r = &policy->rule[rule];
 
-	for (int f = 0; f < SHUNT_FIELD_COUNT; f++)
-		if (!field_matches(&r->field[f], pkt->field[f]))
+	for (int f = 0; f < SHUNT_FIELD_NARROW; f++)
+		if (!field_matches(&r->layer[SHUNT_OUTER].field[f],
+				   pkt->layer[SHUNT_OUTER].field[f]))
 			return false;
-	return side_matches(policy, &r->side[SHUNT_SIDE_SRC], pkt->l3, pkt->src) &&
-	       side_matches(policy, &r->side[SHUNT_SIDE_DST], pkt->l3, pkt->dst);
+	return side_matches(policy, &r->layer[SHUNT_OUTER].side[SHUNT_SIDE_SRC],
+			    pkt->layer[SHUNT_OUTER].l3,
+			    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC]) &&
+	       side_matches(policy, &r->layer[SHUNT_OUTER].side[SHUNT_SIDE_DST],
+			    pkt->layer[SHUNT_OUTER].l3,
+			    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST]);
 }
 
 void shunt_model_decide(const struct shunt_policy *policy, const struct shunt_pkt *pkt,

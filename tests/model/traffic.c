@@ -5,7 +5,7 @@
 
 enum { ICMP = 1, TCP = 6, UDP = 17, ICMP6 = 58, SCTP = 132 };
 
-static const uint32_t field_values[SHUNT_FIELD_COUNT] = {
+static const uint64_t field_values[SHUNT_FIELD_COUNT] = {
 #define X(id, name, values, help) [SHUNT_FIELD_##id] = values,
 	SHUNT_FIELDS(X)
 #undef X
@@ -39,9 +39,10 @@ static uint32_t draw_index(struct shunt_random *r, const struct shunt_spans *spa
 static int64_t wanted(struct shunt_random *r, const struct shunt_policy_rule *rule,
 		      enum shunt_field field)
 {
-	if (!rule || !rule->field[field].n)
+	if (!rule || !rule->layer[SHUNT_OUTER].field[field].n)
 		return -1;
-	return draw_index(r, &rule->field[field], field_values[field]);
+	return draw_index(r, &rule->layer[SHUNT_OUTER].field[field],
+			  field_values[field]);
 }
 
 /* --- addresses ------------------------------------------------------------- */
@@ -105,12 +106,12 @@ static const struct shunt_prefix *target(struct shunt_random *r,
 					 const struct shunt_addrs *addrs, int family)
 {
 	const struct shunt_prefix *prefix =
-		pick(r, addrs->prefix, addrs->prefixes, family);
+		pick(r, addrs->in.prefix, addrs->in.prefixes, family);
 	const struct shunt_policy_set *set;
 
-	if (!addrs->sets || (prefix && shunt_random_one_in(r, 2)))
+	if (!addrs->in.sets || (prefix && shunt_random_one_in(r, 2)))
 		return prefix;
-	set = &policy->set[addrs->set[shunt_random_below(r, addrs->sets)]];
+	set = &policy->set[addrs->in.set[shunt_random_below(r, addrs->in.sets)]];
 	return pick(r, set->element, set->elements, family);
 }
 
@@ -123,11 +124,14 @@ static void draw_address(struct shunt_random *r, const struct shunt_policy *poli
 
 	memset(addr, 0, 16);
 	if (rule)
-		prefix = target(r, policy, &rule->side[side], family);
+		prefix =
+			target(r, policy, &rule->layer[SHUNT_OUTER].side[side], family);
 	for (tries = 0; !prefix && policy->rules && tries < 4; tries++) {
 		rule = &policy->rule[shunt_random_below(r, policy->rules)];
-		prefix = target(r, policy, &rule->side[shunt_random_below(r, 2)],
-				family);
+		prefix =
+			target(r, policy,
+			       &rule->layer[SHUNT_OUTER].side[shunt_random_below(r, 2)],
+			       family);
 	}
 	if (prefix)
 		draw_in(r, prefix, addr);
@@ -143,11 +147,11 @@ static void draw_address(struct shunt_random *r, const struct shunt_policy *poli
 static int side_family(struct shunt_random *r, const struct shunt_policy_rule *rule,
 		       enum shunt_side side)
 {
-	const struct shunt_addrs *addrs = &rule->side[side];
+	const struct shunt_addrs *addrs = &rule->layer[SHUNT_OUTER].side[side];
 
-	if (!addrs->prefixes)
+	if (!addrs->in.prefixes)
 		return 0;
-	return addrs->prefix[shunt_random_below(r, addrs->prefixes)].family;
+	return addrs->in.prefix[shunt_random_below(r, addrs->in.prefixes)].family;
 }
 
 static enum shunt_l3 draw_l3(struct shunt_random *r,
@@ -185,12 +189,13 @@ static uint32_t draw_proto(struct shunt_random *r, const struct shunt_policy_rul
 					 ICMP, ICMP6, 47,  50,	2 };
 	static const uint8_t ported[] = { TCP, UDP, SCTP };
 	int64_t proto = wanted(r, rule, SHUNT_FIELD_PROTO);
-	bool ports = rule && (rule->field[SHUNT_FIELD_SPORT].n ||
-			      rule->field[SHUNT_FIELD_DPORT].n);
+	bool ports = rule && (rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_SPORT].n ||
+			      rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT].n);
 
 	if (icmp > 0)
 		return l3 == SHUNT_L3_IP4 ? ICMP : ICMP6;
-	if (rule && rule->field[SHUNT_FIELD_TCP_FLAGS].n && !shunt_random_one_in(r, 16))
+	if (rule && rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_TCP_FLAGS].n &&
+	    !shunt_random_one_in(r, 16))
 		return TCP;
 	if (proto > 0 && !(l3 == SHUNT_L3_IP6 && is_ext(proto - 1)))
 		return proto - 1;
@@ -334,18 +339,21 @@ void shunt_traffic_draw_pkt(struct shunt_random *r, const struct shunt_policy *p
 	int f;
 
 	memset(pkt, 0, sizeof(*pkt));
-	pkt->l3 = draw_l3(r, rule, wanted(r, rule, SHUNT_FIELD_ETH_TYPE), icmp);
-	for (f = 0; f < SHUNT_FIELD_COUNT; f++) {
+	pkt->layer[SHUNT_OUTER].l3 =
+		draw_l3(r, rule, wanted(r, rule, SHUNT_FIELD_ETH_TYPE), icmp);
+	for (f = 0; f < SHUNT_FIELD_NARROW; f++) {
 		int64_t index = wanted(r, rule, f);
 
 		if (index < 0)
 			index = shunt_random_one_in(r, 3)
 					? 0
 					: shunt_random_in(r, 0, field_values[f]);
-		pkt->field[f] = index;
+		pkt->layer[SHUNT_OUTER].field[f] = index;
 	}
-	if (pkt->l3 == SHUNT_L3_NONE)
+	if (pkt->layer[SHUNT_OUTER].l3 == SHUNT_L3_NONE)
 		return;
-	draw_address(r, policy, rule, SHUNT_SIDE_SRC, pkt->l3, (uint8_t *)pkt->src);
-	draw_address(r, policy, rule, SHUNT_SIDE_DST, pkt->l3, (uint8_t *)pkt->dst);
+	draw_address(r, policy, rule, SHUNT_SIDE_SRC, pkt->layer[SHUNT_OUTER].l3,
+		     (uint8_t *)pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC]);
+	draw_address(r, policy, rule, SHUNT_SIDE_DST, pkt->layer[SHUNT_OUTER].l3,
+		     (uint8_t *)pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST]);
 }

@@ -124,10 +124,17 @@ static void print_pkt(const struct shunt_pkt *pkt)
 	int i;
 
 	print_error("l3 %u src %08x %08x %08x %08x dst %08x %08x %08x %08x fields",
-		    pkt->l3, pkt->src[0], pkt->src[1], pkt->src[2], pkt->src[3],
-		    pkt->dst[0], pkt->dst[1], pkt->dst[2], pkt->dst[3]);
-	for (i = 0; i < SHUNT_FIELD_COUNT; i++)
-		print_error(" %u", pkt->field[i]);
+		    pkt->layer[SHUNT_OUTER].l3,
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC][0],
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC][1],
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC][2],
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC][3],
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST][0],
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST][1],
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST][2],
+		    pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST][3]);
+	for (i = 0; i < SHUNT_FIELD_NARROW; i++)
+		print_error(" %u", pkt->layer[SHUNT_OUTER].field[i]);
 	print_error("\n");
 }
 
@@ -184,7 +191,7 @@ static void a_policy_without_rules_is_its_default(void **ctx)
 {
 	struct shunt_policy *policy = read_policy(
 		"{\"schema\":\"shunt.policy/1\",\"default\":\"drop\",\"rules\":[]}");
-	struct shunt_pkt pkt = { .l3 = SHUNT_L3_IP4 };
+	struct shunt_pkt pkt = { .layer[SHUNT_OUTER].l3 = SHUNT_L3_IP4 };
 	struct shunt_compiled compiled;
 	struct shunt_model answer;
 	struct shunt_image *image;
@@ -221,16 +228,16 @@ static void each_of_256_rules_gets_its_own_port(void **ctx)
 	assert_int_equal(compile(policy, &compiled, NULL), 0);
 	image = in_slot(&compiled);
 	for (r = 0; r < 256; r++) {
-		struct shunt_pkt pkt = { .l3 = SHUNT_L3_IP4 };
+		struct shunt_pkt pkt = { .layer[SHUNT_OUTER].l3 = SHUNT_L3_IP4 };
 		struct shunt_model answer;
 
-		pkt.field[SHUNT_FIELD_DPORT] = 257 * r + 1;
+		pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT] = 257 * r + 1;
 		decide(image, &pkt, &answer);
 		assert_int_equal(answer.rule, r);
-		pkt.field[SHUNT_FIELD_DPORT] = 257 * r + 2;
+		pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT] = 257 * r + 2;
 		decide(image, &pkt, &answer);
 		assert_int_equal(answer.rule, 256);
-		pkt.field[SHUNT_FIELD_DPORT] = 257 * r;
+		pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT] = 257 * r;
 		decide(image, &pkt, &answer);
 		assert_int_equal(answer.rule, 256);
 	}

@@ -46,7 +46,7 @@ struct row {
 	const char *name, *hex;
 	size_t more;
 	int want;
-	uint32_t field[SHUNT_FIELD_ROOM];
+	uint32_t field[SHUNT_FIELD_NARROW];
 	uint16_t l3_off, l4_off;
 };
 
@@ -74,14 +74,15 @@ static void check_row(const struct row *row)
 		fail_msg("%s: reason %d instead of %d", row->name, got, row->want);
 	if (got != OK)
 		return;
-	for (f = 0; f < SHUNT_FIELD_COUNT; f++)
-		if (pkt.field[f] != row->field[f])
+	for (f = 0; f < SHUNT_FIELD_NARROW; f++)
+		if (pkt.layer[SHUNT_OUTER].field[f] != row->field[f])
 			fail_msg("%s: field %d has index %u instead of %u", row->name,
-				 f, pkt.field[f], row->field[f]);
-	if (row->l3_off && pkt.l3_off != row->l3_off)
-		fail_msg("%s: IP at %u", row->name, pkt.l3_off);
-	if (row->l4_off && pkt.l4_off != row->l4_off)
-		fail_msg("%s: transport at %u", row->name, pkt.l4_off);
+				 f, pkt.layer[SHUNT_OUTER].field[f], row->field[f]);
+	if (row->l3_off && pkt.layer[SHUNT_OUTER].l3_off != row->l3_off)
+		fail_msg("%s: IP at %u", row->name, pkt.layer[SHUNT_OUTER].l3_off);
+	if (row->l4_off && pkt.layer[SHUNT_OUTER].l4_off != row->l4_off)
+		fail_msg("%s: transport at %u", row->name,
+			 pkt.layer[SHUNT_OUTER].l4_off);
 }
 
 #define check_rows(rows)                                                               \
@@ -299,7 +300,8 @@ static void chains_of_extension_headers(void **ctx)
 		memcpy(frame + at, "\0\1\0\2\0\10\0", 8);
 		code = parse(frame, at + 8, at + 8, &pkt);
 		assert_int_equal(code, n <= 8 ? OK : SHUNT_REASON_IP6_EXT);
-		assert_int_equal(pkt.field[SHUNT_FIELD_DPORT], n <= 8 ? 3 : 0);
+		assert_int_equal(pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT],
+				 n <= 8 ? 3 : 0);
 	}
 }
 

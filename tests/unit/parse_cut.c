@@ -141,18 +141,19 @@ static size_t transport_bytes(const struct shunt_frame_spec *spec)
 static void hide(const struct shunt_frame_spec *spec,
 		 const struct shunt_model_frame *frame, size_t view)
 {
-	size_t need = frame->pkt.l4_off + transport_bytes(spec);
+	size_t need = frame->pkt.layer[SHUNT_OUTER].l4_off + transport_bytes(spec);
 	struct shunt_pkt pkt;
 	int code = parse(frame->bytes, view, frame->len, &pkt);
 
 	if (code == SHUNT_PARSE_OK) {
 		assert_true(shunt_frame_holds(frame, &pkt));
-		assert_true(!transport_bytes(spec) || frame->pkt.l3 == SHUNT_L3_NONE ||
+		assert_true(!transport_bytes(spec) ||
+			    frame->pkt.layer[SHUNT_OUTER].l3 == SHUNT_L3_NONE ||
 			    view >= need);
 		return;
 	}
-	if (code != SHUNT_REASON_DEEP ||
-	    (frame->pkt.l4_off && transport_bytes(spec) && view >= need))
+	if (code != SHUNT_REASON_DEEP || (frame->pkt.layer[SHUNT_OUTER].l4_off &&
+					  transport_bytes(spec) && view >= need))
 		fail_on(frame, code);
 }
 
@@ -203,8 +204,10 @@ static void an_ip_packet_that_ends_early_is_cut_though_its_bytes_are_there(void 
 				bytes + (spec.l3 == SHUNT_L3_IP4 ? 20 : 0);
 			code = parse(frame.bytes, frame.len, frame.len, &pkt);
 			assert_int_equal(code, rows[i].reason);
-			assert_int_equal(pkt.field[SHUNT_FIELD_SPORT], 0);
-			assert_int_equal(pkt.field[SHUNT_FIELD_ICMP], 0);
+			assert_int_equal(
+				pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_SPORT], 0);
+			assert_int_equal(pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_ICMP],
+					 0);
 		}
 	}
 }

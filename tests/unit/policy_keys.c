@@ -54,8 +54,8 @@ static void print_spans(const struct shunt_spans *spans, char *buf, size_t room)
 
 	*buf = 0;
 	for (size_t i = 0; i < spans->n && at < room; i++)
-		at += snprintf(buf + at, room - at, "%s%u-%u", i ? " " : "",
-			       spans->at[i].lo, spans->at[i].hi);
+		at += snprintf(buf + at, room - at, "%s%ju-%ju", i ? " " : "",
+			       (uintmax_t)spans->at[i].lo, (uintmax_t)spans->at[i].hi);
 }
 
 /* Spans are indices: value + 1. */
@@ -130,8 +130,9 @@ static void keys_become_exactly_these_spans(void **ctx)
 		struct shunt_policy *policy = good_match(spans_rows[i].match);
 		char got[512];
 
-		print_spans(&policy->rule[0].field[spans_rows[i].field], got,
-			    sizeof(got));
+		print_spans(
+			&policy->rule[0].layer[SHUNT_OUTER].field[spans_rows[i].field],
+			got, sizeof(got));
 		if (strcmp(got, spans_rows[i].want) != 0)
 			fail_msg("%s: wanted %s, got %s", spans_rows[i].match,
 				 spans_rows[i].want, got);
@@ -166,7 +167,9 @@ static void flags_and_mask_match_the_bytes_that_they_say(void **ctx)
 			strcat(text, set ? "/" : "none/");
 			append_flags(text, mask);
 			policy = good_match(strcat(text, "\""));
-			spans = &policy->rule[0].field[SHUNT_FIELD_TCP_FLAGS];
+			spans = &policy->rule[0]
+					 .layer[SHUNT_OUTER]
+					 .field[SHUNT_FIELD_TCP_FLAGS];
 			for (int flags = 0; flags < 256; flags++)
 				assert_int_equal(shunt_spans_have(spans, flags + 1),
 						 (flags & mask) == set);
@@ -183,21 +186,24 @@ static void addresses_and_sets_are_kept_apart(void **ctx)
 		"\"rules\":[{\"name\":\"r\",\"match\":{\"src\":\"@b\",\"dst\":[\"@b\","
 		"\"2001:db8::/32\",\"@a\",\"10.0.0.0/8\",\"10.0.0.0/8\",\"@b\"]},"
 		"\"action\":\"drop\"}]}");
-	const struct shunt_addrs *src = &p->rule[0].side[SHUNT_SIDE_SRC];
-	const struct shunt_addrs *dst = &p->rule[0].side[SHUNT_SIDE_DST];
+	const struct shunt_addrs *src =
+		&p->rule[0].layer[SHUNT_OUTER].side[SHUNT_SIDE_SRC];
+	const struct shunt_addrs *dst =
+		&p->rule[0].layer[SHUNT_OUTER].side[SHUNT_SIDE_DST];
 	char text[SHUNT_PREFIX_TEXT];
 
 	(void)ctx;
-	assert_int_equal(src->prefixes, 0);
-	assert_int_equal(src->sets, 1);
-	assert_int_equal(src->set[0], 1);
-	assert_int_equal(dst->prefixes, 2);
-	assert_string_equal(shunt_prefix_format(&dst->prefix[0], text), "10.0.0.0/8");
-	assert_string_equal(shunt_prefix_format(&dst->prefix[1], text),
+	assert_int_equal(src->in.prefixes, 0);
+	assert_int_equal(src->in.sets, 1);
+	assert_int_equal(src->in.set[0], 1);
+	assert_int_equal(dst->in.prefixes, 2);
+	assert_string_equal(shunt_prefix_format(&dst->in.prefix[0], text),
+			    "10.0.0.0/8");
+	assert_string_equal(shunt_prefix_format(&dst->in.prefix[1], text),
 			    "2001:db8::/32");
-	assert_int_equal(dst->sets, 2);
-	assert_int_equal(dst->set[0], 1);
-	assert_int_equal(dst->set[1], 0);
+	assert_int_equal(dst->in.sets, 2);
+	assert_int_equal(dst->in.set[0], 1);
+	assert_int_equal(dst->in.set[1], 0);
 	shunt_policy_free(p);
 }
 

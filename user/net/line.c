@@ -61,7 +61,7 @@ static void say_end(struct line *line, const struct shunt_pkt *pkt, const __u32 
 	shunt_pkt_addr_text(pkt, addr, text);
 	if (!port)
 		say(line, "%s", text);
-	else if (pkt->l3 == SHUNT_L3_IP6)
+	else if (pkt->layer[SHUNT_OUTER].l3 == SHUNT_L3_IP6)
 		say(line, "[%s]:%u", text, port - 1);
 	else
 		say(line, "%s:%u", text, port - 1);
@@ -93,12 +93,14 @@ static void say_proto(struct line *line, __u32 proto)
 
 static void say_ip(struct line *line, const struct shunt_pkt *pkt)
 {
-	const __u32 *field = pkt->field;
+	const __u32 *field = pkt->layer[SHUNT_OUTER].field;
 	char flags[SHUNT_PKT_TCP_FLAGS_ROOM];
 
-	say_end(line, pkt, pkt->src, field[SHUNT_FIELD_SPORT]);
+	say_end(line, pkt, pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC],
+		field[SHUNT_FIELD_SPORT]);
 	say(line, " > ");
-	say_end(line, pkt, pkt->dst, field[SHUNT_FIELD_DPORT]);
+	say_end(line, pkt, pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST],
+		field[SHUNT_FIELD_DPORT]);
 	if (field[SHUNT_FIELD_PROTO])
 		say_proto(line, field[SHUNT_FIELD_PROTO] - 1);
 	if (field[SHUNT_FIELD_TCP_FLAGS] > 1)
@@ -128,7 +130,7 @@ static void say_ether(struct line *line, const struct shunt_eth *eth, __u32 type
 const char *shunt_line(const void *data, const struct shunt_pkt *pkt, int reason,
 		       char text[SHUNT_LINE_ROOM])
 {
-	const __u32 *field = pkt->field;
+	const __u32 *field = pkt->layer[SHUNT_OUTER].field;
 	struct line line = { .text = text };
 
 	text[0] = '\0';
@@ -137,7 +139,7 @@ const char *shunt_line(const void *data, const struct shunt_pkt *pkt, int reason
 		    field[SHUNT_FIELD_VLAN_INNER] - 1);
 	else if (field[SHUNT_FIELD_VLAN])
 		say(&line, "vlan %u ", field[SHUNT_FIELD_VLAN] - 1);
-	if (pkt->l3 != SHUNT_L3_NONE)
+	if (pkt->layer[SHUNT_OUTER].l3 != SHUNT_L3_NONE)
 		say_ip(&line, pkt);
 	else if (pkt->len >= sizeof(struct shunt_eth))
 		say_ether(&line, data, field[SHUNT_FIELD_ETH_TYPE]);

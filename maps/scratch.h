@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A program's working memory: what does not fit onto the 512 bytes of its stack. */
+#pragma once
+
+#include "maps/hook.h"
+#include "maps/trace.h"
+#include "maps/type.h"
+
+/*
+ * One a CPU and hook: a program is not interrupted by another one of the same hook, for
+ * the hooks run with softirqs off. Written and read by: the programs; nothing in it
+ * outlives a packet. It is not pinned, each loaded object has its own.
+ */
+struct shunt_scratch {
+	struct shunt_trace trace;
+};
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SHUNT_HOOK_MAX);
+	__type(key, __u32);
+	__type(value, struct shunt_scratch);
+} shunt_scratch SEC(".maps");
+
+/* The trace of a new packet, or NULL, which cannot be. */
+static __always_inline struct shunt_trace *shunt_scratch_take(__u32 hook)
+{
+	struct shunt_scratch *s = bpf_map_lookup_elem(&shunt_scratch, &hook);
+
+	if (!s)
+		return 0;
+	__builtin_memset(&s->trace, 0, sizeof(s->trace));
+	s->trace.hook = hook;
+	return &s->trace;
+}
+#endif
