@@ -19,7 +19,8 @@
 
 /* Sets as they would stand in the kernel: found by id, searched by brute force. */
 static const struct shunt_policy *in_force;
-static struct shunt_binding binding;
+static struct shunt_bound_rule bound[SHUNT_RULE_MAX];
+static struct shunt_binding binding = { .rule = bound };
 
 static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4])
 {
@@ -70,7 +71,7 @@ static int compile(const struct shunt_policy *policy, struct shunt_compiled *com
 	size_t i;
 
 	for (i = 0; i < SHUNT_RULE_MAX; i++)
-		binding.counter[i] = SHUNT_COUNTER_RULES + i;
+		bound[i].counter = SHUNT_COUNTER_RULES + i;
 	for (i = 0; i < SHUNT_SET_MAX; i++) /* ids that are not places */
 		binding.set_id[i] = (i * 7 + 3) % SHUNT_SET_IDS;
 	in_force = policy;
