@@ -239,6 +239,8 @@ static void each_rewrite_sets_its_own_bit(void **ctx)
 		  SHUNT_REWRITE_DST },
 		{ "\"tcp_flags\":\"syn\"", "\"dport\":0", SHUNT_REWRITE_DPORT },
 		{ "\"proto\":17", "\"sport\":9", SHUNT_REWRITE_SPORT },
+		{ "\"eth_type\":[\"ipv4\",\"arp\"],\"dscp\":0", "\"src\":\"192.0.2.1\"",
+		  SHUNT_REWRITE_SRC },
 	};
 
 	(void)ctx;
