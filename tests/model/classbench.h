@@ -25,8 +25,8 @@
  *     shunt_frame_build(&spec, &frame);
  *     want = shunt_classbench_match(rules, n, &spec);
  *
- * Drawing order and matching grow with the square of n, or with n: 16,384 rules take
- * about a second to make.
+ * Making a set takes time that grows with the square of n: 16,384 rules one to three
+ * seconds, 1,000 a few milliseconds.
  */
 #include <stdbool.h>
 #include <stddef.h>
