@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "tests/model/frame.h"
 #include "tests/model/random.h"
@@ -112,3 +113,7 @@ size_t shunt_classbench_match(const struct shunt_classbench_rule *rules, size_t 
  * NULL: out of memory.
  */
 char *shunt_classbench_policy(const struct shunt_classbench_rule *rules, size_t n);
+
+/* One rule, named r and its place, as an element of a policy's "rules". */
+void shunt_classbench_write_rule(FILE *out, size_t place,
+				 const struct shunt_classbench_rule *rule);
