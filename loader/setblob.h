@@ -50,16 +50,17 @@ SHUNT_MUST_CHECK int shunt_blob_list(const struct shunt_blob *blob,
 /* --- editing in place ---------------------------------------------------------- */
 
 /*
- * Adds or deletes elements, all of which change something: those to add are not there,
- * those to delete are. -ENOSPC: the blob has no room for it, or the change is too wide;
- * a new one must be made of all elements. Where shunt_blob_logged() says that the edit
- * is logged, it holds nevertheless, and the new one is to be made of what is listed.
+ * Adds an element that is not there, or deletes one that is. -ENOSPC: the blob has no
+ * room for it, or the change is too wide; -ENOMEM. Then nothing has changed, and a new
+ * blob is to be made.
  */
 SHUNT_MUST_CHECK int shunt_blob_edit(const struct shunt_blob *blob, bool add,
-				     const struct shunt_prefix *element,
-				     size_t elements);
+				     const struct shunt_prefix *element);
 
-/* Applies what a killed writer has logged. -ENOSPC: as above. */
+/*
+ * Applies what a killed writer has logged. -ENOSPC: there is no room for it; what the
+ * new blob is made of, shunt_blob_list() says.
+ */
 SHUNT_MUST_CHECK int shunt_blob_finish(const struct shunt_blob *blob);
 
 /* Number of edits that hold. */

@@ -157,24 +157,20 @@ int shunt_blob_finish(const struct shunt_blob *blob)
 }
 
 int shunt_blob_edit(const struct shunt_blob *blob, bool add,
-		    const struct shunt_prefix *element, size_t elements)
+		    const struct shunt_prefix *element)
 {
 	struct shunt_blob_head *head = shunt_blob_head(blob);
 	struct shunt_blob_record *log = (void *)blob->line[head->log];
-	size_t i;
+	uint32_t at = head->logged;
+	int ret;
 
-	if (elements > head->log_room - head->logged || head->applied != head->logged)
+	if (at == head->log_room || head->applied != at)
 		return -ENOSPC;
-	for (i = 0; i < elements; i++) {
-		bool six = element[i].family == 6;
-
-		if (element[i].bits < ROOT_BITS || !(six ? head->root6 : head->root4))
-			return -ENOSPC;
-	}
-	for (i = 0; i < elements; i++) {
-		log[head->logged + i] = shunt_record_of(&element[i]);
-		log[head->logged + i].add = add;
-	}
-	__atomic_store_n(&head->logged, head->logged + elements, __ATOMIC_RELEASE);
-	return shunt_blob_finish(blob);
+	log[at] = shunt_record_of(element);
+	log[at].add = add;
+	__atomic_store_n(&head->logged, at + 1, __ATOMIC_RELEASE);
+	ret = shunt_blob_finish(blob);
+	if (ret) /* no node was stored */
+		__atomic_store_n(&head->logged, at, __ATOMIC_RELEASE);
+	return ret;
 }

@@ -9,7 +9,8 @@
  *
  * The includer provides, for BPF or the host,
  *
- *     int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4]);
+ *     int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4],
+ *                       __u32 service);
  *
  * Search steps are computed without branches: the verifier then walks a search once
  * instead of once for each of its outcomes.
@@ -182,7 +183,7 @@ SHUNT_INLINE int shunt_decide_side(const struct shunt_image *image,
 
 		if (i >= side->sets || l3 == SHUNT_L3_NONE)
 			break;
-		if (!shunt_set_has(set->id, set->type, l3, addr))
+		if (!shunt_set_has(set->id, set->type, l3, addr, SHUNT_SERVICE_NONE))
 			continue;
 		vector = shunt_image_vector(image, set->class);
 		if (!vector)

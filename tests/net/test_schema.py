@@ -21,7 +21,7 @@ SEMANTIC = set("""
     eth-type-not-ip eth-type-other-family families-differ flags-not-in-mask flags-without-tcp
     icmp-number-alone icmp-number-of-both icmp-of-other-family icmp-with-flags icmp-with-ports
     icmp-without-protocol key-twice port-backwards port-of-later-fragment port-without-protocol
-    redirect-consumer-unknown rule-name-twice set-element-prefix set-element-twice
+    redirect-consumer-unknown rule-name-twice set-element-prefix set-element-twice set-service-port
     set-file-empty set-file-missing set-file-wrong set-size-small src-bits-high src-host-bits
     src-not-an-address src-set-unknown syntax-nul-escape vlan-inner-of-none
 """.split())
@@ -189,7 +189,7 @@ def test_every_command_that_takes_json_has_a_schema():
             assert command in ("completion", "man", "help"), command
             continue
         name = command.replace(" ", ".")
-        if name in ("set.add", "set.del"):
+        if name in ("set.add", "set.del", "set.replace"):
             name = "set.edit"
         assert os.path.exists(os.path.join(sh.SCHEMAS, name + ".schema.json")), command
 

@@ -21,11 +21,13 @@
 static const struct shunt_policy *in_force;
 static struct shunt_binding binding;
 
-static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4])
+static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4],
+			 __u32 service)
 {
 	const struct shunt_policy_set *set = in_force->set;
 	size_t i, e;
 
+	(void)service;
 	for (i = 0; i < in_force->sets && binding.set_id[i] != id; i++)
 		set++;
 	assert_true(i < in_force->sets);
