@@ -111,11 +111,16 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 
 	if (explain->hook < 0)
 		explain->hook = SHUNT_HOOK_XDP;
-	ret = explain->prog_fd = shunt_program_load(explain->hook, maps, err);
+	ret = shunt_plan_make(&plan, policy, NULL, true, err);
+	if (!ret) {
+		struct shunt_needs needs = shunt_plan_needs(&plan);
+
+		shunt_maps_choose(maps, &needs);
+		ret = explain->prog_fd =
+			shunt_program_load(explain->hook, needs.features, maps, err);
+	}
 	if (ret >= 0)
 		ret = shunt_maps_mmap(maps, err);
-	if (!ret)
-		ret = shunt_plan_make(&plan, policy, NULL, true, err);
 	if (!ret)
 		ret = shunt_plan_write(&plan, maps, err);
 	if (!ret && getrandom(&maps->gen->trace_cookie, sizeof(uint64_t), 0) < 0)

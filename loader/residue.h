@@ -10,7 +10,7 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 
 /* The kernel's ids of what an instance consisted of. */
 struct shunt_residue {
-	uint32_t map[SHUNT_MAP_COUNT + 4 * (SHUNT_SET_IDS + 1)];
+	uint32_t map[SHUNT_MAP_COUNT + SHUNT_COUNTER_MAPS + 4 * (SHUNT_SET_IDS + 1)];
 	size_t maps;
 };
 

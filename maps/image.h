@@ -26,14 +26,23 @@
  *
  * Written by: user space, into the slot that does not rule. Read by: the programs.
  */
+#include "maps/config.h"
 #include "maps/field.h"
 #include "maps/pkt.h"
 #include "maps/set.h"
 #include "maps/type.h"
 
-#define SHUNT_RULE_MAX 256
-#define SHUNT_IMAGE_WORDS (SHUNT_RULE_MAX / 64)
-#define SHUNT_IMAGE_BYTES (4u << 20) /* one slot */
+#define SHUNT_RULE_MAX 16384
+#define SHUNT_VECTOR_MAX 256 /* rules of a policy that is searched by bit vectors */
+#define SHUNT_IMAGE_WORDS (SHUNT_VECTOR_MAX / 64)
+#define SHUNT_IMAGE_BYTES (64u << 20) /* one slot at most: offsets reach as far */
+
+/* How much of it there is. BPF's slot has the size that it was loaded for. */
+#ifdef __bpf__
+#define SHUNT_IMAGE_ROOM shunt_config.image_bytes
+#else
+#define SHUNT_IMAGE_ROOM SHUNT_IMAGE_BYTES
+#endif
 
 /* A field's table: u16 class[values + 1], by the index of struct shunt_pkt. */
 struct shunt_image_field {
@@ -92,25 +101,23 @@ struct shunt_image {
 	__u32 vectors;
 	__u32 malformed; /* enum shunt_verdict for malformed packets: PASS or DROP */
 	__u32 fields;	 /* how many of field[] */
+	__u32 features;	 /* that a program must have: enum shunt_feature */
+	__u32 pad;
 	struct shunt_image_field field[SHUNT_FIELD_NARROW];
 	struct shunt_image_side side[SHUNT_SIDES];
 };
 
 _Static_assert(sizeof(struct shunt_image_rule) == 16, "shared with pinned maps");
 _Static_assert(sizeof(struct shunt_image) ==
-		       40 + 8 * SHUNT_FIELD_NARROW + 2 * (24 + 8 * 32),
+		       48 + 8 * SHUNT_FIELD_NARROW + 2 * (24 + 8 * 32),
 	       "shared with pinned maps");
 
 #ifdef __bpf__
-struct shunt_image_slot {
-	__u8 bytes[SHUNT_IMAGE_BYTES];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct shunt_image_slot);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct shunt_image)); /* the loader's to choose */
 } shunt_image SEC(".maps");
 #endif

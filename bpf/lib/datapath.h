@@ -93,7 +93,7 @@ __noinline int shunt_pass_counts(struct shunt_trace *t, struct shunt_hits *hits,
 	if (!image)
 		return -1;
 	SHUNT_NO_UNROLL
-	for (i = 0; i < SHUNT_RULE_MAX; i++) {
+	for (i = 0; i < SHUNT_VECTOR_MAX; i++) {
 		const struct shunt_image_rule *rule =
 			shunt_image_rule_at(image, t->rule);
 
@@ -133,7 +133,8 @@ __noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
 	t->generation = *(volatile __u64 *)&gen->word;
 	key = shunt_gen_slot(t->generation);
 	image = bpf_map_lookup_elem(&shunt_image, &key);
-	if (!image || image->abi != SHUNT_ABI)
+	if (!image || image->abi != SHUNT_ABI ||
+	    image->features & ~shunt_config.features)
 		goto damaged;
 	t->rule = image->rules;
 	if (t->reason != SHUNT_REASON_RULE) {
@@ -146,7 +147,7 @@ __noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
 	rule = shunt_image_rule_at(image, t->rule);
 	if (!rule)
 		goto damaged;
-	if (rule->action == SHUNT_ACTION_COUNT) {
+	if (SHUNT_HAS(COUNT) && rule->action == SHUNT_ACTION_COUNT) {
 		if (shunt_pass_counts(t, &hits, counts))
 			goto damaged;
 		rule = shunt_image_rule_at(image, t->rule);

@@ -27,7 +27,7 @@ struct shunt_hits {
 SHUNT_INLINE const void *shunt_image_at(const struct shunt_image *image, __u64 off,
 					__u64 n)
 {
-	if (off > SHUNT_IMAGE_BYTES - n)
+	if (off > SHUNT_IMAGE_ROOM - n)
 		return 0;
 	SHUNT_OPAQUE(off);
 	return (const __u8 *)image + off;
@@ -164,7 +164,7 @@ SHUNT_INLINE int shunt_decide_side(const struct shunt_image *image,
 		return 0;
 	if (l3 == SHUNT_L3_IP4)
 		class = shunt_class4(image, side->root4, shunt_be32(addr[0]));
-	else if (l3 == SHUNT_L3_IP6)
+	else if (l3 == SHUNT_L3_IP6 && SHUNT_HAS(IP6))
 		class = shunt_class6(
 			image, side->root6,
 			(__u64)shunt_be32(addr[0]) << 32 | shunt_be32(addr[1]),
@@ -180,7 +180,7 @@ SHUNT_INLINE int shunt_decide_side(const struct shunt_image *image,
 	for (i = 0; i < SHUNT_SET_MAX; i++) {
 		const struct shunt_image_set *set = &side->set[i];
 
-		if (i >= side->sets || l3 == SHUNT_L3_NONE)
+		if (!SHUNT_HAS(SETS) || i >= side->sets || l3 == SHUNT_L3_NONE)
 			break;
 		if (!shunt_set_has(set->id, set->type, l3, addr))
 			continue;

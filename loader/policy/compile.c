@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/policy/features.h"
 #include "loader/policy/sweep.h"
 #include "loader/policy/vector.h"
 #include "maps/abi.h"
@@ -361,6 +362,7 @@ static int build_all(struct build *b, const struct shunt_binding *binding)
 		return -ENOMEM;
 	head(b)->abi = SHUNT_ABI;
 	head(b)->malformed = b->policy->malformed;
+	head(b)->features = shunt_policy_features(b->policy);
 	ret = build_rules(b, binding);
 	for (field = 0; !ret && field < SHUNT_FIELD_NARROW; field++)
 		ret = build_field(b, field);
@@ -378,8 +380,16 @@ int shunt_compile(const struct shunt_policy *policy,
 		  struct shunt_err *err)
 {
 	struct build b = { .policy = policy };
-	int ret = build_all(&b, binding);
-	size_t classes = b.pool.n;
+	size_t classes;
+	int ret;
+
+	if (policy->rules > SHUNT_VECTOR_MAX)
+		return shunt_fail(err, -E2BIG,
+				  "compile the policy: it has %zu rules, and there is "
+				  "room for %u",
+				  policy->rules, SHUNT_VECTOR_MAX);
+	ret = build_all(&b, binding);
+	classes = b.pool.n;
 
 	shunt_vectors_free(&b.pool);
 	if (!ret && b.len > SHUNT_IMAGE_BYTES)

@@ -40,7 +40,7 @@ int shunt_sweep(const struct shunt_allow *allow, size_t n,
 {
 	_free_ struct edge *edge = malloc((2 * n + 1) * sizeof(*edge));
 	_free_ struct shunt_interval *out = malloc((2 * n + 1) * sizeof(*out));
-	uint32_t depth[SHUNT_RULE_MAX] = { 0 }; /* ranges of the rule that are open */
+	uint32_t depth[SHUNT_VECTOR_MAX] = { 0 }; /* ranges of the rule that are open */
 	struct shunt_vector now = *base;
 	size_t edges, i = 0, outs = 0;
 	shunt_u128 at = 0;

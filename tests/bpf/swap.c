@@ -29,6 +29,8 @@
 #define PASS "\"pass\""
 #define COUNT "\"count\""
 
+#define ROOM (16u << 20) /* of the rig's images */
+
 static struct shunt_rig rig;
 static struct shunt_counted before;
 
@@ -306,9 +308,7 @@ static void a_wrong_cookie_is_an_ordinary_packet(void **ctx)
 
 static struct shunt_image *ruling(void)
 {
-	return (struct shunt_image *)(rig.maps.images +
-				      shunt_gen_slot(rig.maps.gen->word) *
-					      SHUNT_IMAGE_BYTES);
+	return shunt_maps_image(&rig.maps, rig.maps.gen->word);
 }
 
 /* Passed, and counted as internal, whatever the rules would have said. */
@@ -344,18 +344,18 @@ static void a_damaged_image_passes_packets_as_internal(void **ctx)
 		{ "no image", offsetof(struct shunt_image, abi), 0 },
 		{ "another ABI", offsetof(struct shunt_image, abi), SHUNT_ABI + 1 },
 		{ "rules behind the end", offsetof(struct shunt_image, rule),
-		  SHUNT_IMAGE_BYTES - 11 },
+		  ROOM - 11 },
 		{ "rules far away", offsetof(struct shunt_image, rule), UINT32_MAX },
 		{ "vectors behind the end", offsetof(struct shunt_image, vector),
-		  SHUNT_IMAGE_BYTES - 31 },
+		  ROOM - 31 },
 		{ "vectors far away", offsetof(struct shunt_image, vector),
 		  UINT32_MAX },
 		{ "a field's table behind the end",
-		  offsetof(struct shunt_image, field[0].table), SHUNT_IMAGE_BYTES - 1 },
+		  offsetof(struct shunt_image, field[0].table), ROOM - 1 },
 		{ "a field's table far away",
 		  offsetof(struct shunt_image, field[0].table), UINT32_MAX },
 		{ "a root behind the end", offsetof(struct shunt_image, side[0].root4),
-		  SHUNT_IMAGE_BYTES },
+		  ROOM },
 		{ "a root far away", offsetof(struct shunt_image, side[0].root4),
 		  UINT32_MAX },
 	};
@@ -379,8 +379,7 @@ static void a_damaged_node_passes_packets_as_internal(void **ctx)
 		SHUNT_NODE_BUCKET | 1u << SHUNT_NODE_STEPS_SHIFT |
 			SHUNT_NODE_OFFSET_MASK,
 		SHUNT_NODE_BUCKET | SHUNT_NODE_OFFSET_MASK,
-		SHUNT_NODE_BUCKET | 31u << SHUNT_NODE_STEPS_SHIFT |
-			(SHUNT_IMAGE_BYTES / 8 - 1),
+		SHUNT_NODE_BUCKET | 31u << SHUNT_NODE_STEPS_SHIFT | (ROOM / 8 - 1),
 		SHUNT_NODE_BUCKET | 31u << SHUNT_NODE_STEPS_SHIFT,
 		SHUNT_NODE_BUCKET - 1, /* a class that has no vector */
 	};
