@@ -145,6 +145,8 @@ static int pin_growth(struct takeover *t, struct shunt_err *err)
 	struct shunt_instance *instance = t->instance;
 	int ret = t->grow_image ? fill_images(t, err) : 0;
 
+	if (!ret)
+		ret = shunt_maps_pin(&instance->maps, instance->name, err);
 	if (!ret && t->grow_image)
 		ret = shunt_maps_pin_image(&instance->maps, instance->name, err);
 	if (!ret && t->grow_counter)
