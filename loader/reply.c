@@ -54,32 +54,40 @@ void shunt_reply_warn(cJSON *reply, const char *fmt, ...)
 	cJSON_AddItemToArray(list, cJSON_CreateString(text));
 }
 
+bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook, const char *rule,
+			unsigned int action, const char *target)
+{
+	const char *name = shunt_hook_name(hook);
+
+	if (hook == SHUNT_HOOK_XDP)
+		return false;
+	if (action == SHUNT_VERDICT_CONSUMER)
+		return shunt_fail(
+			why, 1,
+			"rule %s: %s cannot redirect to consumer %s, only XDP "
+			"can: its if_down decides there",
+			rule, name, target);
+	if (action == SHUNT_VERDICT_CPU ||
+	    (action == SHUNT_VERDICT_TX && hook == SHUNT_HOOK_TC_EGRESS))
+		return shunt_fail(why, 1,
+				  "rule %s: %s cannot do %s: its packets pass there",
+				  rule, name, shunt_action_name(action));
+	return false;
+}
+
 void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state)
 {
+	struct shunt_err why;
 	int hook;
 	size_t r;
 
-	for (hook = SHUNT_HOOK_TC_INGRESS; hook < SHUNT_HOOK_MAX; hook++) {
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		for (r = 0; state->place[hook].on && r < state->rules; r++) {
 			const struct shunt_state_rule *rule = &state->rule[r];
 
-			if (rule->action == SHUNT_VERDICT_CONSUMER)
-				shunt_reply_warn(
-					reply,
-					"rule %s: %s cannot redirect to consumer "
-					"%s, only XDP can: its if_down decides "
-					"there",
-					rule->name, shunt_hook_name(hook),
-					rule->target);
-			if (rule->action == SHUNT_VERDICT_CPU ||
-			    (rule->action == SHUNT_VERDICT_TX &&
-			     hook == SHUNT_HOOK_TC_EGRESS))
-				shunt_reply_warn(
-					reply,
-					"rule %s: %s cannot do %s: its packets "
-					"pass there",
-					rule->name, shunt_hook_name(hook),
-					shunt_action_name(rule->action));
+			if (shunt_reply_cannot(&why, hook, rule->name, rule->action,
+					       rule->target))
+				shunt_reply_warn(reply, "%s", why.message);
 		}
 	}
 }

@@ -16,5 +16,12 @@ cJSON *shunt_reply_hooks(cJSON *reply, const struct shunt_state *state);
 /* Appends a sentence to the array "warnings", which is made where it is missing. */
 void shunt_reply_warn(cJSON *reply, const char *fmt, ...) SHUNT_PRINTF(2, 3);
 
+/*
+ * Is this action one that the hook cannot do? Then `why` is the sentence about a rule,
+ * and what becomes of its packets; `target` is the consumer's or the interface's name.
+ */
+bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook, const char *rule,
+			unsigned int action, const char *target);
+
 /* Warns of rules whose action one of the attached hooks cannot do. */
 void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state);
