@@ -260,11 +260,12 @@ static enum shunt_hook hook_of(size_t i, const struct shunt_frame_spec *spec)
 static void try_policy(struct shunt_random *r, const struct shunt_policy *policy,
 		       uint64_t seed, struct tally *t)
 {
-	bool hit[SHUNT_RULE_MAX + 1] = { false };
+	static bool hit[SHUNT_RULE_MAX + 1];
 	struct shunt_frame_spec spec;
 	struct shunt_model_frame frame;
 	size_t i;
 
+	memset(hit, 0, sizeof(hit));
 	for (i = 0; i < PER_POLICY; i++) {
 		struct failure f = { .frame = &frame };
 		int ret;
