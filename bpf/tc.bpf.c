@@ -4,6 +4,7 @@
 
 #include "bpf/lib/datapath.h"
 #include "bpf/lib/parse.h"
+#include "maps/config.h"
 #include "maps/scratch.h"
 #include "maps/target.h"
 
@@ -12,11 +13,28 @@ char _license[] SEC("license") = "GPL";
 /* Headers are pulled into the linear part up to here; nothing legitimate has more. */
 #define SHUNT_TC_PULL 512u
 
-/* SHUNT_PARSE_OK or the reason; a global function, as shunt_judge is. */
+/*
+ * The parsers are global functions, as shunt_judge is: each is verified once by itself.
+ * Always returns 0.
+ */
+__noinline int shunt_inner_tc(struct __sk_buff *skb, struct shunt_pkt *pkt, __u64 off,
+			      __u32 bytes, __u32 type)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (pkt)
+		shunt_parse_inner(data, end, skb->len > (__u64)(end - data), pkt, off,
+				  bytes, type);
+	return 0;
+}
+
+/* SHUNT_PARSE_OK or the reason. */
 __noinline int shunt_parse_tc(struct __sk_buff *skb, struct shunt_pkt *pkt)
 {
 	__u32 want = skb->len < SHUNT_TC_PULL ? skb->len : SHUNT_TC_PULL;
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct shunt_inside in = { 0 };
+	int code;
 
 	if (!pkt)
 		return SHUNT_REASON_INTERNAL;
@@ -24,19 +42,17 @@ __noinline int shunt_parse_tc(struct __sk_buff *skb, struct shunt_pkt *pkt)
 		bpf_skb_pull_data(skb, want);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
+	pkt->len = skb->len;
 	/* The tag that the kernel or the NIC has taken off stands beside the packet. */
 	if (skb->vlan_present) {
-		int code;
-
 		pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] =
 			(skb->vlan_tci & 0xfff) + 1;
-		pkt->len = skb->len;
-		code = shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
 		pkt->len += sizeof(struct shunt_vlan);
-		return code;
 	}
-	pkt->len = skb->len;
-	return shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
+	code = shunt_parse_outer(data, end, skb->len > (__u64)(end - data), pkt, &in);
+	if (SHUNT_HAS(TUNNEL) && in.type)
+		shunt_inner_tc(skb, pkt, in.off, in.bytes, in.type);
+	return code;
 }
 
 static __always_inline __u64 shunt_tc_token(struct __sk_buff *skb)

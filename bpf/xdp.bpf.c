@@ -4,21 +4,42 @@
 
 #include "bpf/lib/datapath.h"
 #include "bpf/lib/parse.h"
+#include "maps/config.h"
 #include "maps/consumer.h"
 #include "maps/scratch.h"
 #include "maps/target.h"
 
 char _license[] SEC("license") = "GPL";
 
-/* SHUNT_PARSE_OK or the reason; a global function, as shunt_judge is. */
+/*
+ * The parsers are global functions, as shunt_judge is: each is verified once by itself.
+ * Always returns 0.
+ */
+__noinline int shunt_inner_xdp(struct xdp_md *ctx, struct shunt_pkt *pkt, __u64 off,
+			       __u32 bytes, __u32 type)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (pkt)
+		shunt_parse_inner(data, end, pkt->len > (__u64)(end - data), pkt, off,
+				  bytes, type);
+	return 0;
+}
+
+/* SHUNT_PARSE_OK or the reason. */
 __noinline int shunt_parse_xdp(struct xdp_md *ctx, struct shunt_pkt *pkt)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct shunt_inside in = { 0 };
+	int code;
 
 	if (!pkt)
 		return SHUNT_REASON_INTERNAL;
 	pkt->len = bpf_xdp_get_buff_len(ctx);
-	return shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
+	code = shunt_parse_outer(data, end, pkt->len > (__u64)(end - data), pkt, &in);
+	if (SHUNT_HAS(TUNNEL) && in.type)
+		shunt_inner_xdp(ctx, pkt, in.off, in.bytes, in.type);
+	return code;
 }
 
 static __always_inline __u64 shunt_xdp_token(struct xdp_md *ctx)

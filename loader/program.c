@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "maps/config.h"
 #include "tc.skel.h"
 #include "user/base/cleanup.h"
 #include "xdp.skel.h"
