@@ -67,20 +67,10 @@ static bool too_many(const struct shunt_node *node, const char *what, size_t max
 
 /* --- sets and consumers ------------------------------------------------------ */
 
-static bool is_object(const struct shunt_node *node, const char *of)
-{
-	if (cJSON_IsObject(node->json))
-		return true;
-	if (node->json)
-		shunt_node_error(node,
-				 "must be an object: the name of each %s is a key", of);
-	return false;
-}
-
 static void read_sets(struct shunt_policy *policy, const struct shunt_node *node,
 		      const char *source)
 {
-	if (!is_object(node, "set"))
+	if (!node->json || !shunt_node_named(node, "set"))
 		return;
 	too_many(node, "sets", SHUNT_SET_MAX);
 	policy->set = shunt_node_alloc(node->doc, shunt_node_count(node),
@@ -152,7 +142,7 @@ static void read_consumer(struct shunt_policy_consumer *consumer,
 
 static void read_consumers(struct shunt_policy *policy, const struct shunt_node *node)
 {
-	if (!is_object(node, "consumer"))
+	if (!node->json || !shunt_node_named(node, "consumer"))
 		return;
 	too_many(node, "consumers", SHUNT_CONSUMER_MAX);
 	policy->consumer = shunt_node_alloc(node->doc, shunt_node_count(node),
@@ -173,7 +163,8 @@ static void read_consumers(struct shunt_policy *policy, const struct shunt_node 
 
 /* --- rules ------------------------------------------------------------------- */
 
-static void read_rules(struct shunt_policy *policy, const struct shunt_node *node)
+static void read_rules(struct shunt_policy *policy, struct shunt_rule_scope *scope,
+		       const struct shunt_node *node)
 {
 	if (!node->json || !shunt_node_list(node, "rules") ||
 	    too_many(node, "rules", SHUNT_RULE_MAX))
@@ -184,18 +175,15 @@ static void read_rules(struct shunt_policy *policy, const struct shunt_node *nod
 		return;
 	shunt_node_each(child, shunt_node_first(node))
 	{
-		shunt_rule_read(policy, &policy->rule[policy->rules], &child);
+		shunt_rule_read(scope, &policy->rule[policy->rules], policy->rules,
+				&child);
 		policy->rules++;
 	}
 }
 
 static bool uses_set(const struct shunt_policy_rule *rule, size_t set)
 {
-	for (int side = 0; side < SHUNT_SIDES; side++)
-		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.sets; i++)
-			if (rule->layer[SHUNT_OUTER].side[side].in.set[i] == set)
-				return true;
-	return false;
+	return shunt_rule_uses_set(rule, set);
 }
 
 static bool uses_consumer(const struct shunt_policy_rule *rule, size_t consumer)
@@ -242,9 +230,11 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 		      const char *source)
 {
 	static const char *const keys[] = { "schema",	 "description", "default",
-					    "malformed", "sets",	"consumers",
-					    "rules",	 NULL };
+					    "malformed", "sets",	"ports",
+					    "consumers", "rules",	NULL };
+	struct shunt_rule_scope scope = { .policy = policy };
 	struct shunt_node sets = shunt_node_get(root, "sets");
+	struct shunt_node ports = shunt_node_get(root, "ports");
 	struct shunt_node consumers = shunt_node_get(root, "consumers");
 	struct shunt_node rules = shunt_node_get(root, "rules");
 	size_t errors = root->doc->diags->errors;
@@ -263,9 +253,14 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 	policy->malformed = read_fate(root, "malformed");
 	read_sets(policy, &sets, source);
 	read_consumers(policy, &consumers);
-	read_rules(policy, &rules);
-	if (root->doc->diags->errors == errors)
+	shunt_ports_read(&scope.ports, &ports);
+	read_rules(policy, &scope, &rules);
+	if (root->doc->diags->errors == errors) {
 		warn_unused(policy, &sets, &consumers);
+		shunt_ports_warn(&scope.ports, &ports);
+	}
+	shunt_ports_free(&scope.ports);
+	shunt_index_free(&scope.rules);
 }
 
 /* --- entry ------------------------------------------------------------------- */

@@ -36,27 +36,50 @@ static void check_prefix(const struct shunt_prefix *prefix)
 	check(memcmp(&again, prefix, sizeof(again)) == 0);
 }
 
-static void check_rule(const struct shunt_policy *policy,
-		       const struct shunt_policy_rule *rule)
+static const uint64_t field_values[SHUNT_FIELD_COUNT] = {
+#define X(id, name, values, help) [SHUNT_FIELD_##id] = values,
+	SHUNT_FIELDS(X)
+#undef X
+};
+
+static void check_addrs(const struct shunt_policy *policy,
+			const struct shunt_addr_list *list)
+{
+	for (size_t i = 0; i < list->prefixes; i++)
+		check_prefix(&list->prefix[i]);
+	for (size_t i = 0; i < list->sets; i++)
+		check(list->set[i] < policy->sets);
+}
+
+static void check_layer(const struct shunt_policy *policy,
+			const struct shunt_policy_layer *layer)
 {
 	for (int side = 0; side < SHUNT_SIDES; side++) {
-		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.prefixes;
-		     i++)
-			check_prefix(&rule->layer[SHUNT_OUTER].side[side].in.prefix[i]);
-		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.sets; i++)
-			check(rule->layer[SHUNT_OUTER].side[side].in.set[i] <
-			      policy->sets);
+		check_addrs(policy, &layer->side[side].in);
+		check_addrs(policy, &layer->side[side].out);
 	}
 	for (int field = 0; field < SHUNT_FIELD_COUNT; field++) {
-		const struct shunt_spans *spans =
-			&rule->layer[SHUNT_OUTER].field[field];
+		const struct shunt_spans *spans = &layer->field[field];
 
 		for (size_t i = 0; i < spans->n; i++) {
 			check(spans->at[i].lo <= spans->at[i].hi);
-			check(spans->at[i].hi <= SHUNT_ICMP6_BASE * 2);
+			check(spans->at[i].hi <= field_values[field]);
 			check(!i || spans->at[i].lo > spans->at[i - 1].hi + 1);
 		}
 	}
+}
+
+static void check_rule(const struct shunt_policy *policy,
+		       const struct shunt_policy_rule *rule)
+{
+	const struct shunt_policy_layer *inner = &rule->layer[SHUNT_INNER];
+
+	for (int layer = 0; layer < SHUNT_LAYERS; layer++)
+		check_layer(policy, &rule->layer[layer]);
+	check(!inner->field[SHUNT_FIELD_TUNNEL].n && !inner->field[SHUNT_FIELD_KEY].n);
+	for (size_t i = 0; i < rule->ifaces; i++)
+		check(strnlen(rule->iface[i], SHUNT_NAME_MAX) < SHUNT_NAME_MAX);
+	check(!rule->iface_not || rule->ifaces);
 	if (rule->action == SHUNT_VERDICT_CONSUMER)
 		check(rule->arg < policy->consumers);
 }
