@@ -82,7 +82,7 @@ static void check_decision(const struct shunt_pkt *pkt)
 	struct shunt_hits hits;
 	size_t i;
 
-	shunt_model_decide(policy, pkt, &want);
+	shunt_model_decide(policy, "eth0", pkt, &want);
 	check(!shunt_decide(slot, pkt, &hits));
 	for (i = 0; i < want.counted; i++)
 		check(shunt_hits_take(&hits, slot->rules) == want.counted_rule[i]);

@@ -10,13 +10,17 @@
 /* Boundaries of the value's range among them; prefixes nest or stand side by side. */
 struct shunt_pool {
 	struct shunt_random *random;
-	uint16_t port[SHUNT_POOL], vlan[SHUNT_POOL], eth_type[SHUNT_POOL];
-	uint8_t proto[SHUNT_POOL];
+	uint32_t port[SHUNT_POOL], vlan[SHUNT_POOL], eth_type[SHUNT_POOL];
+	uint32_t proto[SHUNT_POOL], dscp[SHUNT_POOL], length[SHUNT_POOL];
+	uint32_t vni[SHUNT_POOL], key[SHUNT_POOL];
 	char prefix[2][SHUNT_POOL][64]; /* as text; IPv4 first */
 	char address[2][SHUNT_POOL][64];
-	uint32_t sets, consumers, cpus;
+	char mac[SHUNT_POOL][24], mac_prefix[SHUNT_POOL][24];
+	uint32_t without; /* enum shunt_author_part */
+	uint32_t sets, consumers, cpus, port_lists;
+	uint32_t counts;	       /* rules that may still count */
 	char set[SHUNT_POOL_SETS][16]; /* their names */
 };
 
-/* Fills it; `random` is set. */
+/* Fills the values; `random` is set. */
 void shunt_pool_draw(struct shunt_pool *pool);

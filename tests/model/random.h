@@ -32,6 +32,13 @@ static inline uint32_t shunt_random_in(struct shunt_random *r, uint32_t lo, uint
 	return lo + shunt_random_below(r, hi - lo + 1);
 }
 
+/* lo .. hi, where hi - lo is not all of 64 bits */
+static inline uint64_t shunt_random_in64(struct shunt_random *r, uint64_t lo,
+					 uint64_t hi)
+{
+	return lo + shunt_random_next(r) % (hi - lo + 1);
+}
+
 /* True once in n times. */
 static inline bool shunt_random_one_in(struct shunt_random *r, uint32_t n)
 {
