@@ -54,7 +54,7 @@ SHUNT_INLINE __u32 shunt_parse_geneve(struct shunt_cursor *c, struct shunt_layer
 SHUNT_INLINE __u32 shunt_parse_gre(struct shunt_cursor *c, struct shunt_layer *l)
 {
 	const struct shunt_gre *gre = shunt_take(c, sizeof(*gre));
-	const __be32 *key;
+	const struct shunt_gre_key *key;
 	__u32 word;
 
 	if (!gre)
@@ -68,7 +68,7 @@ SHUNT_INLINE __u32 shunt_parse_gre(struct shunt_cursor *c, struct shunt_layer *l
 		key = shunt_take(c, sizeof(*key));
 		if (!key)
 			return 0;
-		shunt_tunnel_key(l, shunt_be32(*key));
+		shunt_tunnel_key(l, shunt_be32(key->key));
 	}
 	if (word & SHUNT_GRE_SEQUENCE && !shunt_skip(c, 4)) {
 		l->wide[SHUNT_FIELD_KEY - SHUNT_FIELD_NARROW] = 0;

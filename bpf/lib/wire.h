@@ -161,6 +161,10 @@ struct shunt_gre {
 	__be16 type; /* EtherType of what is inside */
 } SHUNT_PACKED;
 
+struct shunt_gre_key {
+	__be32 key;
+} SHUNT_PACKED;
+
 #define SHUNT_GRE_CHECKSUM 0x8000
 #define SHUNT_GRE_ROUTING 0x4000 /* RFC 1701, of unknown length */
 #define SHUNT_GRE_KEY 0x2000

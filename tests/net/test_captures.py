@@ -2,8 +2,9 @@
 """Captures from other projects' tests, many of them damaged, beside an independent dissector.
 
 Every packet goes through `shunt explain` and through tshark, which is told not to reassemble.
-Whatever tshark decodes of the outermost headers, Shunt must have decoded alike, and the other way
-round; where the two differ for a good reason, EXCEPTIONS has it, and each one must be needed.
+Whatever tshark decodes of the outermost headers, and of the packet inside a tunnel, Shunt must have
+decoded alike, and the other way round; where the two differ for a good reason, EXCEPTIONS has it,
+and each one must be needed.
 """
 import concurrent.futures
 import glob
@@ -12,6 +13,7 @@ import re
 import shutil
 import struct
 import subprocess
+import xml.etree.ElementTree
 
 import pytest
 
@@ -29,7 +31,7 @@ FIELDS = """
     frame.protocols eth.type vlan.id vlan.etype ieee8021ad.id ieee8021ah.etype ip.src ip.dst ip.proto ip.flags.mf
     ip.frag_offset ipv6.src ipv6.dst ipv6.nxt ipv6.fraghdr.offset ipv6.fraghdr.more tcp.srcport
     tcp.dstport udp.srcport udp.dstport sctp.srcport sctp.dstport icmp.type icmp.code icmpv6.type
-    icmpv6.code tcp.flags
+    icmpv6.code tcp.flags eth.src eth.dst ip.dsfield.dscp ipv6.tclass.dscp
 """.split() + list(EXTENSIONS.values())
 
 pytestmark = pytest.mark.skipif(not os.path.isdir(FOLDER),
@@ -43,6 +45,7 @@ class Packet:
         self.name, self.number, self.frame = name, number, frame
         self.cut = wire > len(frame)
         self.reply = self.fields = None
+        self.layers = []  # [(protocol, {field: first value})], where there may be a tunnel
 
     @property
     def reason(self):
@@ -72,6 +75,7 @@ def link(fields, told):
         told.setdefault("vlan", []).append(tags.pop(0))
     if kinds:
         told["eth_type"] = kinds[0]
+    told["src_mac"], told["dst_mac"] = first(fields, "eth.src"), first(fields, "eth.dst")
 
 
 def ip6_transport(fields, told):
@@ -101,6 +105,8 @@ def network(fields, told):
     if family not in ("ip", "ipv6"):
         return
     told["src"], told["dst"] = first(fields, family + ".src"), first(fields, family + ".dst")
+    told["dscp"] = first(fields, "ip.dsfield.dscp" if family == "ip" else "ipv6.tclass.dscp",
+                         number)
     if family == "ip":
         told["proto"] = first(fields, "ip.proto", number)
         offset, more = first(fields, "ip.frag_offset", number), first(fields, "ip.flags.mf")
@@ -119,11 +125,79 @@ def network(fields, told):
             told["icmp"] = icmp if None not in icmp.values() else None
 
 
+def without_none(told):
+    return {key: value for key, value in told.items() if value is not None}
+
+
+EXTENSION_LAYERS = {"ipv6.hopopts": 0, "ipv6.routing": 43, "ipv6.fraghdr": 44, "ah": 51,
+                    "ipv6.dstopts": 60}
+
+
+def tunnel_at(layers, told):
+    """The place of the layer behind the tunnel's header, or None; fills type and key."""
+    names = [name for name, _ in layers]
+    outer = next((at for at, name in enumerate(names) if name in ("ip", "ipv6")), None)
+    if outer is None:
+        return None
+    at = outer + 1
+    while at < len(names) and names[at] in EXTENSION_LAYERS:
+        at += 1
+    if names[at:at + 1] == ["udp"]:
+        at += 1
+    if at == len(names):
+        return None
+    name, fields = layers[at]
+    if name in ("vxlan", "geneve", "gre"):
+        told["type"] = name
+        key = fields.get(name + (".key" if name == "gre" else ".vni"))
+        told["key"] = None if key is None else number(key)
+        return at + 1
+    if name in ("ip", "ipv6"):
+        told["type"] = "ipip"
+        return at
+    return None
+
+
+def inner(layers):
+    """What tshark says of the packet that a tunnel carries, as far as we compare it."""
+    told = {}
+    for name, fields in layers:
+        if name == "eth" and not told:
+            told["src_mac"], told["dst_mac"] = fields["eth.src"], fields["eth.dst"]
+        elif name in ("vlan", "ieee8021ad") and "src" not in told:
+            told.setdefault("vlan", []).append(number(fields[name + ".id"]))
+        elif name in ("ip", "ipv6") and "src" not in told:
+            told["src"], told["dst"] = fields[name + ".src"], fields[name + ".dst"]
+            told["proto"] = number(fields["ip.proto" if name == "ip" else "ipv6.nxt"])
+            dscp = fields["ip.dsfield" if name == "ip" else "ipv6.tclass"]
+            told["dscp"] = number(dscp) >> 2
+        elif name in EXTENSION_LAYERS and told.get("proto") == EXTENSION_LAYERS[name]:
+            told["proto"] = number(fields[EXTENSIONS[EXTENSION_LAYERS[name]]])
+        elif name in PORTS.values() and PORTS.get(told.get("proto")) == name:
+            told["sport"] = number(fields[name + ".srcport"])
+            told["dport"] = number(fields[name + ".dstport"])
+            break
+        elif name not in ("ethertype",):
+            break
+    return told
+
+
+def tunnelled(packet):
+    """{"type", "key", "inner"} of the tunnel in a packet, or None."""
+    told = {}
+    at = tunnel_at(packet.layers, told)
+    if at is None:
+        return None
+    told["inner"] = inner(packet.layers[at:]) or None
+    return without_none(told)
+
+
 def dissected(packet):
     told = {}
     link(packet.fields, told)
     network(packet.fields, told)
-    return {key: value for key, value in told.items() if value is not None}
+    told["tunnel"] = tunnelled(packet)
+    return without_none(told)
 
 
 # --- both, once for all tests -------------------------------------------------------------
@@ -133,28 +207,56 @@ def explain(path):
     return path, done
 
 
-def tshark(packets, folder):
-    """One run over all packets: nothing is reassembled, so that they do not mix."""
-    path = os.path.join(folder, "all.pcap")
+def run_tshark(packets, path, *options):
+    """Nothing is reassembled, so that packets do not mix."""
     with open(path, "wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for packet in packets:
             size = len(packet.frame)
             file.write(struct.pack("<IIII", 0, 0, size, size + packet.cut) + packet.frame)
-    argv = ["tshark", "-n", "-r", path, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a",
-            "-E", "aggregator=,"]
+    argv = ["tshark", "-n", "-r", path, *options]
     for choice in ("ip.defragment", "ipv6.defragment", "tcp.desegment_tcp_streams",
                    "sctp.reassembly", "ip.tso_support"):
         argv += ["-o", choice + ":FALSE"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def tshark(packets, folder):
+    """One run over all packets, and one that tells the layers apart where there are many."""
+    argv = ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=,"]
     for field in FIELDS:
         argv += ["-e", field]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    lines = done.stdout.split("\n")[:-1]
+    lines = run_tshark(packets, os.path.join(folder, "all.pcap"), *argv).split("\n")[:-1]
     assert len(lines) == len(packets)
     for packet, line in zip(packets, lines):
         values = line.split("\t")
         packet.fields = {name: value.split(",") if value else []
                          for name, value in zip(FIELDS, values)}
+    deep = [packet for packet in packets if may_be_tunnel(packet)]
+    found = xml.etree.ElementTree.fromstring(
+        run_tshark(deep, os.path.join(folder, "deep.pcap"), "-T", "pdml"))
+    assert len(found) == len(deep)
+    for packet, told in zip(deep, found):
+        packet.layers = [layer for proto in told for layer in layers_of(proto)]
+
+
+def may_be_tunnel(packet):
+    layers = first(packet.fields, "frame.protocols").split(":")
+    return (set(layers) & {"vxlan", "geneve", "gre"} or
+            sum(layers.count(name) for name in ("ip", "ipv6")) > 1 or
+            "tunnel" in packet.reply.get("pkt", {}))
+
+
+def layers_of(proto):
+    """(protocol, its fields), and those of the IPv6 extension headers, which stand inside."""
+    values = {}
+    for field in proto.iter("field"):
+        values.setdefault(field.get("name"), field.get("show"))
+    yield proto.get("name"), values
+    for field in list(proto) if proto.get("name") == "ipv6" else ():
+        if field.get("name") in EXTENSION_LAYERS:
+            yield field.get("name"), {one.get("name"): one.get("show")
+                                      for one in field.iter("field")}
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +289,9 @@ def packets(explained, tmp_path_factory):
 
 # --- the comparison -----------------------------------------------------------------------
 
-KEYS = ("eth_type", "vlan", "src", "dst", "proto", "fragment", "sport", "dport", "icmp")
+KEYS = ("eth_type", "vlan", "src", "dst", "proto", "fragment", "sport", "dport", "icmp", "dscp",
+        "src_mac", "dst_mac", "tunnel")
+INNER = ("vlan", "src", "dst", "proto", "sport", "dport", "dscp", "src_mac", "dst_mac")
 
 # (file, "*" for any; which of its packets; why). In all of them Shunt says less, never other things.
 EXCEPTIONS = [
@@ -210,7 +314,10 @@ EXCEPTIONS = [
 
 
 def differences(packet):
-    ours, theirs = packet.reply.get("pkt", {}), dissected(packet)
+    ours, theirs = dict(packet.reply.get("pkt", {})), dissected(packet)
+    if ours.get("tunnel", {}).get("inner"):
+        carried = {key: value for key, value in ours["tunnel"]["inner"].items() if key in INNER}
+        ours["tunnel"] = {**ours["tunnel"], "inner": carried}
     return {key: (ours.get(key), theirs.get(key)) for key in KEYS
             if ours.get(key) != theirs.get(key)}
 
@@ -231,6 +338,11 @@ def test_the_comparison_has_something_to_compare(packets):
         assert sum(key in one for one in told) >= least, key
     assert sum(one.get("fragment") == "later" for one in told) >= 1
     assert any(":" in one.get("src", "") for one in told)
+    tunnels = [packet.reply["pkt"]["tunnel"] for packet in packets
+               if "tunnel" in packet.reply.get("pkt", {})]
+    for kind, least in (("vxlan", 3), ("geneve", 1), ("gre", 10), ("ipip", 5)):
+        inside = [one.get("inner") for one in tunnels if one["type"] == kind]
+        assert len(inside) >= least and any(inside), (kind, inside)
 
 
 def test_the_parser_and_tshark_agree(packets):
