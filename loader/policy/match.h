@@ -20,6 +20,7 @@ struct shunt_match {
 	/* Keys that had errors: nothing follows from what was read of them. */
 	bool broken[SHUNT_FIELD_COUNT];
 	bool broken_side[SHUNT_SIDES];
+	bool faulty; /* there were errors in the whole: compare nothing with it */
 };
 
 /* A key where it is asked for, and where it is ruled out; json is NULL where it is not. */

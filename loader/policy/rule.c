@@ -7,6 +7,7 @@
 
 #include "loader/policy/iface.h"
 #include "loader/policy/match.h"
+#include "loader/policy/modifier.h"
 #include "loader/policy/word.h"
 #include "maps/target.h"
 
@@ -114,14 +115,16 @@ static void read_name(struct shunt_rule_scope *scope, struct shunt_policy_rule *
 void shunt_rule_read(struct shunt_rule_scope *scope, struct shunt_policy_rule *rule,
 		     size_t place, const struct shunt_node *node)
 {
-	static const char *const keys[] = { "name", "match", "action", "description",
-					    NULL };
+	static const char *const keys[] = {
+		"name", "match", "action", SHUNT_MODIFIER_KEYS, "description", NULL,
+	};
 	struct shunt_match match = { .policy = scope->policy,
 				     .ports = &scope->ports,
 				     .layer = &rule->layer[SHUNT_OUTER] };
 	struct shunt_node name = shunt_node_get(node, "name");
 	struct shunt_node conditions = shunt_node_get(node, "match");
 	struct shunt_node action = shunt_node_get(node, "action");
+	size_t errors;
 
 	if (!shunt_node_object(node, keys))
 		return;
@@ -133,8 +136,11 @@ void shunt_rule_read(struct shunt_rule_scope *scope, struct shunt_policy_rule *r
 			node,
 			"the key \"name\" is missing: counters and explanations go "
 			"by a rule's name");
+	errors = node->doc->diags->errors;
 	if (conditions.json)
 		shunt_match_read(&match, rule, &conditions);
+	match.faulty = node->doc->diags->errors != errors;
+	errors = node->doc->diags->errors;
 	if (action.json)
 		read_action(scope->policy, rule, &action);
 	else
@@ -142,6 +148,7 @@ void shunt_rule_read(struct shunt_rule_scope *scope, struct shunt_policy_rule *r
 			node,
 			"the key \"action\" is missing: \"pass\", \"drop\", \"tx\", "
 			"\"count\" or { \"redirect\": ... }");
+	shunt_modifiers_read(&match, rule, node, node->doc->diags->errors == errors);
 }
 
 /* --- all of a rule's lists --------------------------------------------------- */

@@ -69,6 +69,26 @@ static void check_layer(const struct shunt_policy *policy,
 	}
 }
 
+/* What is set must be usable, and what is not set must be zero. */
+static void check_modifiers(const struct shunt_policy_rule *rule)
+{
+	const struct shunt_policy_limit *limit = &rule->limit;
+	const struct shunt_policy_rewrite *rewrite = &rule->rewrite;
+
+	check(!limit->rate == !limit->burst);
+	check(!limit->by == !limit->size);
+	check(limit->bits4 <= 32 && limit->bits6 <= 128);
+	check(limit->burst / 3601 <= limit->rate + 1);
+	check((rule->mirror.to == SHUNT_MIRROR_INTERFACE) == !!*rule->mirror.target);
+	for (int side = 0; side < SHUNT_SIDES; side++)
+		if (rewrite->bits & SHUNT_REWRITE_SRC << side)
+			check_prefix(&rewrite->addr[side]);
+	check(rewrite->vlan < 4095 && rewrite->dscp < 64);
+	if (rule->action == SHUNT_ACTION_COUNT)
+		check(!limit->rate && !rule->sample.one_in && !rule->mirror.to &&
+		      !rewrite->bits);
+}
+
 static void check_rule(const struct shunt_policy *policy,
 		       const struct shunt_policy_rule *rule)
 {
@@ -80,6 +100,7 @@ static void check_rule(const struct shunt_policy *policy,
 	for (size_t i = 0; i < rule->ifaces; i++)
 		check(strnlen(rule->iface[i], SHUNT_NAME_MAX) < SHUNT_NAME_MAX);
 	check(!rule->iface_not || rule->ifaces);
+	check_modifiers(rule);
 	if (rule->action == SHUNT_VERDICT_CONSUMER)
 		check(rule->arg < policy->consumers);
 }
@@ -95,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ret = shunt_policy_read(&policy, (const char *)data, size, NULL, &diags);
 	check(ret == 0 ? diags.errors == 0 : diags.errors > 0);
 	if (policy) {
+		check(!(policy->ring_bytes & (policy->ring_bytes - 1)));
 		for (size_t i = 0; i < policy->rules; i++)
 			check_rule(policy, &policy->rule[i]);
 		for (size_t i = 0; i < policy->sets; i++)
