@@ -170,7 +170,7 @@ static void try_policy(struct shunt_random *r, const struct shunt_policy *policy
 		struct failure f = { .frame = &frame };
 		bool sound;
 
-		shunt_traffic_draw(r, policy, &traffic);
+		shunt_traffic_draw_both(r, policy, &traffic);
 		shunt_frame_build(&traffic.spec, &frame);
 		shunt_traffic_age(r, &frame);
 		f.hook = hook_of(i, &traffic.spec);

@@ -341,33 +341,48 @@ static void carry(struct draft *outer, struct shunt_frame_spec *inner)
 /* --- length ---------------------------------------------------------------- */
 
 /* Makes the frame as long as it is to be, as far as the last payload can do that. */
-static void stretch(struct shunt_traffic *t, int64_t want)
+static void stretch(struct shunt_frame_spec *spec, struct shunt_frame_spec *inner,
+		    int64_t want)
 {
-	struct shunt_frame_spec *last = t->spec.inner ? &t->inner : &t->spec;
+	struct shunt_frame_spec *last = spec->inner ? inner : spec;
 	static struct shunt_model_frame frame;
 	int64_t payload;
 
 	if (want <= 0)
 		return;
-	shunt_frame_build(&t->spec, &frame);
+	shunt_frame_build(spec, &frame);
 	payload = last->payload + (want - 1) - (int64_t)frame.len;
 	if (payload >= 0 && payload <= 1000)
 		last->payload = payload;
 }
 
-void shunt_traffic_draw(struct shunt_random *r, const struct shunt_policy *policy,
-			struct shunt_traffic *t)
+/* With inner NULL, it is to be no tunnel. */
+static void draw(struct shunt_random *r, const struct shunt_policy *policy,
+		 struct shunt_frame_spec *spec, struct shunt_frame_spec *inner)
 {
 	const struct shunt_policy_rule *rule = shunt_aim_rule(r, policy);
 	struct draft d;
 
-	open_draft(&d, r, policy, rule ? rule->layer : NULL, &t->spec);
+	open_draft(&d, r, policy, rule ? rule->layer : NULL, spec);
 	draw_layer(&d);
 	if (shunt_random_one_in(r, 6))
-		t->spec.pad = shunt_random_below(r, 48);
-	carry(&d, &t->inner);
-	stretch(t, d.index[SHUNT_FIELD_LENGTH]);
-	draw_fault(r, &t->spec);
+		spec->pad = shunt_random_below(r, 48);
+	if (inner)
+		carry(&d, inner);
+	stretch(spec, inner, d.index[SHUNT_FIELD_LENGTH]);
+	draw_fault(r, spec);
+}
+
+void shunt_traffic_draw(struct shunt_random *r, const struct shunt_policy *policy,
+			struct shunt_frame_spec *spec)
+{
+	draw(r, policy, spec, NULL);
+}
+
+void shunt_traffic_draw_both(struct shunt_random *r, const struct shunt_policy *policy,
+			     struct shunt_traffic *t)
+{
+	draw(r, policy, &t->spec, &t->inner);
 }
 
 void shunt_traffic_age(struct shunt_random *r, struct shunt_model_frame *frame)

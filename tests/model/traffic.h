@@ -6,6 +6,13 @@
 #include "tests/model/frame.h"
 #include "tests/model/random.h"
 
+/*
+ * A frame without a tunnel. Mostly one rule is aimed at in each of its keys
+ * (tests/model/aim.h). One in 12 frames has a fault.
+ */
+void shunt_traffic_draw(struct shunt_random *random, const struct shunt_policy *policy,
+			struct shunt_frame_spec *spec);
+
 /* A frame, and what it carries where it is a tunnel. It points into itself: not to be
  * copied. */
 struct shunt_traffic {
@@ -13,12 +20,12 @@ struct shunt_traffic {
 };
 
 /*
- * Mostly one rule is aimed at in each of its keys (tests/model/aim.h), on both layers.
- * A frame that is aimed at nothing inside a tunnel is a tunnel once in 20 times. One in
- * 12 frames has a fault, one in 12 of the inner packets, too.
+ * A frame of both layers. One that is aimed at nothing inside a tunnel is a tunnel once
+ * in 20 times; one in 12 of the inner packets has a fault, too.
  */
-void shunt_traffic_draw(struct shunt_random *random, const struct shunt_policy *policy,
-			struct shunt_traffic *traffic);
+void shunt_traffic_draw_both(struct shunt_random *random,
+			     const struct shunt_policy *policy,
+			     struct shunt_traffic *traffic);
 
 /* Gives a sound IP packet, once in 4 times, a TTL or hop limit at its end or next to
  * it. */
