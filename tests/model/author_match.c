@@ -80,14 +80,14 @@ static void write_link(struct shunt_pool *p, cJSON *match,
 		       struct shunt_author_asks *asks)
 {
 	struct shunt_random *r = p->random;
-	uint32_t often = asks->ip ? 8 : 2;
+	uint32_t often = asks->ip ? 8 : 2, rare = asks->inner ? 6 : 16;
 
 	if (!(p->without & SHUNT_AUTHOR_VALUES)) {
-		if (!asks->bare && shunt_random_one_in(r, asks->ip ? 16 : 4))
+		if (!asks->bare && shunt_random_one_in(r, asks->ip ? rare : 4))
 			shunt_author_mac(p, match, "src_mac");
-		if (!asks->bare && shunt_random_one_in(r, asks->ip ? 16 : 4))
+		if (!asks->bare && shunt_random_one_in(r, asks->ip ? rare : 4))
 			shunt_author_mac(p, match, "dst_mac");
-		if (shunt_random_one_in(r, asks->ip ? 16 : 4))
+		if (shunt_random_one_in(r, asks->ip ? rare : 4))
 			shunt_author_length(p, match);
 	}
 	if (!asks->bare && shunt_random_one_in(r, often))
@@ -160,7 +160,7 @@ static void write_types(struct shunt_pool *p, cJSON *tunnel,
 static void write_tunnel(struct shunt_pool *p, cJSON *match,
 			 const struct carrier *carrier)
 {
-	struct shunt_author_asks asks = { .bare = carrier->bare };
+	struct shunt_author_asks asks = { .inner = true, .bare = carrier->bare };
 	cJSON *tunnel = cJSON_AddObjectToObject(match, "tunnel"), *inner;
 	struct shunt_random *r = p->random;
 
@@ -175,7 +175,7 @@ static void write_tunnel(struct shunt_pool *p, cJSON *match,
 		return;
 	inner = cJSON_AddObjectToObject(tunnel, "inner");
 	write_layer(p, inner, &asks);
-	if (!(p->without & SHUNT_AUTHOR_NOT) && shunt_random_one_in(r, 6))
+	if (!(p->without & SHUNT_AUTHOR_NOT) && shunt_random_one_in(r, 3))
 		shunt_author_not(p, inner, &asks, true);
 }
 

@@ -39,20 +39,28 @@ static bool says(const cJSON *value, const char *text)
 	return false;
 }
 
-/* An address less than the side asks for, which must be more than this address. */
+/* An address or a set less than the side asks for, which must be more than that. */
 static void rule_out_side(const struct ruling *r, const char *key)
 {
 	const cJSON *in = cJSON_GetObjectItem(r->match, key);
 	struct shunt_random *random = r->p->random;
-	const char *address = r->p->address[shunt_random_below(random, 2)]
-					   [shunt_random_below(random, SHUNT_POOL)];
+	char text[64];
 
 	if (!shunt_random_one_in(random, in ? 3 : 6))
 		return;
-	if (!in)
+	if (!in) {
 		shunt_author_side(r->p, r->not, key, ANY);
-	else if (!says(in, address))
-		cJSON_AddStringToObject(r->not, key, address);
+		return;
+	}
+	if (r->p->sets && shunt_random_one_in(random, 2))
+		snprintf(text, sizeof(text), "@%s",
+			 r->p->set[shunt_random_below(random, r->p->sets)]);
+	else
+		snprintf(text, sizeof(text), "%s",
+			 r->p->address[shunt_random_below(random, 2)]
+				      [shunt_random_below(random, SHUNT_POOL)]);
+	if (!says(in, text))
+		cJSON_AddStringToObject(r->not, key, text);
 }
 
 /* --- fields ---------------------------------------------------------------- */

@@ -19,7 +19,8 @@ struct shunt_author_asks {
 	bool ip;	/* a key that only IP packets have */
 	bool tunnel;	/* the packet carries another one … */
 	bool udp;	/* … over UDP */
-	bool bare;	/* the packet lies in another one, without Ethernet */
+	bool inner;	/* the packet lies in another one … */
+	bool bare;	/* … without Ethernet */
 	/* what a rewrite may put in, for the rule admits no other packets */
 	bool one_family, tcp_udp;
 };

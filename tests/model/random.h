@@ -53,3 +53,7 @@ uint64_t shunt_random_seed(uint64_t fallback);
 
 /* How much a test does: SHUNT_CASES of the environment, or what the test names. */
 uint64_t shunt_random_cases(uint64_t fallback);
+
+/* Has the test had its SHUNT_SECONDS? Without it in the environment: never. Counted from
+ * the first call on. */
+bool shunt_random_is_late(void);

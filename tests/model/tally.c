@@ -161,11 +161,12 @@ const char *shunt_tally_gap(const struct shunt_tally *t, uint32_t without)
 	if (n < 100000)
 		return NULL;
 	for (int kind = 0; kind < SHUNT_KIND_COUNT; kind++)
-		if (t->kind[kind].by_rule * 2 < t->kind[kind].decisions)
+		if (t->kind[kind].policies >= 10 &&
+		    t->kind[kind].by_rule * 2 < t->kind[kind].decisions)
 			return shunt_kind_rows[kind].name;
 	for (int key = 0; key < SHUNT_TALLY_KEY_COUNT; key++)
 		if (key_names[key] && !left_out(key, without) &&
-		    t->key[key] * 10000 < n)
+		    t->key[key] * 20000 < n)
 			return key_names[key];
 	return NULL;
 }

@@ -56,8 +56,8 @@ uint64_t shunt_tally_decisions(const struct shunt_tally *tally);
 void shunt_tally_print(const struct shunt_tally *tally, uint64_t seed);
 
 /*
- * Says what has not been tried enough: a kind of which less than half was decided by a
- * rule, a key that decided less than once in 10,000. NULL: all is well, or there were
+ * Says what has not been tried enough: a kind, of ten policies or more, of which less
+ * than half was decided by a rule, a key that decided less than once in 20,000. NULL: all is well, or there were
  * less than 100,000 decisions. `without`: enum shunt_author_part.
  */
 const char *shunt_tally_gap(const struct shunt_tally *tally, uint32_t without);
