@@ -118,14 +118,16 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
 {
 	__u64 token = shunt_tc_token(skb);
-	struct shunt_trace *t = shunt_scratch_take(hook);
+	struct shunt_scratch *s = shunt_scratch_take(hook);
+	struct shunt_trace *t;
 	int code;
 
-	if (!t)
+	if (!s)
 		return TC_ACT_UNSPEC;
+	t = &s->trace;
 	code = shunt_parse_tc(skb, &t->pkt);
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
-	shunt_judge(t, !token);
+	shunt_judge(s, !token);
 	code = shunt_tc_act(skb, t);
 	shunt_exit(t, token);
 	return code;

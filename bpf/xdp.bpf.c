@@ -113,14 +113,16 @@ SEC("xdp.frags")
 int shunt_xdp(struct xdp_md *ctx)
 {
 	__u64 token = shunt_xdp_token(ctx);
-	struct shunt_trace *t = shunt_scratch_take(SHUNT_HOOK_XDP);
+	struct shunt_scratch *s = shunt_scratch_take(SHUNT_HOOK_XDP);
+	struct shunt_trace *t;
 	int code;
 
-	if (!t)
+	if (!s)
 		return XDP_PASS;
+	t = &s->trace;
 	code = shunt_parse_xdp(ctx, &t->pkt);
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
-	shunt_judge(t, !token);
+	shunt_judge(s, !token);
 	code = shunt_xdp_act(ctx, t);
 	shunt_exit(t, token);
 	return code;

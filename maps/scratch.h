@@ -3,6 +3,7 @@
 #pragma once
 
 #include "maps/hook.h"
+#include "maps/search.h"
 #include "maps/trace.h"
 #include "maps/type.h"
 
@@ -13,6 +14,7 @@
  */
 struct shunt_scratch {
 	struct shunt_trace trace;
+	struct shunt_search search;
 };
 
 #ifdef __bpf__
@@ -23,8 +25,8 @@ struct {
 	__type(value, struct shunt_scratch);
 } shunt_scratch SEC(".maps");
 
-/* The trace of a new packet, or NULL, which cannot be. */
-static __always_inline struct shunt_trace *shunt_scratch_take(__u32 hook)
+/* For a new packet; NULL cannot be. */
+static __always_inline struct shunt_scratch *shunt_scratch_take(__u32 hook)
 {
 	struct shunt_scratch *s = bpf_map_lookup_elem(&shunt_scratch, &hook);
 
@@ -32,6 +34,6 @@ static __always_inline struct shunt_trace *shunt_scratch_take(__u32 hook)
 		return 0;
 	__builtin_memset(&s->trace, 0, sizeof(s->trace));
 	s->trace.hook = hook;
-	return &s->trace;
+	return s;
 }
 #endif

@@ -21,9 +21,11 @@ static int digit(char c)
 static const char *octets(const char *p, uint64_t *mac, int *n)
 {
 	for (*mac = 0, *n = 0; *n < OCTETS; p++) {
-		if (digit(p[0]) < 0 || digit(p[1]) < 0)
+		int upper = digit(p[0]), lower = upper < 0 ? -1 : digit(p[1]);
+
+		if (lower < 0)
 			return NULL;
-		*mac = *mac << 8 | digit(p[0]) << 4 | digit(p[1]);
+		*mac = *mac << 8 | (unsigned int)upper << 4 | (unsigned int)lower;
 		(*n)++;
 		p += 2;
 		if (*p != ':' || p[1] == ':')

@@ -8,9 +8,8 @@
 #define PACKETS_MAX 1000000000ll /* a second: more than any link carries */
 #define BYTES_MAX 100000000000ll /* a second: 800 Gbit/s */
 #define BURST_BYTES_MIN 1514	 /* a bucket that no full frame fits into passes none */
-#define BURST_SECONDS_MAX                                                              \
-	3600	       /* an hour; the engine's clock could tell 18 apart */
-#define PREFIXES 65536 /* remembered, where "size" does not say */
+#define BURST_SECONDS_MAX 3600	 /* an hour; the engine's clock could tell 18 apart */
+#define PREFIXES 65536		 /* remembered, where "size" does not say */
 #define PREFIXES_MAX 1048576
 #define SAMPLE_BYTES_MIN 14 /* an Ethernet header */
 #define SAMPLE_BYTES_MAX 65535

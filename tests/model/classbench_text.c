@@ -54,8 +54,8 @@ static void write_flag_names(FILE *out, uint8_t flags)
 		fputs("none", out);
 }
 
-static void write_rule(FILE *out, size_t place,
-		       const struct shunt_classbench_rule *rule)
+void shunt_classbench_write_rule(FILE *out, size_t place,
+				 const struct shunt_classbench_rule *rule)
 {
 	bool first = true;
 
@@ -89,7 +89,7 @@ char *shunt_classbench_policy(const struct shunt_classbench_rule *rules, size_t 
 		SHUNT_POLICY_SCHEMA);
 	for (i = 0; i < n; i++) {
 		fputs(i ? ",\n" : "\n", out);
-		write_rule(out, i, &rules[i]);
+		shunt_classbench_write_rule(out, i, &rules[i]);
 	}
 	fputs("\n\t]\n}\n", out);
 	if (ferror(out) | fclose(out)) {

@@ -113,6 +113,12 @@ bool shunt_frame_holds(const struct shunt_model_frame *frame,
 /* Equal in all that means something after parsing. */
 bool shunt_frame_same(const struct shunt_pkt *a, const struct shunt_pkt *b);
 
+/*
+ * May a parser that sees the start of a frame only say this of it? Where it finds the
+ * frame sound, it knows all of it but perhaps the tunnel, or what is inside.
+ */
+bool shunt_frame_part(const struct shunt_pkt *part, const struct shunt_pkt *whole);
+
 /* May this frame have this fault? A fault of a layer that is not there cannot be. */
 int shunt_frame_can_fail(const struct shunt_frame_spec *spec, enum shunt_fault fault);
 

@@ -18,6 +18,21 @@ bool shunt_frame_holds(const struct shunt_model_frame *f, const struct shunt_pkt
 	return shunt_frame_same(&f->pkt, pkt);
 }
 
+bool shunt_frame_part(const struct shunt_pkt *part, const struct shunt_pkt *whole)
+{
+	struct shunt_pkt want = *whole;
+	struct shunt_layer *outer = &want.layer[SHUNT_OUTER],
+			   *inner = &want.layer[SHUNT_INNER];
+
+	if (!part->layer[SHUNT_OUTER].field[SHUNT_FIELD_TUNNEL]) {
+		outer->field[SHUNT_FIELD_TUNNEL] = 0;
+		outer->wide[SHUNT_FIELD_KEY - SHUNT_FIELD_NARROW] = 0;
+	}
+	if (!part->layer[SHUNT_INNER].field[SHUNT_FIELD_LENGTH])
+		memset(inner, 0, sizeof(*inner));
+	return shunt_frame_same(part, &want);
+}
+
 void shunt_frame_hex(const uint8_t *bytes, size_t len, char *text)
 {
 	*text = 0;

@@ -31,9 +31,7 @@ struct shunt_kind_row {
 
 /* What the classifier cannot do yet, and kinds that are too large for it. */
 #define SHUNT_KIND_WITHOUT                                                             \
-	(SHUNT_AUTHOR_VALUES | SHUNT_AUTHOR_NOT | SHUNT_AUTHOR_TUNNELS |               \
-	 SHUNT_AUTHOR_IFACES | SHUNT_AUTHOR_SERVICES | SHUNT_AUTHOR_MODIFIERS |        \
-	 SHUNT_AUTHOR_RINGS)
+	(SHUNT_AUTHOR_SERVICES | SHUNT_AUTHOR_MODIFIERS | SHUNT_AUTHOR_RINGS)
 
 extern const struct shunt_kind_row shunt_kind_rows[SHUNT_KIND_COUNT];
 

@@ -173,6 +173,25 @@ def test_the_example_in_the_documentation_is_sound(tmp_path):
         assert sh.shunt("check", path)["valid"]
 
 
+def test_every_rule_in_the_documentation_is_sound(tmp_path):
+    text = read(os.path.join(sh.ROOT, "docs/policy.md"))
+    rules = [json.loads(line) for part in re.findall(r"```json\n(.*?)```", text, flags=re.S)
+             for line in part.splitlines() if line.startswith('{ "name"')]
+    shown = {key for rule in rules for key in [*rule, *rule.get("match", {})]}
+    defs = json.loads(read(os.path.join(sh.SCHEMAS, "policy.schema.json")))["$defs"]
+    known = {*defs["rule"]["properties"], *defs["match"]["properties"]}
+    assert known - shown == {"description"}
+    names = set(re.findall(r'"@([a-z]+)"', json.dumps(rules)))
+    for rule in rules:
+        path = tmp_path / "rule.json"
+        path.write_text(json.dumps({
+            "schema": "shunt.policy/1", "default": "pass", "rules": [rule],
+            "sets": {name: {"type": "prefix"} for name in names},
+            "consumers": {"dns": {"kind": "xsk"}}}))
+        done = sh.run("check", path)
+        assert done.code == 0 and done.reply["valid"], done
+
+
 # --- help, completion, manual -------------------------------------------------------------
 
 def commands():

@@ -373,13 +373,13 @@ static void what_of_it_cannot_be_seen_is_nothing(void **ctx)
 				assert_true(view < wrapped.inside);
 				continue;
 			}
+			if (!shunt_frame_part(&part, &whole))
+				fail_on("another packet when part is seen",
+					wrapped.bytes, wrapped.len);
 			if (!memcmp(&part.layer[SHUNT_INNER], &none, sizeof(none))) {
 				assert_true(view < seen_from(&whole));
 				continue;
 			}
-			if (!shunt_frame_same(&part, &whole))
-				fail_on("another packet when part is seen",
-					wrapped.bytes, wrapped.len);
 			found++;
 		}
 	}

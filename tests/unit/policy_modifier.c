@@ -189,11 +189,13 @@ static void rewrites_are_what_they_say(void **ctx)
 	static const uint8_t dst[] = { 0xff, 0xfe, 0x12, 0x34, 0x56, 0x78 };
 	struct shunt_policy *p =
 		good_rule(PASS MATCH("\"src\":\"10.0.0.0/"
-				     "8\",\"proto\":[\"tcp\",\"udp\"]") REWRITE(
-			"\"src_mac\":\"02:00:00:00:00:01\","
-			"\"dst_mac\":\"ff:fe:12:34:56:78\",\"vlan\":{\"push\":10},"
-			"\"dscp\":\"af41\",\"src\":\"192.0.2.1\",\"dst\":\"192.0.2.2\","
-			"\"sport\":1,\"dport\":65535,\"ttl\":64"));
+				     "8\",\"proto\":[\"tcp\",\"udp\"]")
+				  REWRITE("\"src_mac\":\"02:00:00:00:00:01\","
+					  "\"dst_mac\":\"ff:fe:12:34:56:78\",\"vlan\":{"
+					  "\"push\":10},"
+					  "\"dscp\":\"af41\",\"src\":\"192.0.2.1\","
+					  "\"dst\":\"192.0.2.2\","
+					  "\"sport\":1,\"dport\":65535,\"ttl\":64"));
 	const struct shunt_policy_rewrite *rewrite = &p->rule[0].rewrite;
 
 	(void)ctx;
@@ -237,6 +239,8 @@ static void each_rewrite_sets_its_own_bit(void **ctx)
 		  SHUNT_REWRITE_DST },
 		{ "\"tcp_flags\":\"syn\"", "\"dport\":0", SHUNT_REWRITE_DPORT },
 		{ "\"proto\":17", "\"sport\":9", SHUNT_REWRITE_SPORT },
+		{ "\"eth_type\":[\"ipv4\",\"arp\"],\"dscp\":0", "\"src\":\"192.0.2.1\"",
+		  SHUNT_REWRITE_SRC },
 	};
 
 	(void)ctx;

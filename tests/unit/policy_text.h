@@ -13,7 +13,7 @@
 /* A policy of one rule; match: "\"dport\":53". */
 #define RULE(match)                                                                    \
 	HEAD ",\"rules\":[{\"name\":\"r\",\"action\":\"pass\",\"match\":{" match "}}]" \
-										 "}"
+	     "}"
 
 static inline void show_diags(const struct shunt_diags *diags)
 {
