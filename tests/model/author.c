@@ -6,6 +6,8 @@
 
 #include "tests/model/model.h"
 
+#define FEW_VALUES 10 /* of a policy of up to 256 rules */
+
 /* --- what all parts use ---------------------------------------------------- */
 
 void shunt_author_put(struct shunt_pool *p, cJSON *object, const char *key, cJSON *list)
@@ -30,8 +32,8 @@ void shunt_author_add(cJSON *list, const char *text)
 
 cJSON *shunt_author_number(struct shunt_pool *p, const uint32_t *from, uint32_t max)
 {
-	uint32_t lo = from[shunt_random_below(p->random, SHUNT_POOL)];
-	uint32_t hi = from[shunt_random_below(p->random, SHUNT_POOL)];
+	uint32_t lo = from[shunt_random_below(p->random, p->values)];
+	uint32_t hi = from[shunt_random_below(p->random, p->values)];
 	uint32_t more = max - lo < 3 ? max - lo : 3;
 	char text[32];
 
@@ -71,11 +73,10 @@ static uint32_t draw_count(struct shunt_random *r, uint32_t from, uint32_t most)
 	return n < most ? n : most;
 }
 
-static void write_rules(struct shunt_pool *p, cJSON *policy, uint32_t from,
-			uint32_t most)
+static void write_rules(struct shunt_pool *p, cJSON *policy)
 {
 	cJSON *rules = cJSON_AddArrayToObject(policy, "rules");
-	uint32_t n = draw_count(p->random, from, most), i;
+	uint32_t n = p->rules, i;
 	uint32_t names = n <= 256 ? 256 : 65536; /* so that 3 i is new for each i */
 
 	p->counts = SHUNT_MODEL_COUNTED;
@@ -111,7 +112,7 @@ enum { ADDRESS, PREFIX, SERVICE };
 static void draw_element(struct shunt_pool *p, int type, char *text, size_t room)
 {
 	static const char *const protos[] = { "tcp", "udp", "sctp" };
-	uint32_t i = shunt_random_below(p->random, SHUNT_POOL);
+	uint32_t i = shunt_random_below(p->random, p->values);
 	uint32_t f = shunt_random_below(p->random, 2);
 
 	if (type == SERVICE)
@@ -202,6 +203,9 @@ char *shunt_author_write(const struct shunt_author *author)
 	cJSON *policy = cJSON_CreateObject();
 	char *text;
 
+	p.rules =
+		draw_count(p.random, author->from, author->rules ? author->rules : 256);
+	p.values = p.rules <= 256 ? FEW_VALUES : SHUNT_POOL;
 	shunt_pool_draw(&p);
 	cJSON_AddStringToObject(policy, "schema", "shunt.policy/1");
 	cJSON_AddStringToObject(policy, "default",
@@ -213,7 +217,7 @@ char *shunt_author_write(const struct shunt_author *author)
 	write_sets(&p, policy, author->dynamic);
 	write_consumers(&p, policy);
 	write_port_lists(&p, policy);
-	write_rules(&p, policy, author->from, author->rules ? author->rules : 256);
+	write_rules(&p, policy);
 	text = cJSON_PrintUnformatted(policy);
 	cJSON_Delete(policy);
 	return text;

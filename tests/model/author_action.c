@@ -6,6 +6,32 @@
 
 /* --- what becomes of the packet -------------------------------------------- */
 
+/* 2 where a side may be in a prefix or in a set: the classifier takes two rules for it. */
+static uint32_t ways_of(const cJSON *side)
+{
+	uint32_t sets = 0, prefixes = 0;
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, side)
+	{
+		sets += item->valuestring[0] == '@';
+		prefixes += item->valuestring[0] != '@';
+	}
+	return sets && prefixes ? 2 : 1;
+}
+
+/* How many of the rules that count, which are limited, this one stands for. */
+static uint32_t weight(const cJSON *match)
+{
+	const cJSON *tunnel = cJSON_GetObjectItem(match, "tunnel");
+	const cJSON *inner = cJSON_GetObjectItem(tunnel, "inner");
+
+	return ways_of(cJSON_GetObjectItem(match, "src")) *
+	       ways_of(cJSON_GetObjectItem(match, "dst")) *
+	       ways_of(cJSON_GetObjectItem(inner, "src")) *
+	       ways_of(cJSON_GetObjectItem(inner, "dst"));
+}
+
 static const char *write_plain(struct shunt_pool *p, cJSON *rule)
 {
 	static const char *const plain[] = { "pass",  "drop",  "drop", "tx",
@@ -13,10 +39,12 @@ static const char *write_plain(struct shunt_pool *p, cJSON *rule)
 	const char *action = shunt_random_of(p->random, plain);
 
 	if (!strcmp(action, "count")) {
-		if (!p->counts)
+		uint32_t n = weight(cJSON_GetObjectItem(rule, "match"));
+
+		if (p->counts < n)
 			action = "pass";
 		else
-			p->counts--;
+			p->counts -= n;
 	}
 	cJSON_AddStringToObject(rule, "action", action);
 	return action;

@@ -11,7 +11,7 @@ void shunt_author_side(struct shunt_pool *p, cJSON *match, const char *key,
 	uint32_t n = shunt_author_few(p), i;
 
 	for (i = 0; i < n; i++) {
-		uint32_t at = shunt_random_below(p->random, SHUNT_POOL);
+		uint32_t at = shunt_random_below(p->random, p->values);
 		int f = family != ANY ? (int)(family - IP4)
 				      : (int)shunt_random_below(p->random, 2);
 		char text[80];
@@ -57,7 +57,7 @@ void shunt_author_proto(struct shunt_pool *p, cJSON *match, uint32_t must)
 	if (must)
 		add_proto(p, list, must);
 	while (n--)
-		add_proto(p, list, p->proto[shunt_random_below(p->random, SHUNT_POOL)]);
+		add_proto(p, list, p->proto[shunt_random_below(p->random, p->values)]);
 	shunt_author_put(p, match, "proto", list);
 }
 

@@ -17,7 +17,7 @@ void shunt_author_eth_type(struct shunt_pool *p, cJSON *match,
 		shunt_author_add(list,
 				 shunt_random_one_in(p->random, 2) ? "ipv6" : "0x86dd");
 	while (n--) {
-		uint32_t type = p->eth_type[shunt_random_below(p->random, SHUNT_POOL)];
+		uint32_t type = p->eth_type[shunt_random_below(p->random, p->values)];
 
 		if (ip && shunt_random_one_in(p->random, 2))
 			continue;

@@ -56,6 +56,8 @@ static void write_carrier(struct shunt_pool *p, cJSON *match,
 
 static void write_ip(struct shunt_pool *p, cJSON *match, struct shunt_author_asks *asks)
 {
+	/* among many rules, few may be so wide that no other is ever reached */
+	uint32_t sides = p->rules <= 256 ? 6 : 11;
 	struct shunt_random *r = p->random;
 
 	if (asks->tunnel)
@@ -70,9 +72,9 @@ static void write_ip(struct shunt_pool *p, cJSON *match, struct shunt_author_ask
 	}
 	if (!(p->without & SHUNT_AUTHOR_VALUES) && shunt_random_one_in(r, 10))
 		asks->ip = true, shunt_author_dscp(p, match);
-	if (shunt_random_one_in(r, 2))
+	if (shunt_random_below(r, 12) < sides)
 		asks->ip = true, shunt_author_side(p, match, "src", asks->family);
-	if (shunt_random_one_in(r, 2))
+	if (shunt_random_below(r, 12) < sides)
 		asks->ip = true, shunt_author_side(p, match, "dst", asks->family);
 }
 
@@ -188,7 +190,7 @@ void shunt_author_match(struct shunt_pool *p, cJSON *match,
 	struct shunt_random *r = p->random;
 
 	*asks = (struct shunt_author_asks){ 0 };
-	if (shunt_random_one_in(r, 400))
+	if (shunt_random_one_in(r, p->rules <= 256 ? 400 : 4 * p->rules))
 		return;
 	asks->tunnel =
 		!(p->without & SHUNT_AUTHOR_TUNNELS) && shunt_random_one_in(r, 8);

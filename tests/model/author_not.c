@@ -58,7 +58,7 @@ static void rule_out_side(const struct ruling *r, const char *key)
 	else
 		snprintf(text, sizeof(text), "%s",
 			 r->p->address[shunt_random_below(random, 2)]
-				      [shunt_random_below(random, SHUNT_POOL)]);
+				      [shunt_random_below(random, r->p->values)]);
 	if (!says(in, text))
 		cJSON_AddStringToObject(r->not, key, text);
 }

@@ -26,7 +26,7 @@ struct shunt_author_asks {
 };
 
 /* One of the pool's values of a kind. */
-#define pool_of(p, kind) shunt_random_of((p)->random, (p)->kind)
+#define pool_of(p, kind) (p)->kind[shunt_random_below((p)->random, (p)->values)]
 
 /* 1, or up to 4. */
 uint32_t shunt_author_few(struct shunt_pool *pool);

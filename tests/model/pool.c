@@ -54,7 +54,7 @@ static void draw_addresses(struct shunt_pool *p)
 
 	draw_base(r, base[0]);
 	draw_base(r, base[1]);
-	for (i = 0; i < SHUNT_POOL; i++) {
+	for (i = 0; i < (int)p->values; i++) {
 		for (f = 0; f < 2; f++) {
 			int max = f ? 128 : 32;
 			int bits = f ? shunt_random_of(r, bits6)
@@ -95,7 +95,7 @@ static void draw_macs(struct shunt_pool *p)
 	uint64_t base = shunt_random_next(r) >> 16;
 	int i;
 
-	for (i = 0; i < SHUNT_POOL; i++) {
+	for (i = 0; i < (int)p->values; i++) {
 		if (shunt_random_one_in(r, 6))
 			base = shunt_random_one_in(r, 3) ? (1ull << 48) - 1
 							 : shunt_random_next(r) >> 16;
@@ -108,12 +108,13 @@ static void draw_macs(struct shunt_pool *p)
 /* --- numbers --------------------------------------------------------------- */
 
 /* Half of them from the list, the others anywhere from lo to hi. */
-static void draw_numbers(struct shunt_random *r, uint32_t *to, const uint32_t *from,
+static void draw_numbers(const struct shunt_pool *p, uint32_t *to, const uint32_t *from,
 			 uint32_t n, uint32_t lo, uint32_t hi)
 {
+	struct shunt_random *r = p->random;
 	int i;
 
-	for (i = 0; i < SHUNT_POOL; i++)
+	for (i = 0; i < (int)p->values; i++)
 		to[i] = shunt_random_one_in(r, 2)
 				? from[shunt_random_below(r, n)]
 				: (uint32_t)shunt_random_in64(r, lo, hi);
@@ -122,8 +123,8 @@ static void draw_numbers(struct shunt_random *r, uint32_t *to, const uint32_t *f
 #define DRAW(p, kind, lo, hi, ...)                                                     \
 	do {                                                                           \
 		static const uint32_t list[] = { __VA_ARGS__ };                        \
-		draw_numbers((p)->random, (p)->kind, list,                             \
-			     sizeof(list) / sizeof(*list), lo, hi);                    \
+		draw_numbers(p, (p)->kind, list, sizeof(list) / sizeof(*list), lo,     \
+			     hi);                                                      \
 	} while (0)
 
 void shunt_pool_draw(struct shunt_pool *p)
@@ -138,7 +139,7 @@ void shunt_pool_draw(struct shunt_pool *p)
 	DRAW(p, length, 14, 1514, 0, 42, 60, 64, 128, 1514, 65534, 65535);
 	DRAW(p, vni, 0, (1 << 24) - 1, 0, 1, 100, (1 << 24) - 1);
 	DRAW(p, key, 0, UINT32_MAX, 0, 1, 100, UINT32_MAX - 1, UINT32_MAX);
-	for (i = 0; i < SHUNT_POOL; i++) /* IP is written by name */
+	for (i = 0; i < (int)p->values; i++) /* IP is written by name */
 		if (p->eth_type[i] == 0x0800 || p->eth_type[i] == 0x86dd)
 			p->eth_type[i] = 0x0806;
 	draw_addresses(p);

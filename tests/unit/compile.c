@@ -133,21 +133,26 @@ static void print_layer(const char *name, const struct shunt_layer *l)
 	print_error("\n");
 }
 
-/* The policy may be too long to be printed. */
-static void report(const struct shunt_policy *policy, const struct shunt_pkt *pkt,
-		   const struct shunt_model *got, const struct shunt_model *want)
+/* The policy may be too long to be printed. Returns where it is. */
+static const char *keep(const struct shunt_policy *policy)
 {
-	FILE *file = fopen("build/classifier-failed.json", "we");
+	static const char path[] = "build/classifier-failed.json";
+	FILE *file = fopen(path, "we");
 
-	print_layer("outer", &pkt->layer[SHUNT_OUTER]);
-	print_layer("inner", &pkt->layer[SHUNT_INNER]);
 	if (file) {
 		fputs(policy->text, file);
 		fclose(file);
 	}
-	fail_msg("rule %zu instead of %zu, %zu counted instead of %zu, under "
-		 "build/classifier-failed.json",
-		 got->rule, want->rule, got->counted, want->counted);
+	return path;
+}
+
+static void report(const struct shunt_policy *policy, const struct shunt_pkt *pkt,
+		   const struct shunt_model *got, const struct shunt_model *want)
+{
+	print_layer("outer", &pkt->layer[SHUNT_OUTER]);
+	print_layer("inner", &pkt->layer[SHUNT_INNER]);
+	fail_msg("rule %zu instead of %zu, %zu counted instead of %zu, under %s",
+		 got->rule, want->rule, got->counted, want->counted, keep(policy));
 }
 
 static void compare(struct shunt_random *r, const struct shunt_policy *policy,
@@ -180,6 +185,7 @@ static void the_classifier_decides_as_the_model_does(void **ctx)
 				       .without = SHUNT_KIND_WITHOUT };
 	struct shunt_tally tally = { 0 };
 	uint32_t engine = 0;
+	struct shunt_err err;
 	const char *gap;
 
 	(void)ctx;
@@ -191,7 +197,8 @@ static void the_classifier_decides_as_the_model_does(void **ctx)
 		struct shunt_image *image;
 
 		binding.vector_max = engine++ % 2; /* each in turn */
-		assert_int_equal(compile(policy, &compiled, NULL), 0);
+		if (compile(policy, &compiled, &err))
+			fail_msg("%s: %s", err.message, keep(policy));
 		image = in_slot(&compiled);
 		compare(&r, policy, image, shunt_kind_rows[kind].packets, kind, &tally);
 		free(image);

@@ -221,7 +221,7 @@ static void the_first_rule_decides_and_those_that_count_before_it_do(void **ctx)
 
 /* --- random policies ------------------------------------------------------- */
 
-/* That every kind of policy is accepted, and that packets meet every key. */
+/* That the author's policies are accepted, and that packets meet every key. */
 static void random_packets_meet_every_key(void **ctx)
 {
 	const uint64_t seed = shunt_random_seed(0x6d6f64656c);
@@ -235,7 +235,7 @@ static void random_packets_meet_every_key(void **ctx)
 
 	(void)ctx;
 	while (shunt_tally_decisions(&tally) < cases) {
-		enum shunt_kind kind = shunt_tally_next(&tally);
+		enum shunt_kind kind = shunt_random_one_in(&r, 12);
 		_free_ char *text = shunt_kind_write(kind, &author);
 		struct shunt_policy *policy = shunt_fixture_policy(text);
 		_free_ bool *hit = policy ? calloc(policy->rules + 1, 1) : NULL;
