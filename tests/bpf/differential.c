@@ -232,13 +232,19 @@ static void the_programs_decide_as_the_model_does(void **ctx)
 		_free_ char *text = shunt_kind_write(kind, &author);
 		struct shunt_policy *policy = shunt_fixture_policy(text);
 		struct shunt_err err;
+		int ret;
 
 		assert_non_null(policy);
-		if (shunt_rig_apply(&rig, policy, &err))
+		ret = shunt_rig_apply(&rig, policy, &err);
+		if (ret && ret != -E2BIG)
 			fail_msg("seed %#llx: %s: %s", (unsigned long long)seed,
 				 err.message, text);
-		shunt_members_edit(&members, &rig, &r, policy);
-		try_policy(&r, policy, kind, seed, &t);
+		if (ret) {
+			shunt_tally_refused(&t.tally, kind);
+		} else {
+			shunt_members_edit(&members, &rig, &r, policy);
+			try_policy(&r, policy, kind, seed, &t);
+		}
 		shunt_policy_free(policy);
 	}
 	print_totals(&t, seed);

@@ -80,6 +80,11 @@ void shunt_tally_policy(struct shunt_tally *t, enum shunt_kind kind,
 		t->kind[kind].rules_hit += hit[i];
 }
 
+void shunt_tally_refused(struct shunt_tally *t, enum shunt_kind kind)
+{
+	t->kind[kind].refused++;
+}
+
 enum shunt_kind shunt_tally_next(const struct shunt_tally *t)
 {
 	enum shunt_kind least = 0, kind;
@@ -113,12 +118,13 @@ void shunt_tally_print(const struct shunt_tally *t, uint64_t seed)
 		uint64_t n = k->decisions ? k->decisions : 1;
 
 		printf("  %-4s %8llu decisions: %llu%% by a rule, %llu%% by the "
-		       "default, %llu%% malformed, %llu counted; %llu policies, "
+		       "default, %llu%% malformed, %llu counted; %llu policies (%llu "
+		       "more did not fit), "
 		       "%llu of %llu rules hit\n",
 		       shunt_kind_rows[kind].name, U(k->decisions),
 		       U(k->by_rule * 100 / n), U(k->by_default * 100 / n),
 		       U(k->malformed * 100 / n), U(k->counted), U(k->policies),
-		       U(k->rules_hit), U(k->rules));
+		       U(k->refused), U(k->rules_hit), U(k->rules));
 	}
 	printf("  decided by rules that look at");
 	for (int key = 0; key < SHUNT_TALLY_KEY_COUNT; key++)
@@ -162,7 +168,8 @@ const char *shunt_tally_gap(const struct shunt_tally *t, uint32_t without)
 		return NULL;
 	for (int kind = 0; kind < SHUNT_KIND_COUNT; kind++)
 		if (t->kind[kind].policies >= 10 &&
-		    t->kind[kind].by_rule * 2 < t->kind[kind].decisions)
+		    (t->kind[kind].by_rule * 2 < t->kind[kind].decisions ||
+		     t->kind[kind].refused > t->kind[kind].policies))
 			return shunt_kind_rows[kind].name;
 	for (int key = 0; key < SHUNT_TALLY_KEY_COUNT; key++)
 		if (key_names[key] && !left_out(key, without) &&

@@ -29,7 +29,7 @@ enum shunt_tally_key {
 };
 
 struct shunt_tally_kind {
-	uint64_t policies, rules, rules_hit;
+	uint64_t policies, refused, rules, rules_hit;
 	uint64_t decisions, by_rule, by_default, malformed, counted;
 };
 
@@ -47,6 +47,13 @@ void shunt_tally_add(struct shunt_tally *tally, enum shunt_kind kind,
 void shunt_tally_policy(struct shunt_tally *tally, enum shunt_kind kind,
 			const struct shunt_policy *policy, const bool *hit);
 
+/*
+ * A policy did not fit, which random rules may not: many that differ in nothing but
+ * their lists can be more than the classifier takes. Of no kind may these be more than
+ * the others.
+ */
+void shunt_tally_refused(struct shunt_tally *tally, enum shunt_kind kind);
+
 /* The kind that is furthest behind its share. */
 enum shunt_kind shunt_tally_next(const struct shunt_tally *tally);
 
@@ -57,7 +64,7 @@ void shunt_tally_print(const struct shunt_tally *tally, uint64_t seed);
 
 /*
  * Says what has not been tried enough: a kind, of ten policies or more, of which less
- * than half was decided by a rule, a key that decided less than once in 20,000. NULL: all is well, or there were
+ * than half was decided by a rule, or of which more were refused than not, a key that decided less than once in 20,000. NULL: all is well, or there were
  * less than 100,000 decisions. `without`: enum shunt_author_part.
  */
 const char *shunt_tally_gap(const struct shunt_tally *tally, uint32_t without);
