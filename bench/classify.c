@@ -351,7 +351,7 @@ static int apply(const struct bench_list *list, struct bench_field *field,
 		struct shunt_plan plan = { 0 };
 		double start = bench_now_ns(CLOCK_MONOTONIC);
 
-		ret = shunt_plan_make(&plan, policy, old, true, err);
+		ret = shunt_plan_make(&plan, policy, "", old, true, err);
 		make[round] = (bench_now_ns(CLOCK_MONOTONIC) - start) / 1e6;
 		start = bench_now_ns(CLOCK_MONOTONIC);
 		if (!ret)

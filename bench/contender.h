@@ -66,7 +66,7 @@ static inline int bench_put_in_force(struct bench_contender *c,
 				     struct shunt_err *err)
 {
 	struct shunt_plan plan = { 0 };
-	int ret = shunt_plan_make(&plan, policy, NULL, true, err);
+	int ret = shunt_plan_make(&plan, policy, "", NULL, true, err);
 
 	if (!ret) {
 		struct shunt_needs needs = shunt_plan_needs(&plan);

@@ -77,7 +77,7 @@ static int load_shunt(const struct set *set, struct cost *cost, struct shunt_err
 		ret = shunt_fail(err, ret, "the policy is refused: %s",
 				 diags.n ? diags.at[0].message : "out of memory");
 	if (!ret)
-		ret = shunt_plan_make(&plan, policy, NULL, true, err);
+		ret = shunt_plan_make(&plan, policy, "", NULL, true, err);
 	cost->compile_ms = (bench_now_ns(CLOCK_MONOTONIC) - start) / 1e6;
 	if (!ret) {
 		struct shunt_needs needs = shunt_plan_needs(&plan);

@@ -102,7 +102,8 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON 
 	*reply = NULL;
 	ret = shunt_instance_open(&instance, interface, true, err);
 	if (!ret)
-		ret = shunt_plan_make(&plan, policy, instance.state, false, err);
+		ret = shunt_plan_make(&plan, policy, instance.state->interface,
+				      instance.state, false, err);
 	if (!ret)
 		ret = apply(&instance, &plan, err);
 	if (!ret) {

@@ -130,7 +130,7 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 
 	if (explain->hook < 0)
 		explain->hook = SHUNT_HOOK_XDP;
-	ret = shunt_plan_make(&plan, policy, NULL, true, err);
+	ret = shunt_plan_make(&plan, policy, "", NULL, true, err);
 	if (!ret) {
 		struct shunt_needs needs = shunt_plan_needs(&plan);
 

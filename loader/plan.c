@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,22 @@ static int bind_mods(struct shunt_plan *plan, size_t r, bool offline,
 			      &bound->mirror, err);
 }
 
+/* Rules that are meant for other interfaces. */
+static void bind_ifaces(struct shunt_plan *plan, const char *interface)
+{
+	size_t r, i;
+
+	for (r = 0; r < plan->policy->rules; r++) {
+		const struct shunt_policy_rule *rule = &plan->policy->rule[r];
+		bool named = false;
+
+		for (i = 0; i < rule->ifaces && !named; i++)
+			named = !fnmatch(rule->iface[i], interface, 0);
+		plan->binding.rule[r].dead =
+			rule->ifaces && named == rule->iface_not;
+	}
+}
+
 /* Where each rule's redirect goes; needs the consumers' slots. */
 static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *err)
 {
@@ -179,7 +196,8 @@ static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *e
 }
 
 int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
-		    const struct shunt_state *old, bool offline, struct shunt_err *err)
+		    const char *interface, const struct shunt_state *old, bool offline,
+		    struct shunt_err *err)
 {
 	struct shunt_state *next = calloc(1, sizeof(*next));
 	int ret;
@@ -214,6 +232,7 @@ int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
 		return ret;
 	bind_sets(plan, old);
 	bind_consumers(plan, old);
+	bind_ifaces(plan, interface);
 	ret = bind_rules(plan, offline, err);
 	if (!ret)
 		ret = shunt_state_index(next, err);

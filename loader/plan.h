@@ -32,15 +32,16 @@ struct shunt_plan {
 };
 
 /*
- * `old` is the ruling policy's record, or NULL. With `offline` an interface that does
- * not exist is taken for the loopback device, for explaining a policy that is meant for
- * another machine. The caller frees the plan, also after a failure.
+ * `interface` is the instance's: rules that are meant for others never match there; ""
+ * where there is none. `old` is the ruling policy's record, or NULL. With `offline` a
+ * target that does not exist is taken for the loopback device, for explaining a policy
+ * that is meant for another machine. The caller frees the plan, also after a failure.
  */
 SHUNT_MUST_CHECK int shunt_plan_make(struct shunt_plan *plan,
 				     const struct shunt_policy *policy,
+				     const char *interface,
 				     const struct shunt_state *old, bool offline,
 				     struct shunt_err *err);
-
 /* Of a plan that was made: what its maps and programs must have before it is written. */
 struct shunt_needs shunt_plan_needs(const struct shunt_plan *plan);
 

@@ -84,7 +84,7 @@ static void check_decision(const struct shunt_pkt *pkt)
 	struct shunt_judged got;
 	size_t i, engine;
 
-	shunt_model_decide(policy, pkt, &want);
+	shunt_model_decide(policy, "eth0", pkt, &want);
 	for (engine = 0; engine < 2; engine++) {
 		struct shunt_judge judge = { .image = image[engine],
 					     .set_has = set_has };

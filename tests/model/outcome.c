@@ -1,25 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/model/outcome.h"
 
-static void act(const struct shunt_policy *policy, enum shunt_hook hook,
-		struct shunt_outcome *o)
+/* Does the packet's TTL or hop limit end here? Only IP has one. */
+static bool expires(const struct shunt_policy_rewrite *rewrite,
+		    const struct shunt_model_frame *frame)
 {
-	o->verdict = o->model.action;
-	if (o->model.action == SHUNT_VERDICT_CONSUMER) {
-		uint32_t place = policy->rule[o->model.rule].arg;
+	const struct shunt_layer *outer = &frame->pkt.layer[SHUNT_OUTER];
+	int at = outer->l3 == SHUNT_L3_IP4 ? 8 : 7;
 
+	return rewrite->bits & SHUNT_REWRITE_TTL_DEC && outer->l3 != SHUNT_L3_NONE &&
+	       frame->bytes[outer->l3_off + at] <= 1;
+}
+
+static void act(const struct shunt_policy *policy, enum shunt_hook hook,
+		const struct shunt_model_frame *frame, struct shunt_outcome *o)
+{
+	const struct shunt_policy_rule *rule = &policy->rule[o->model.rule];
+
+	o->reason = SHUNT_REASON_RULE;
+	o->verdict = rule->action;
+	if (expires(&rule->rewrite, frame)) {
+		o->reason = SHUNT_REASON_TTL;
+		o->verdict = SHUNT_VERDICT_DROP;
+	} else if (rule->action == SHUNT_VERDICT_CONSUMER) {
 		o->reason = SHUNT_REASON_CONSUMER_DOWN;
-		o->verdict = policy->consumer[place].if_down;
-	}
-	if ((o->model.action == SHUNT_VERDICT_CPU && hook != SHUNT_HOOK_XDP) ||
-	    (o->model.action == SHUNT_VERDICT_TX && hook == SHUNT_HOOK_TC_EGRESS)) {
+		o->verdict = policy->consumer[rule->arg].if_down;
+	} else if ((rule->action == SHUNT_VERDICT_CPU && hook != SHUNT_HOOK_XDP) ||
+		   (rule->action == SHUNT_VERDICT_TX && hook == SHUNT_HOOK_TC_EGRESS)) {
 		o->reason = SHUNT_REASON_HOOK_CANNOT;
 		o->verdict = SHUNT_VERDICT_PASS;
 	}
 }
 
-void shunt_outcome_of(const struct shunt_policy *policy, enum shunt_hook hook,
-		      const struct shunt_model_frame *frame, struct shunt_outcome *o)
+void shunt_outcome_of(const struct shunt_policy *policy, const char *iface,
+		      enum shunt_hook hook, const struct shunt_model_frame *frame,
+		      struct shunt_outcome *o)
 {
 	if (frame->reason != SHUNT_FRAME_SOUND) {
 		o->model.rule = policy->rules;
@@ -28,8 +43,11 @@ void shunt_outcome_of(const struct shunt_policy *policy, enum shunt_hook hook,
 		o->verdict = policy->malformed;
 		return;
 	}
-	shunt_model_decide(policy, &frame->pkt, &o->model);
-	o->reason = o->model.rule == policy->rules ? SHUNT_REASON_DEFAULT
-						   : SHUNT_REASON_RULE;
-	act(policy, hook, o);
+	shunt_model_decide(policy, iface, &frame->pkt, &o->model);
+	if (o->model.rule < policy->rules) {
+		act(policy, hook, frame, o);
+		return;
+	}
+	o->reason = SHUNT_REASON_DEFAULT;
+	o->verdict = policy->default_action;
 }

@@ -12,7 +12,10 @@ struct shunt_outcome {
 	uint32_t reason, verdict; /* enum shunt_reason, enum shunt_verdict */
 };
 
-/* Interfaces and CPUs that rules redirect to are there; consumers are not. */
-void shunt_outcome_of(const struct shunt_policy *policy, enum shunt_hook hook,
-		      const struct shunt_model_frame *frame,
+/*
+ * Interfaces and CPUs that rules redirect to are there; consumers are not, be they
+ * served by sockets or by rings. Limits are never reached.
+ */
+void shunt_outcome_of(const struct shunt_policy *policy, const char *iface,
+		      enum shunt_hook hook, const struct shunt_model_frame *frame,
 		      struct shunt_outcome *outcome);

@@ -32,6 +32,13 @@ static inline uint32_t shunt_random_in(struct shunt_random *r, uint32_t lo, uint
 	return lo + shunt_random_below(r, hi - lo + 1);
 }
 
+/* lo .. hi, where hi - lo is not all of 64 bits */
+static inline uint64_t shunt_random_in64(struct shunt_random *r, uint64_t lo,
+					 uint64_t hi)
+{
+	return lo + shunt_random_next(r) % (hi - lo + 1);
+}
+
 /* True once in n times. */
 static inline bool shunt_random_one_in(struct shunt_random *r, uint32_t n)
 {
@@ -46,3 +53,7 @@ uint64_t shunt_random_seed(uint64_t fallback);
 
 /* How much a test does: SHUNT_CASES of the environment, or what the test names. */
 uint64_t shunt_random_cases(uint64_t fallback);
+
+/* Has the test had its SHUNT_SECONDS? Without it in the environment: never. Counted from
+ * the first call on. */
+bool shunt_random_is_late(void);

@@ -14,6 +14,9 @@
 #include "maps/counter.h"
 #include "maps/trace.h"
 
+/* The interface that it stands for. */
+#define SHUNT_RIG_IFACE "eth0"
+
 struct shunt_rig {
 	struct shunt_maps maps;
 	int prog[SHUNT_HOOK_MAX];

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/model/shrink.h"
 
-#include <string.h>
+#include <stdint.h>
 
 struct shrink {
 	cJSON *policy;
 	shunt_shrink_fails *fails;
 	void *arg;
+	uint32_t tries;
 };
+
+static bool still_fails(struct shrink *s)
+{
+	return s->tries++ < SHUNT_SHRINK_TRIES && s->fails(s->arg, s->policy);
+}
 
 /* Takes the item out if the policy fails without it; else puts it back in its place. */
 static bool drop(struct shrink *s, cJSON *parent, int at)
@@ -15,7 +21,7 @@ static bool drop(struct shrink *s, cJSON *parent, int at)
 	cJSON *item = cJSON_DetachItemFromArray(parent, at);
 	cJSON *next;
 
-	if (s->fails(s->arg, s->policy)) {
+	if (still_fails(s)) {
 		cJSON_Delete(item);
 		return true;
 	}
@@ -46,19 +52,22 @@ static void drop_each(struct shrink *s, cJSON *parent)
 		drop(s, parent, at);
 }
 
-/* Keeps `n` rules from `from` on if they fail alone. */
-static bool keep_some(struct shrink *s, int from, int n)
+/* Takes `n` rules from `from` on away if the policy fails without them. */
+static bool drop_some(struct shrink *s, int from, int n)
 {
-	cJSON *rules = cJSON_GetObjectItem(s->policy, "rules");
-	cJSON *some = cJSON_CreateArray(), *all;
-	int i;
+	cJSON *rules = cJSON_GetObjectItem(s->policy, "rules"), *rule, *all;
+	cJSON *some = cJSON_CreateArray();
+	int i = 0;
 
-	for (i = from; i < from + n; i++)
-		cJSON_AddItemToArray(some, cJSON_Duplicate(cJSON_GetArrayItem(rules, i),
-							   true));
+	cJSON_ArrayForEach(rule, rules)
+	{
+		if (i < from || i >= from + n)
+			cJSON_AddItemToArray(some, cJSON_Duplicate(rule, true));
+		i++;
+	}
 	all = cJSON_DetachItemFromObject(s->policy, "rules");
 	cJSON_AddItemToObject(s->policy, "rules", some);
-	if (s->fails(s->arg, s->policy)) {
+	if (still_fails(s)) {
 		cJSON_Delete(all);
 		return true;
 	}
@@ -67,45 +76,37 @@ static bool keep_some(struct shrink *s, int from, int n)
 	return false;
 }
 
-static void halve(struct shrink *s)
+/* Halves, quarters and so on, from the end; those that cannot go alone stay. */
+static void drop_chunks(struct shrink *s)
 {
-	for (;;) {
-		int n = cJSON_GetArraySize(cJSON_GetObjectItem(s->policy, "rules"));
+	int rules = cJSON_GetArraySize(cJSON_GetObjectItem(s->policy, "rules"));
+	int n, from;
 
-		if (n < 4)
-			return;
-		if (!keep_some(s, 0, n / 2) && !keep_some(s, n / 2, n - n / 2))
-			return;
+	for (n = rules / 2; n >= 2; n /= 2) {
+		rules = cJSON_GetArraySize(cJSON_GetObjectItem(s->policy, "rules"));
+		for (from = (rules - 1) / n * n; from >= 0; from -= n)
+			drop_some(s, from, n);
 	}
 }
 
-static void shrink_lists(struct shrink *s, cJSON *object)
+/* Keys of objects and members of lists, from the outside in. */
+static void drop_inside(struct shrink *s, cJSON *parent)
 {
 	cJSON *item;
 
-	cJSON_ArrayForEach(item, object)
+	drop_each(s, parent);
+	cJSON_ArrayForEach(item, parent)
 	{
-		if (cJSON_IsArray(item))
-			drop_each(s, item);
-		else if (cJSON_IsObject(item))
-			shrink_lists(s, item);
+		if (cJSON_IsArray(item) || cJSON_IsObject(item))
+			drop_inside(s, item);
 	}
 }
 
 void shunt_shrink(cJSON *policy, shunt_shrink_fails *fails, void *arg)
 {
 	struct shrink s = { .policy = policy, .fails = fails, .arg = arg };
-	cJSON *rule, *sets;
 
-	halve(&s);
-	drop_each(&s, cJSON_GetObjectItem(policy, "rules"));
-	cJSON_ArrayForEach(rule, cJSON_GetObjectItem(policy, "rules"))
-	{
-		drop_each(&s, cJSON_GetObjectItem(rule, "match"));
-		shrink_lists(&s, cJSON_GetObjectItem(rule, "match"));
-	}
-	sets = cJSON_GetObjectItem(policy, "sets");
-	shrink_lists(&s, sets);
-	drop_each(&s, sets);
-	drop_each(&s, cJSON_GetObjectItem(policy, "consumers"));
+	drop_chunks(&s);
+	drop_inside(&s, cJSON_GetObjectItem(policy, "rules"));
+	drop_inside(&s, policy);
 }

@@ -3,271 +3,194 @@
 
 #include <string.h>
 
-enum { ICMP = 1, TCP = 6, UDP = 17, ICMP6 = 58, SCTP = 132 };
+#include "tests/model/aim.h"
 
-static const uint64_t field_values[SHUNT_FIELD_COUNT] = {
-#define X(id, name, values, help) [SHUNT_FIELD_##id] = values,
-	SHUNT_FIELDS(X)
-#undef X
+enum {
+	ICMP = 1,
+	IPIP = 4,
+	TCP = 6,
+	UDP = 17,
+	IP6 = 41,
+	GRE = 47,
+	ICMP6 = 58,
+	SCTP = 132
+};
+enum { VXLAN_PORT = 4789, GENEVE_PORT = 6081 };
+
+/* One layer in the making: what is wanted of it, as indexes; -1: nothing. */
+struct draft {
+	struct shunt_random *r;
+	const struct shunt_policy *policy;
+	const struct shunt_policy_layer *want; /* NULL: nothing */
+	int64_t index[SHUNT_FIELD_COUNT];
+	const struct shunt_prefix *service[SHUNT_SIDES];
+	struct shunt_frame_spec *s;
 };
 
-/* --- one value ------------------------------------------------------------- */
-
-/* An index of the field: of the rule's ranges, or just beside them. */
-static uint32_t draw_index(struct shunt_random *r, const struct shunt_spans *spans,
-			   uint32_t values)
+static void open_draft(struct draft *d, struct shunt_random *r,
+		       const struct shunt_policy *policy,
+		       const struct shunt_policy_layer *want,
+		       struct shunt_frame_spec *s)
 {
-	const struct shunt_span *span = &spans->at[shunt_random_below(r, spans->n)];
-
-	switch (shunt_random_below(r, 24)) {
-	case 0:
-		return span->lo ? span->lo - 1 : 0;
-	case 1:
-		return span->hi < values ? span->hi + 1 : values;
-	case 2:
-		return 0;
-	case 3 ... 9:
-		return span->lo;
-	case 10 ... 16:
-		return span->hi;
-	default:
-		return shunt_random_in(r, span->lo, span->hi);
-	}
+	*d = (struct draft){ .r = r, .policy = policy, .want = want, .s = s };
+	memset(s, 0, sizeof(*s));
+	for (int f = 0; f < SHUNT_FIELD_COUNT; f++)
+		d->index[f] = want ? shunt_aim_field(r, want, f) : -1;
 }
 
-/* What the rule wants of a field; -1: nothing. */
-static int64_t wanted(struct shunt_random *r, const struct shunt_policy_rule *rule,
-		      enum shunt_field field)
+static uint64_t value_or(struct draft *d, enum shunt_field field, uint64_t values)
 {
-	if (!rule || !rule->layer[SHUNT_OUTER].field[field].n)
-		return -1;
-	return draw_index(r, &rule->layer[SHUNT_OUTER].field[field],
-			  field_values[field]);
+	return d->index[field] > 0 ? (uint64_t)d->index[field] - 1
+				   : shunt_random_next(d->r) % values;
 }
 
 /* --- addresses ------------------------------------------------------------- */
 
-static void draw_bytes(struct shunt_random *r, uint8_t addr[16])
+static enum shunt_l3 draw_l3(struct draft *d)
 {
-	for (int i = 0; i < 16; i++)
-		addr[i] = shunt_random_next(r);
-}
+	int64_t type = d->index[SHUNT_FIELD_ETH_TYPE];
+	int64_t icmp = d->index[SHUNT_FIELD_ICMP];
+	int family;
 
-/* The address one above or below, of n bytes; it wraps. */
-static void step(uint8_t *addr, int n, bool up)
-{
-	while (n--) {
-		addr[n] += up ? 1 : -1;
-		if (addr[n] != (up ? 0 : 255))
-			return;
-	}
-}
-
-/* First, last or any address of a prefix, or the ones just outside. */
-static void draw_in(struct shunt_random *r, const struct shunt_prefix *prefix,
-		    uint8_t addr[16])
-{
-	int max = prefix->family == 4 ? 32 : 128, b;
-	uint32_t how = shunt_random_below(r, 12);
-	uint8_t rest[16];
-
-	memcpy(addr, prefix->addr, 16);
-	draw_bytes(r, rest);
-	for (b = prefix->bits; b < max; b++) {
-		uint8_t bit = 0x80 >> b % 8;
-
-		if (how < 2   ? how == 0
-		    : how < 6 ? true
-		    : how < 9 ? false
-			      : rest[b / 8] & bit)
-			addr[b / 8] |= bit;
-	}
-	if (how == 0) /* filled with ones: the next one is outside */
-		step(addr, max / 8, true);
-	if (how == 1)
-		step(addr, max / 8, false);
-}
-
-static const struct shunt_prefix *pick(struct shunt_random *r,
-				       const struct shunt_prefix *prefix, size_t n,
-				       int family)
-{
-	size_t start = n ? shunt_random_below(r, n) : 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (prefix[(start + i) % n].family == family)
-			return &prefix[(start + i) % n];
-	return NULL;
-}
-
-/* Something of the family that this side of the rule asks for, in itself or by a set. */
-static const struct shunt_prefix *target(struct shunt_random *r,
-					 const struct shunt_policy *policy,
-					 const struct shunt_addrs *addrs, int family)
-{
-	const struct shunt_prefix *prefix =
-		pick(r, addrs->in.prefix, addrs->in.prefixes, family);
-	const struct shunt_policy_set *set;
-
-	if (!addrs->in.sets || (prefix && shunt_random_one_in(r, 2)))
-		return prefix;
-	set = &policy->set[addrs->in.set[shunt_random_below(r, addrs->in.sets)]];
-	return pick(r, set->element, set->elements, family);
-}
-
-static void draw_address(struct shunt_random *r, const struct shunt_policy *policy,
-			 const struct shunt_policy_rule *rule, enum shunt_side side,
-			 int family, uint8_t addr[16])
-{
-	const struct shunt_prefix *prefix = NULL;
-	int tries;
-
-	memset(addr, 0, 16);
-	if (rule)
-		prefix =
-			target(r, policy, &rule->layer[SHUNT_OUTER].side[side], family);
-	for (tries = 0; !prefix && policy->rules && tries < 4; tries++) {
-		rule = &policy->rule[shunt_random_below(r, policy->rules)];
-		prefix =
-			target(r, policy,
-			       &rule->layer[SHUNT_OUTER].side[shunt_random_below(r, 2)],
-			       family);
-	}
-	if (prefix)
-		draw_in(r, prefix, addr);
-	else
-		draw_bytes(r, addr);
-	if (family == 4)
-		memset(addr + 4, 0, 12);
-}
-
-/* --- the choice of layers -------------------------------------------------- */
-
-/* 4 or 6 as the rule's addresses say; 0: they do not. */
-static int side_family(struct shunt_random *r, const struct shunt_policy_rule *rule,
-		       enum shunt_side side)
-{
-	const struct shunt_addrs *addrs = &rule->layer[SHUNT_OUTER].side[side];
-
-	if (!addrs->in.prefixes)
-		return 0;
-	return addrs->in.prefix[shunt_random_below(r, addrs->in.prefixes)].family;
-}
-
-static enum shunt_l3 draw_l3(struct shunt_random *r,
-			     const struct shunt_policy_rule *rule, int64_t eth_type,
-			     int64_t icmp)
-{
-	int family = 0;
-
-	if (eth_type >= 0)
-		return eth_type == 0x0801   ? SHUNT_L3_IP4
-		       : eth_type == 0x86de ? SHUNT_L3_IP6
-					    : SHUNT_L3_NONE;
+	if (type == 0x0801)
+		return SHUNT_L3_IP4;
+	if (type == 0x86de)
+		return SHUNT_L3_IP6;
+	family = d->want ? shunt_aim_family(d->r, d->policy, d->want) : 0;
+	if (family) /* an EtherType that is not IP's would miss the rule anyway */
+		return family;
+	if (type >= 0)
+		return SHUNT_L3_NONE;
 	if (icmp > 0)
 		return icmp > SHUNT_ICMP6_BASE ? SHUNT_L3_IP6 : SHUNT_L3_IP4;
-	if (rule)
-		family = side_family(r, rule, shunt_random_below(r, 2));
-	if (rule && !family)
-		family = side_family(r, rule, SHUNT_SIDE_SRC);
-	if (rule && !family)
-		family = side_family(r, rule, SHUNT_SIDE_DST);
-	if (!family && !shunt_random_one_in(r, 10))
-		family = shunt_random_one_in(r, 2) ? 4 : 6;
-	return family;
+	if (shunt_random_one_in(d->r, 10))
+		return SHUNT_L3_NONE;
+	return shunt_random_one_in(d->r, 2) ? SHUNT_L3_IP4 : SHUNT_L3_IP6;
 }
+
+static void draw_addresses(struct draft *d)
+{
+	if (d->s->l3 == SHUNT_L3_NONE)
+		return;
+	for (int side = 0; side < SHUNT_SIDES; side++)
+		d->service[side] =
+			shunt_aim_address(d->r, d->policy, d->want, side, d->s->l3,
+					  side == SHUNT_SIDE_SRC ? d->s->src
+								 : d->s->dst);
+}
+
+/* --- transport ------------------------------------------------------------- */
 
 static bool is_ext(uint32_t proto)
 {
 	return proto == 0 || proto == 43 || proto == 44 || proto == 51 || proto == 60;
 }
 
-static uint32_t draw_proto(struct shunt_random *r, const struct shunt_policy_rule *rule,
-			   enum shunt_l3 l3, int64_t icmp)
+static uint32_t draw_proto(struct draft *d)
 {
 	static const uint8_t usual[] = { TCP,  UDP,   TCP, UDP, SCTP,
-					 ICMP, ICMP6, 47,  50,	2 };
+					 ICMP, ICMP6, GRE, 50,	2 };
 	static const uint8_t ported[] = { TCP, UDP, SCTP };
-	int64_t proto = wanted(r, rule, SHUNT_FIELD_PROTO);
-	bool ports = rule && (rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_SPORT].n ||
-			      rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_DPORT].n);
+	int64_t proto = d->index[SHUNT_FIELD_PROTO];
+	bool ports = d->index[SHUNT_FIELD_SPORT] > 0 || d->index[SHUNT_FIELD_DPORT] > 0;
 
-	if (icmp > 0)
-		return l3 == SHUNT_L3_IP4 ? ICMP : ICMP6;
-	if (rule && rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_TCP_FLAGS].n &&
-	    !shunt_random_one_in(r, 16))
+	if (d->index[SHUNT_FIELD_ICMP] > 0)
+		return d->s->l3 == SHUNT_L3_IP4 ? ICMP : ICMP6;
+	if (d->index[SHUNT_FIELD_TCP_FLAGS] > 0 && !shunt_random_one_in(d->r, 16))
 		return TCP;
-	if (proto > 0 && !(l3 == SHUNT_L3_IP6 && is_ext(proto - 1)))
+	if (proto > 0 && !(d->s->l3 == SHUNT_L3_IP6 && is_ext(proto - 1)))
 		return proto - 1;
-	return ports ? shunt_random_of(r, ported) : shunt_random_of(r, usual);
+	return ports ? shunt_random_of(d->r, ported) : shunt_random_of(d->r, usual);
 }
 
-static uint32_t value_or(struct shunt_random *r, int64_t index, uint32_t values)
+/* A member of a set of services stands for a protocol and a port, too. */
+static void serve(struct draft *d)
 {
-	return index > 0 ? index - 1 : shunt_random_below(r, values);
+	for (int side = 0; side < SHUNT_SIDES; side++) {
+		const struct shunt_prefix *member = d->service[side];
+
+		if (!member || shunt_random_one_in(d->r, 8))
+			continue;
+		d->s->proto = member->proto;
+		if (side == SHUNT_SIDE_SRC)
+			d->s->sport = member->port + shunt_random_one_in(d->r, 12);
+		else
+			d->s->dport = member->port + shunt_random_one_in(d->r, 12);
+	}
 }
 
-static void draw_transport(struct shunt_random *r, const struct shunt_policy_rule *rule,
-			   int64_t icmp, struct shunt_frame_spec *s)
+static void draw_transport(struct draft *d)
 {
+	struct shunt_frame_spec *s = d->s;
 	uint32_t code;
 
-	s->proto = draw_proto(r, rule, s->l3, icmp);
-	s->sport = value_or(r, wanted(r, rule, SHUNT_FIELD_SPORT), 65536);
-	s->dport = value_or(r, wanted(r, rule, SHUNT_FIELD_DPORT), 65536);
-	s->flags = value_or(r, wanted(r, rule, SHUNT_FIELD_TCP_FLAGS), 256);
-	code = value_or(r, icmp, 65536) & 65535;
+	s->proto = draw_proto(d);
+	s->sport = value_or(d, SHUNT_FIELD_SPORT, 65536);
+	s->dport = value_or(d, SHUNT_FIELD_DPORT, 65536);
+	serve(d);
+	s->flags = value_or(d, SHUNT_FIELD_TCP_FLAGS, 256);
+	code = value_or(d, SHUNT_FIELD_ICMP, 65536) & 65535;
 	s->icmp_type = code >> 8;
 	s->icmp_code = code & 255;
-	if (shunt_random_one_in(r, 8))
-		s->tcp_options = shunt_random_below(r, 11);
-	s->payload = shunt_random_below(r, shunt_random_one_in(r, 16) ? 1200 : 40);
+	if (shunt_random_one_in(d->r, 8))
+		s->tcp_options = shunt_random_below(d->r, 11);
+	s->payload =
+		shunt_random_below(d->r, shunt_random_one_in(d->r, 16) ? 1000 : 40);
 }
 
-static void draw_fragment(struct shunt_random *r, const struct shunt_policy_rule *rule,
-			  struct shunt_frame_spec *s)
+/* --- the network layer ----------------------------------------------------- */
+
+static void draw_fragment(struct draft *d)
 {
-	int64_t index = wanted(r, rule, SHUNT_FIELD_FRAGMENT);
+	struct shunt_frame_spec *s = d->s;
+	int64_t index = d->index[SHUNT_FIELD_FRAGMENT];
 
 	if (index > 0)
 		s->fragment = index - 1;
-	else if (shunt_random_one_in(r, 12))
-		s->fragment = shunt_random_below(r, 3);
-	s->atomic = shunt_random_one_in(r, 16);
-	s->offset = shunt_random_in(r, 1, shunt_random_one_in(r, 2) ? 3 : 8000);
-	s->more = shunt_random_one_in(r, 2);
+	else if (shunt_random_one_in(d->r, 12))
+		s->fragment = shunt_random_below(d->r, 3);
+	s->atomic = shunt_random_one_in(d->r, 16);
+	s->offset = shunt_random_in(d->r, 1, shunt_random_one_in(d->r, 2) ? 3 : 8000);
+	s->more = shunt_random_one_in(d->r, 2);
 }
 
-static void draw_exts(struct shunt_random *r, struct shunt_frame_spec *s)
+static void draw_network(struct draft *d)
 {
 	static const uint8_t kinds[] = { 0, 43, 51, 60 };
+	struct shunt_frame_spec *s = d->s;
 
-	if (shunt_random_one_in(r, 8))
-		s->options = shunt_random_below(r, 11);
-	if (shunt_random_one_in(r, 6))
-		s->exts = shunt_random_below(r, s->fragment || s->atomic ? 8 : 9);
+	draw_fragment(d);
+	s->dscp = value_or(d, SHUNT_FIELD_DSCP, 64);
+	s->ecn = shunt_random_below(d->r, 4);
+	if (shunt_random_one_in(d->r, 8))
+		s->options = shunt_random_below(d->r, 11);
+	if (shunt_random_one_in(d->r, 6))
+		s->exts = shunt_random_below(d->r, s->fragment || s->atomic ? 8 : 9);
 	for (int i = 0; i < s->exts; i++)
-		s->ext[i] = shunt_random_of(r, kinds);
+		s->ext[i] = shunt_random_of(d->r, kinds);
 }
 
-static void draw_tags(struct shunt_random *r, const struct shunt_policy_rule *rule,
-		      struct shunt_frame_spec *s)
+/* --- the link layer -------------------------------------------------------- */
+
+static void draw_tags(struct draft *d)
 {
 	static const uint16_t types[] = { 0x8100, 0x8100, 0x88a8, 0x9100 };
-	int64_t outer = wanted(r, rule, SHUNT_FIELD_VLAN);
-	int64_t inner = wanted(r, rule, SHUNT_FIELD_VLAN_INNER);
+	struct shunt_frame_spec *s = d->s;
+	int64_t outer = d->index[SHUNT_FIELD_VLAN];
+	int64_t inner = d->index[SHUNT_FIELD_VLAN_INNER];
 
 	if (inner > 0)
 		s->tags = 2;
 	else if (inner == 0)
 		s->tags = outer ? 1 : 0;
 	else if (outer > 0)
-		s->tags = shunt_random_in(r, 1, 2);
-	else if (outer < 0 && shunt_random_one_in(r, 6))
-		s->tags = shunt_random_in(r, 1, shunt_random_one_in(r, 8) ? 3 : 2);
+		s->tags = shunt_random_in(d->r, 1, 2);
+	else if (outer < 0 && shunt_random_one_in(d->r, 6))
+		s->tags =
+			shunt_random_in(d->r, 1, shunt_random_one_in(d->r, 8) ? 3 : 2);
 	for (int i = 0; i < SHUNT_FRAME_TAGS; i++) {
-		s->tag[i].type = shunt_random_of(r, types);
-		s->tag[i].id = shunt_random_below(r, 4096);
+		s->tag[i].type = shunt_random_of(d->r, types);
+		s->tag[i].id = shunt_random_below(d->r, 4096);
 	}
 	if (outer > 0)
 		s->tag[0].id = outer - 1;
@@ -276,24 +199,42 @@ static void draw_tags(struct shunt_random *r, const struct shunt_policy_rule *ru
 }
 
 /* What no IP header follows, and no tag. */
-static uint16_t other_type(struct shunt_random *r, int64_t index)
+static uint16_t other_type(struct draft *d)
 {
+	int64_t index = d->index[SHUNT_FIELD_ETH_TYPE];
 	uint32_t type = index > 0 ? index - 1 : 0;
 
-	if (index < 0 && !shunt_random_one_in(r, 4))
-		type = shunt_random_one_in(r, 2) ? 0x0806 : 0x88cc;
+	if (index < 0 && !shunt_random_one_in(d->r, 4))
+		type = shunt_random_one_in(d->r, 2) ? 0x0806 : 0x88cc;
 	if (type == 0x0800 || type == 0x86dd || type == 0x8100 || type == 0x88a8 ||
 	    type == 0x9100 || type < 1536)
 		return 0;
 	return type;
 }
 
-static const struct shunt_policy_rule *aim(struct shunt_random *r,
-					   const struct shunt_policy *policy)
+static void draw_macs(struct draft *d)
 {
-	if (!policy->rules || shunt_random_one_in(r, 16))
-		return NULL;
-	return &policy->rule[shunt_random_below(r, policy->rules)];
+	static const enum shunt_field fields[] = { SHUNT_FIELD_SRC_MAC,
+						   SHUNT_FIELD_DST_MAC };
+
+	for (int side = 0; side < SHUNT_SIDES; side++) {
+		uint64_t mac = value_or(d, fields[side], 1ull << 48);
+
+		/* zero stands for the usual address: as good as any other */
+		for (int i = 0; i < 6; i++)
+			d->s->mac[side][i] = mac >> (40 - 8 * i);
+	}
+}
+
+static void draw_layer(struct draft *d)
+{
+	d->s->l3 = draw_l3(d);
+	d->s->eth_type = other_type(d);
+	draw_macs(d);
+	draw_tags(d);
+	draw_addresses(d);
+	draw_network(d);
+	draw_transport(d);
 }
 
 static void draw_fault(struct shunt_random *r, struct shunt_frame_spec *s)
@@ -310,50 +251,148 @@ static void draw_fault(struct shunt_random *r, struct shunt_frame_spec *s)
 	}
 }
 
-void shunt_traffic_draw(struct shunt_random *r, const struct shunt_policy *policy,
-			struct shunt_frame_spec *s)
-{
-	const struct shunt_policy_rule *rule = aim(r, policy);
-	int64_t icmp = wanted(r, rule, SHUNT_FIELD_ICMP);
-	int64_t eth_type = wanted(r, rule, SHUNT_FIELD_ETH_TYPE);
+/* --- tunnels --------------------------------------------------------------- */
 
-	memset(s, 0, sizeof(*s));
-	s->l3 = draw_l3(r, rule, eth_type, icmp);
-	s->eth_type = other_type(r, eth_type);
-	draw_tags(r, rule, s);
-	draw_address(r, policy, rule, SHUNT_SIDE_SRC, s->l3, s->src);
-	draw_address(r, policy, rule, SHUNT_SIDE_DST, s->l3, s->dst);
-	draw_transport(r, rule, icmp, s);
-	draw_fragment(r, rule, s);
-	draw_exts(r, s);
-	if (shunt_random_one_in(r, 6))
-		s->pad = shunt_random_below(r, 48);
-	draw_fault(r, s);
+static bool asks(const struct shunt_policy_layer *layer)
+{
+	for (int f = 0; f < SHUNT_FIELD_COUNT; f++)
+		if (layer->field[f].n)
+			return true;
+	for (int s = 0; s < SHUNT_SIDES; s++)
+		if (layer->side[s].in.prefixes || layer->side[s].in.sets ||
+		    layer->side[s].out.prefixes || layer->side[s].out.sets)
+			return true;
+	return false;
 }
 
-void shunt_traffic_draw_pkt(struct shunt_random *r, const struct shunt_policy *policy,
-			    struct shunt_pkt *pkt)
+/* The tunnel that the headers announce, whether they were meant to or not; 0: none. */
+static int announced(const struct shunt_frame_spec *s)
 {
-	const struct shunt_policy_rule *rule = aim(r, policy);
-	int64_t icmp = wanted(r, rule, SHUNT_FIELD_ICMP);
-	int f;
+	if (s->proto == GRE)
+		return SHUNT_TUNNEL_GRE + 1;
+	if (s->proto == IPIP || s->proto == IP6)
+		return SHUNT_TUNNEL_IPIP + 1;
+	if (s->proto == UDP && s->dport == VXLAN_PORT)
+		return SHUNT_TUNNEL_VXLAN + 1;
+	if (s->proto == UDP && s->dport == GENEVE_PORT)
+		return SHUNT_TUNNEL_GENEVE + 1;
+	return 0;
+}
 
-	memset(pkt, 0, sizeof(*pkt));
-	pkt->layer[SHUNT_OUTER].l3 =
-		draw_l3(r, rule, wanted(r, rule, SHUNT_FIELD_ETH_TYPE), icmp);
-	for (f = 0; f < SHUNT_FIELD_NARROW; f++) {
-		int64_t index = wanted(r, rule, f);
+/* enum shunt_tunnel + 1; 0: the frame is to be no tunnel. */
+static int draw_tunnel(struct draft *outer)
+{
+	int64_t tunnel = outer->index[SHUNT_FIELD_TUNNEL];
+	bool meant = outer->want && asks(&outer->want[SHUNT_INNER]);
 
-		if (index < 0)
-			index = shunt_random_one_in(r, 3)
-					? 0
-					: shunt_random_in(r, 0, field_values[f]);
-		pkt->layer[SHUNT_OUTER].field[f] = index;
+	if (outer->s->l3 == SHUNT_L3_NONE)
+		return 0;
+	if (tunnel > 0)
+		return tunnel <= SHUNT_TUNNEL_IPIP + 1 ? tunnel : 0;
+	if (tunnel < 0 && (meant || shunt_random_one_in(outer->r, 20)))
+		return shunt_random_in(outer->r, 1, SHUNT_TUNNEL_IPIP + 1);
+	return announced(outer->s);
+}
+
+static void draw_carried(struct draft *outer, enum shunt_tunnel tunnel,
+			 struct shunt_frame_spec *inner)
+{
+	const struct shunt_policy_layer *want = outer->want;
+	struct draft d;
+
+	open_draft(&d, outer->r, outer->policy, want ? &want[SHUNT_INNER] : NULL,
+		   inner);
+	draw_layer(&d);
+	if (tunnel == SHUNT_TUNNEL_IPIP)
+		inner->bare = 1;
+	else if (tunnel != SHUNT_TUNNEL_VXLAN)
+		inner->bare = shunt_random_one_in(d.r, 2);
+	if (inner->bare && inner->l3 == SHUNT_L3_NONE) {
+		inner->l3 = shunt_random_one_in(d.r, 2) ? SHUNT_L3_IP4 : SHUNT_L3_IP6;
+		draw_addresses(&d);
 	}
-	if (pkt->layer[SHUNT_OUTER].l3 == SHUNT_L3_NONE)
+	if (inner->bare)
+		inner->tags = 0;
+	draw_fault(d.r, inner);
+}
+
+static void carry(struct draft *outer, struct shunt_frame_spec *inner)
+{
+	struct shunt_random *r = outer->r;
+	uint32_t key = value_or(outer, SHUNT_FIELD_KEY, 1ull << 32);
+	struct shunt_frame_spec *s = outer->s;
+	int tunnel = draw_tunnel(outer);
+
+	if (!tunnel)
 		return;
-	draw_address(r, policy, rule, SHUNT_SIDE_SRC, pkt->layer[SHUNT_OUTER].l3,
-		     (uint8_t *)pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC]);
-	draw_address(r, policy, rule, SHUNT_SIDE_DST, pkt->layer[SHUNT_OUTER].l3,
-		     (uint8_t *)pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST]);
+	if (tunnel == SHUNT_TUNNEL_VXLAN + 1 || tunnel == SHUNT_TUNNEL_GENEVE + 1)
+		key &= 0xffffff;
+	s->checksum = shunt_random_one_in(r, 4);
+	s->sequence = shunt_random_one_in(r, 4);
+	s->no_key = outer->index[SHUNT_FIELD_KEY] < 0 ? shunt_random_one_in(r, 4)
+						      : !outer->index[SHUNT_FIELD_KEY];
+	if (shunt_random_one_in(r, 4))
+		s->tunnel_options = shunt_random_below(r, 64);
+	draw_carried(outer, tunnel - 1, inner);
+	shunt_frame_carry(s, tunnel - 1, key,
+			  shunt_random_one_in(r, 24) ? NULL : inner);
+}
+
+/* --- length ---------------------------------------------------------------- */
+
+/* Makes the frame as long as it is to be, as far as the last payload can do that. */
+static void stretch(struct shunt_frame_spec *spec, struct shunt_frame_spec *inner,
+		    int64_t want)
+{
+	struct shunt_frame_spec *last = spec->inner ? inner : spec;
+	static struct shunt_model_frame frame;
+	int64_t payload;
+
+	if (want <= 0)
+		return;
+	shunt_frame_build(spec, &frame);
+	payload = last->payload + (want - 1) - (int64_t)frame.len;
+	if (payload >= 0 && payload <= 1000)
+		last->payload = payload;
+}
+
+/* With inner NULL, it is to be no tunnel. */
+static void draw(struct shunt_random *r, const struct shunt_policy *policy,
+		 struct shunt_frame_spec *spec, struct shunt_frame_spec *inner)
+{
+	const struct shunt_policy_rule *rule = shunt_aim_rule(r, policy);
+	struct draft d;
+
+	open_draft(&d, r, policy, rule ? rule->layer : NULL, spec);
+	draw_layer(&d);
+	if (shunt_random_one_in(r, 6))
+		spec->pad = shunt_random_below(r, 48);
+	if (inner)
+		carry(&d, inner);
+	stretch(spec, inner, d.index[SHUNT_FIELD_LENGTH]);
+	draw_fault(r, spec);
+}
+
+void shunt_traffic_draw(struct shunt_random *r, const struct shunt_policy *policy,
+			struct shunt_frame_spec *spec)
+{
+	draw(r, policy, spec, NULL);
+}
+
+void shunt_traffic_draw_both(struct shunt_random *r, const struct shunt_policy *policy,
+			     struct shunt_traffic *t)
+{
+	draw(r, policy, &t->spec, &t->inner);
+}
+
+void shunt_traffic_age(struct shunt_random *r, struct shunt_model_frame *frame)
+{
+	static const uint8_t ages[] = { 0, 1, 1, 2, 255 };
+	const struct shunt_layer *outer = &frame->pkt.layer[SHUNT_OUTER];
+	int at = outer->l3_off + (outer->l3 == SHUNT_L3_IP4 ? 8 : 7);
+
+	if (frame->reason != SHUNT_FRAME_SOUND || outer->l3 == SHUNT_L3_NONE ||
+	    !shunt_random_one_in(r, 4))
+		return;
+	frame->bytes[at] = shunt_random_of(r, ages);
 }

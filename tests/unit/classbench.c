@@ -191,7 +191,7 @@ static void check_packets(int family, int ip, size_t n)
 		want = shunt_classbench_match(rules, n, &spec);
 		shunt_frame_build(&spec, &frame);
 		assert_int_equal(frame.reason, SHUNT_FRAME_SOUND);
-		shunt_model_decide(policy, &frame.pkt, &got);
+		shunt_model_decide(policy, "eth0", &frame.pkt, &got);
 		assert_int_equal(got.rule, want);
 		if (want < n)
 			assert_int_equal(got.action == SHUNT_VERDICT_DROP,
