@@ -82,6 +82,8 @@ SHUNT_API int shunt_set_edit(const char *interface, const char *set, const char 
 
 /* --- looking ----------------------------------------------------------------- */
 
+/* What the kernel can do, and an interface (NULL: none); it is not changed. */
+SHUNT_API int shunt_probe(const char *interface, cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_list(cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_stats(const char *interface, cJSON **reply, struct shunt_err *err);

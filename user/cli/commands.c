@@ -110,6 +110,10 @@ const struct shunt_command shunt_commands[] = {
 	{ "detach", "[INTERFACE]", 0, 1, "take the policy off an interface",
 	  "Nothing of Shunt's is left there: no program, map, link or pin.",
 	  detach_options, shunt_cli_detach, true, true },
+	{ "probe", "[INTERFACE]", 0, 1, "what this kernel and an interface can do",
+	  "Found by trying, on veths in a network namespace of their own. The "
+	  "interface is only asked: nothing of it changes.",
+	  plain_options, shunt_cli_probe, true, false },
 	{ "list", "", 0, 0, "what is attached, in all network namespaces", NULL,
 	  list_options, shunt_cli_list, true, false },
 	{ "show", "INTERFACE", 1, 1, "hooks, rules, sets and policy of an interface",

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/nic.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/ethtool.h>
+#include <linux/genetlink.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+
+#include "loader/netlink.h"
+#include "loader/queues.h"
+#include "user/base/cleanup.h"
+
+/* linux/netdev.h, which Debian 12 does not have. */
+#define NETDEV_CMD_DEV_GET 1
+#define NETDEV_A_DEV_IFINDEX 1
+#define NETDEV_A_DEV_XDP_FEATURES 3
+#define NETDEV_A_DEV_XDP_RX_METADATA_FEATURES 5
+
+/* --- ethtool ----------------------------------------------------------------- */
+
+static int ethtool(const char *name, void *command)
+{
+	struct ifreq ifr = { .ifr_data = command };
+	_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	return fd < 0 || ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : 0;
+}
+
+/* The value of one of ethtool's simple questions; 0 where it is not answered. */
+static uint32_t ask(const char *name, uint32_t command)
+{
+	struct ethtool_value value = { .cmd = command };
+
+	return ethtool(name, &value) ? 0 : value.data;
+}
+
+static void look_driver(struct shunt_nic *nic)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+
+	if (!ethtool(nic->name, &info))
+		snprintf(nic->driver, sizeof(nic->driver), "%s", info.driver);
+	nic->vlan_known = true;
+	nic->vlan_beside = ask(nic->name, ETHTOOL_GFLAGS) & ETH_FLAG_RXVLAN;
+	nic->queues = shunt_queues(nic->name);
+}
+
+/* --- generic netlink: what the driver's XDP can do --------------------------- */
+
+static int netdev_family(uint16_t *family)
+{
+	const struct genlmsghdr head = { .cmd = CTRL_CMD_GETFAMILY, .version = 1 };
+	struct shunt_nl nl;
+	const void *id;
+	size_t bytes;
+	int ret;
+
+	shunt_nl_start(&nl, GENL_ID_CTRL, 0, &head, sizeof(head));
+	shunt_nl_put(&nl, CTRL_ATTR_FAMILY_NAME, "netdev", sizeof("netdev"));
+	ret = shunt_nl_talk(&nl, NETLINK_GENERIC);
+	id = ret ? NULL : shunt_nl_find(&nl, sizeof(head), CTRL_ATTR_FAMILY_ID, &bytes);
+	if (!id || bytes < sizeof(*family))
+		return ret ? ret : -EBADMSG;
+	memcpy(family, id, sizeof(*family));
+	return 0;
+}
+
+static uint64_t number(const struct shunt_nl *nl, uint16_t type)
+{
+	size_t bytes;
+	const void *at = shunt_nl_find(nl, sizeof(struct genlmsghdr), type, &bytes);
+	uint64_t value = 0;
+
+	if (at && bytes <= sizeof(value))
+		memcpy(&value, at, bytes);
+	return value;
+}
+
+static void look_xdp(struct shunt_nic *nic)
+{
+	const struct genlmsghdr head = { .cmd = NETDEV_CMD_DEV_GET, .version = 1 };
+	struct shunt_nl nl;
+	uint16_t family;
+
+	if (netdev_family(&family))
+		return;
+	shunt_nl_start(&nl, family, 0, &head, sizeof(head));
+	shunt_nl_put(&nl, NETDEV_A_DEV_IFINDEX, &nic->ifindex, sizeof(nic->ifindex));
+	if (shunt_nl_talk(&nl, NETLINK_GENERIC))
+		return;
+	nic->knows_xdp = true;
+	nic->xdp = number(&nl, NETDEV_A_DEV_XDP_FEATURES);
+	nic->meta = number(&nl, NETDEV_A_DEV_XDP_RX_METADATA_FEATURES);
+}
+
+/* --- the link ---------------------------------------------------------------- */
+
+/* The answer about one interface, by number. */
+static int get_link(struct shunt_nl *nl, unsigned int ifindex)
+{
+	const struct ifinfomsg head = { .ifi_family = AF_UNSPEC, .ifi_index = ifindex };
+
+	shunt_nl_start(nl, RTM_GETLINK, 0, &head, sizeof(head));
+	return shunt_nl_talk(nl, NETLINK_ROUTE);
+}
+
+static unsigned int link_u32(const struct shunt_nl *nl, uint16_t type)
+{
+	size_t bytes;
+	const void *at = shunt_nl_find(nl, sizeof(struct ifinfomsg), type, &bytes);
+	uint32_t value = 0;
+
+	if (at && bytes == sizeof(value))
+		memcpy(&value, at, bytes);
+	return value;
+}
+
+static unsigned int link_xdp(const struct shunt_nl *nl)
+{
+	size_t len, bytes;
+	const void *xdp = shunt_nl_find(nl, sizeof(struct ifinfomsg), IFLA_XDP, &len);
+	const void *id =
+		xdp ? shunt_nl_find_in(xdp, len, IFLA_XDP_PROG_ID, &bytes) : NULL;
+	uint32_t value = 0;
+
+	if (id && bytes == sizeof(value))
+		memcpy(&value, id, bytes);
+	return value;
+}
+
+static bool link_is_veth(const struct shunt_nl *nl)
+{
+	size_t len, bytes;
+	const void *info =
+		shunt_nl_find(nl, sizeof(struct ifinfomsg), IFLA_LINKINFO, &len);
+	const char *kind =
+		info ? shunt_nl_find_in(info, len, IFLA_INFO_KIND, &bytes) : NULL;
+
+	return kind && bytes >= 4 && !memcmp(kind, "veth", 4);
+}
+
+/*
+ * A veth's peer runs NAPI with an XDP program on it, or with GRO on. Its setting decides
+ * where a tag lies, too: the receiver's rx-vlan-offload changes nothing.
+ */
+static void look_peer(struct shunt_nic *nic, const struct shunt_nl *nl)
+{
+	size_t bytes;
+	struct shunt_nl peer;
+	char name[IF_NAMESIZE];
+
+	nic->peer = link_u32(nl, IFLA_LINK);
+	nic->vlan_known = false;
+	if (shunt_nl_find(nl, sizeof(struct ifinfomsg), IFLA_LINK_NETNSID, &bytes) ||
+	    !if_indextoname(nic->peer, name) || get_link(&peer, nic->peer))
+		return;
+	nic->peer_here = true;
+	nic->peer_napi = link_xdp(&peer) || ask(name, ETHTOOL_GGRO);
+	nic->vlan_known = true;
+	nic->vlan_beside = ask(name, ETHTOOL_GFLAGS) & ETH_FLAG_TXVLAN;
+}
+
+void shunt_nic_vlan_advice(const struct shunt_nic *nic, char text[SHUNT_NIC_ADVICE])
+{
+	text[0] = '\0';
+	if (!nic->vlan_known || !nic->vlan_beside)
+		return;
+	if (nic->veth)
+		snprintf(text, SHUNT_NIC_ADVICE,
+			 "the peer of %s (interface %u) hands VLAN tags over beside "
+			 "the frame, where the hook xdp does not see them: a rule "
+			 "that matches vlan misses there. `ethtool -K PEER txvlan "
+			 "off` puts them into the frame; tc-ingress sees them anyway",
+			 nic->name, nic->peer);
+	else
+		snprintf(text, SHUNT_NIC_ADVICE,
+			 "%s takes VLAN tags off before the hook xdp: a rule that "
+			 "matches vlan misses there. `ethtool -K %s rxvlan off` "
+			 "leaves them on; tc-ingress sees them anyway",
+			 nic->name, nic->name);
+}
+
+int shunt_nic_look(struct shunt_nic *nic, const char *interface, struct shunt_err *err)
+{
+	struct shunt_nl nl;
+	int ret;
+
+	memset(nic, 0, sizeof(*nic));
+	nic->ifindex = if_nametoindex(interface);
+	if (!nic->ifindex)
+		return shunt_fail(
+			err, -ENODEV,
+			"probe %s: there is no such interface in this network "
+			"namespace; `ip link` lists those that there are, "
+			"--netns NAME names another namespace",
+			interface);
+	snprintf(nic->name, sizeof(nic->name), "%s", interface);
+	ret = get_link(&nl, nic->ifindex);
+	if (ret)
+		return shunt_fail_errno(err, ret, "ask the kernel about %s", interface);
+	nic->mtu = link_u32(&nl, IFLA_MTU);
+	nic->xdp_prog = link_xdp(&nl);
+	nic->veth = link_is_veth(&nl);
+	look_driver(nic);
+	look_xdp(nic);
+	if (nic->veth)
+		look_peer(nic, &nl);
+	return 0;
+}
