@@ -352,7 +352,8 @@ static void stretch(struct shunt_frame_spec *spec, struct shunt_frame_spec *inne
 		return;
 	shunt_frame_build(spec, &frame);
 	payload = last->payload + (want - 1) - (int64_t)frame.len;
-	if (payload >= 0 && payload <= 1000)
+	/* some faults are only faults of a short packet */
+	if (!last->fault && payload >= 0 && payload <= 1000)
 		last->payload = payload;
 }
 
