@@ -7,7 +7,6 @@
 
 typedef shunt_u128 u128;
 
-#define BUCKET_LINES 2 /* in IPv6; what is larger becomes a table */
 #define KEYS4_MAX 2048 /* keys of a bucket in IPv4; more become a bitmap */
 
 uint32_t shunt_build_lines(struct shunt_build *build, uint32_t n)
@@ -136,7 +135,8 @@ static u128 ones_behind(unsigned int bits)
 struct shape {
 	bool points;
 	unsigned int wide;
-	size_t keys; /* more than fit anywhere: too many */
+	size_t keys;
+	size_t bytes; /* if each interval's keys were as wide as they need alone */
 };
 
 static unsigned int wide_of(unsigned int bits)
@@ -170,30 +170,42 @@ static u128 known_end(struct shunt_slice s)
 	return s.lo | ones_behind(s.known);
 }
 
-static struct shape shape_of(const struct shunt_interval *iv, size_t n,
-			     struct shunt_slice s)
+static struct shape shape_ranges(const struct shunt_interval *iv, size_t n,
+				 struct shunt_slice s)
 {
-	u128 end = s.lo | ones_behind(s.bits), any = 0, sum = 0, last = 0;
-	unsigned int wide_points = wide_of(128 - s.known), used;
+	u128 end = s.lo | ones_behind(s.bits), last = 0;
 	struct shape shape = { .keys = 2 * n };
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		u128 lo = clip_lo(&iv[i], s.lo);
+		u128 any = clip_lo(&iv[i], s.lo);
+		unsigned int used, wide;
 
 		last = clip_hi(&iv[i], end);
-		sum += last - lo < 0x10000 ? last - lo + 1 : 0x10000;
-		any |= lo;
 		if (last != known_end(s))
 			any |= last + 1;
+		any &= ones_behind(s.known);
+		used = any ? 128 - zeros_behind(any) : s.known + 1;
+		wide = wide_of(used - s.known);
+		shape.wide = wide > shape.wide ? wide : shape.wide;
+		shape.bytes += bytes_of(2, wide);
 	}
 	shape.keys -= last == known_end(s);
-	any &= ones_behind(s.known);
-	used = any ? 128 - zeros_behind(any) : s.known + 1;
-	shape.wide = wide_of(used - s.known);
-	if (sum <= 2 * n &&
-	    bytes_of(sum, wide_points) <= bytes_of(shape.keys, shape.wide))
-		shape = (struct shape){ true, wide_points, sum };
+	return shape;
+}
+
+static struct shape shape_of(const struct shunt_interval *iv, size_t n,
+			     struct shunt_slice s)
+{
+	struct shape shape = shape_ranges(iv, n, s);
+	unsigned int wide = wide_of(128 - s.known);
+	u128 end = s.lo | ones_behind(s.bits), sum = 0;
+	size_t i;
+
+	for (i = 0; i < n && sum <= 2 * n; i++)
+		sum += clip_hi(&iv[i], end) - clip_lo(&iv[i], s.lo) + 1;
+	if (sum <= 2 * n && bytes_of(sum, wide) <= bytes_of(shape.keys, shape.wide))
+		shape = (struct shape){ true, wide, sum, bytes_of(sum, wide) };
 	return shape;
 }
 
@@ -212,18 +224,13 @@ static void put_key(uint8_t *at, size_t i, u128 addr, struct shunt_slice s,
 	memcpy(at + i * (bits / 8), word, bits / 8);
 }
 
-static uint64_t bucket6(struct shunt_build *build, const struct shunt_interval *iv,
-			size_t n, struct shunt_slice s, const struct shape *shape)
+/* The keys of intervals, at the end of a line; in front of them, room is filled. */
+static void put_line(uint8_t *at, const struct shunt_interval *iv, size_t n,
+		     struct shunt_slice s, const struct shape *shape)
 {
-	uint32_t steps = steps_of(bytes_of(shape->keys, shape->wide));
-	uint32_t line = shunt_build_lines(build, 1u << steps);
-	size_t room = ((size_t)SHUNT_BLOB_LINE << steps) >> (shape->wide + 1), i, k, f;
+	size_t room = SHUNT_BLOB_LINE >> (shape->wide + 1), i, k, f;
 	u128 end = s.lo | ones_behind(s.bits), a;
-	uint8_t *at;
 
-	if (build->failed)
-		return 0;
-	at = (uint8_t *)build->line[line];
 	k = f = room - shape->keys;
 	for (i = 0; i < n; i++) {
 		u128 lo = clip_lo(&iv[i], s.lo), hi = clip_hi(&iv[i], end);
@@ -240,6 +247,11 @@ static uint64_t bucket6(struct shunt_build *build, const struct shunt_interval *
 	assert(k == room);
 	for (k = 0; shape->points && k < f; k++)
 		put_key(at, k, clip_lo(&iv[0], s.lo), s, shape->wide);
+}
+
+static uint64_t bucket_node(const struct shape *shape, struct shunt_slice s,
+			    uint32_t steps, uint32_t line)
+{
 	return put(SHUNT_BLOB_NODE_KIND_SHIFT,
 		   shape->points ? SHUNT_BLOB_NODE_POINTS : SHUNT_BLOB_NODE_RANGES) |
 	       put(SHUNT_BLOB_NODE_FLIP_SHIFT, !shape->points && shape->keys & 1) |
@@ -248,15 +260,14 @@ static uint64_t bucket6(struct shunt_build *build, const struct shunt_interval *
 	       put(SHUNT_BLOB_NODE_FROM_SHIFT, s.known) | line;
 }
 
-/* Bits of a table: so many that its buckets are half a line on average. */
-static unsigned int table_bits(const struct shape *shape, unsigned int from)
+static uint64_t bucket6(struct shunt_build *build, const struct shunt_interval *iv,
+			size_t n, struct shunt_slice s, const struct shape *shape)
 {
-	size_t half_lines = bytes_of(shape->keys, shape->wide) / (SHUNT_BLOB_LINE / 2);
-	unsigned int bits = 3;
+	uint32_t line = shunt_build_lines(build, 1);
 
-	while (bits < SHUNT_BLOB_TABLE_BITS && ((size_t)1 << bits) < half_lines)
-		bits++;
-	return bits < 128 - from ? bits : 128 - from;
+	if (!build->failed)
+		put_line((uint8_t *)build->line[line], iv, n, s, shape);
+	return bucket_node(shape, s, 0, line);
 }
 
 static unsigned int common_bits(u128 a, u128 b)
@@ -264,6 +275,108 @@ static unsigned int common_bits(u128 a, u128 b)
 	uint64_t hi = (a ^ b) >> 64, lo = a ^ b;
 
 	return hi ? __builtin_clzll(hi) : 64 + __builtin_clzll(lo);
+}
+
+/* The bits that separators look at. */
+static uint32_t bits16(u128 addr, unsigned int from)
+{
+	return addr << from >> 112;
+}
+
+/* Where the leaves begin, as places in iv[]; `from` is the separators' first bit. */
+struct cuts {
+	size_t at[SHUNT_BLOB_LEAVES + 1];
+	struct shape leaf[SHUNT_BLOB_LEAVES];
+	size_t n;
+	unsigned int from;
+};
+
+static struct shape shape_leaf(const struct shunt_interval *iv, size_t n,
+			       struct shunt_slice s, const struct shape *all)
+{
+	u128 end = s.lo | ones_behind(s.bits);
+	struct shape leaf = { true, all->wide, 0, 0 };
+	size_t i;
+
+	if (!all->points)
+		return shape_ranges(iv, n, s);
+	for (i = 0; i < n; i++)
+		leaf.keys += clip_hi(&iv[i], end) - clip_lo(&iv[i], s.lo) + 1;
+	return leaf;
+}
+
+/*
+ * Deals intervals out to leaves, as many to each as fit in a line. A leaf may end where
+ * the next interval's 16 bits are above all of the last one's. False: it cannot be.
+ */
+static bool cut(const struct shunt_interval *iv, size_t n, struct shunt_slice s,
+		const struct shape *shape, struct cuts *cuts)
+{
+	u128 end = s.lo | ones_behind(s.bits);
+	size_t from, to, good;
+
+	cuts->n = 0;
+	cuts->from = common_bits(clip_lo(&iv[0], s.lo), clip_hi(&iv[n - 1], end));
+	if (iv[n - 1].hi >= known_end(s)) /* its leaf would have an odd boundary */
+		return false;
+	for (from = 0; from < n; from = good) {
+		good = from;
+		for (to = from + 1; to <= n; to++) {
+			struct shape leaf = shape_leaf(iv + from, to - from, s, shape);
+
+			if (bytes_of(leaf.keys, leaf.wide) > SHUNT_BLOB_LINE)
+				break;
+			if (to < n && bits16(iv[to].lo, cuts->from) <=
+					      bits16(iv[to - 1].hi, cuts->from))
+				continue;
+			good = to;
+			if (cuts->n < SHUNT_BLOB_LEAVES)
+				cuts->leaf[cuts->n] = leaf;
+		}
+		if (good == from || cuts->n == SHUNT_BLOB_LEAVES)
+			return false;
+		cuts->at[cuts->n++] = from;
+	}
+	cuts->at[cuts->n] = n;
+	return true;
+}
+
+static uint64_t index6(struct shunt_build *build, const struct shunt_interval *iv,
+		       struct shunt_slice s, const struct cuts *cuts)
+{
+	uint32_t line = shunt_build_lines(build, 1 + cuts->n);
+	struct shape node = { .points = cuts->leaf[0].points };
+	uint16_t *separator;
+	uint64_t *wide;
+	size_t c;
+
+	if (build->failed)
+		return 0;
+	separator = (uint16_t *)build->line[line];
+	wide = &build->line[line][SHUNT_BLOB_WORDS - 1];
+	memset(separator, 0xff, SHUNT_BLOB_LINE);
+	for (*wide = 0, c = 0; c < cuts->n; c++) {
+		const struct shunt_interval *first = &iv[cuts->at[c]];
+
+		if (c)
+			separator[c - 1] = bits16(clip_lo(first, s.lo), cuts->from) - 1;
+		*wide |= (uint64_t)cuts->leaf[c].wide << 2 * c;
+		put_line((uint8_t *)build->line[line + 1 + c], first,
+			 cuts->at[c + 1] - cuts->at[c], s, &cuts->leaf[c]);
+	}
+	return bucket_node(&node, s, SHUNT_BLOB_STEPS_INDEX, line) |
+	       put(SHUNT_BLOB_NODE_BITS_SHIFT, cuts->from);
+}
+
+/* Bits of a table: so many that an index with its leaves is half full on average. */
+static unsigned int table_bits(const struct shape *shape, unsigned int from)
+{
+	size_t indexes = shape->bytes / (SHUNT_BLOB_LINE * SHUNT_BLOB_LEAVES / 2);
+	unsigned int bits = 3;
+
+	while (bits < SHUNT_BLOB_TABLE_BITS && ((size_t)1 << bits) < indexes)
+		bits++;
+	return bits < 128 - from ? bits : 128 - from;
 }
 
 static uint64_t table6(struct shunt_build *build, const struct shunt_interval *iv,
@@ -308,13 +421,17 @@ uint64_t shunt_build_node6(struct shunt_build *build, const struct shunt_interva
 {
 	u128 end = slice.lo | ones_behind(slice.bits);
 	struct shape shape;
+	struct cuts cuts;
 
 	if (!n)
 		return SHUNT_BLOB_NODE_NONE;
 	if (iv[0].lo <= slice.lo && iv[0].hi >= end && slice.known == slice.bits)
 		return SHUNT_BLOB_NODE_ALL;
 	shape = shape_of(iv, n, slice);
-	if (bytes_of(shape.keys, shape.wide) <= BUCKET_LINES * SHUNT_BLOB_LINE)
+	if (bytes_of(shape.keys, shape.wide) <= SHUNT_BLOB_LINE)
 		return bucket6(build, iv, n, slice, &shape);
+	if (shape.bytes <= SHUNT_BLOB_LEAVES * SHUNT_BLOB_LINE &&
+	    cut(iv, n, slice, &shape, &cuts))
+		return index6(build, iv, slice, &cuts);
 	return table6(build, iv, n, slice, &shape);
 }

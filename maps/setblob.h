@@ -23,6 +23,13 @@
  *     points   single addresses; an address is in where a key equals it
  *     bitmap   one bit an address, where keys would take more lines (IPv4)
  *
+ * In IPv6, what does not fit in one line becomes an index line of 28 separators and up
+ * to 29 leaves, each of them a bucket of one line. A separator is one less than the
+ * 16 bits, from bit `bits` on, of the first address of a leaf; no element crosses it.
+ * An address belongs to the leaf whose number is that of the separators below its 16
+ * bits. Room behind the separators is filled with ones. The index line's last word has
+ * 2 bits a leaf: how wide its keys are.
+ *
  * Room in front of the keys is filled with zeros (ranges; `flip` says that their number
  * is odd) or with copies of the first key (points). A table may stand behind bits that
  * all elements below it share: these bits are skipped, not compared. Then the keys of
@@ -48,7 +55,9 @@
 #define SHUNT_BLOB_ROOT4_LINES (SHUNT_BLOB_ROOT / 16)
 #define SHUNT_BLOB_ROOT6_LINES (SHUNT_BLOB_ROOT / 8)
 #define SHUNT_BLOB_BITMAP_LINES 128
-#define SHUNT_BLOB_STEPS_MAX 6 /* a bucket has at most 64 lines */
+#define SHUNT_BLOB_STEPS_MAX 6	 /* a bucket has at most 64 lines */
+#define SHUNT_BLOB_STEPS_INDEX 7 /* an index line, and its leaves behind it */
+#define SHUNT_BLOB_LEAVES 29	 /* of one index line, at most */
 /* Tables on a way: each one but the last takes 3 bits or more of the 112. */
 #define SHUNT_BLOB_TABLES_MAX 40
 
@@ -82,7 +91,7 @@ struct shunt_blob_head {
 #define SHUNT_BLOB_NODE_STEPS_SHIFT 58 /* 3 bits: log2 of a bucket's lines */
 #define SHUNT_BLOB_NODE_WIDE_SHIFT 56  /* 2 bits */
 #define SHUNT_BLOB_NODE_FROM_SHIFT 48  /* 7 bits: first bit of the keys, of the index */
-#define SHUNT_BLOB_NODE_BITS_SHIFT 40  /* 4 bits: a table has 2^bits nodes */
+#define SHUNT_BLOB_NODE_BITS_SHIFT 40  /* of a table's index; first bit of separators */
 #define SHUNT_BLOB_NODE_HIGH4 0xfc000000u
 #define SHUNT_BLOB_NODE_LINE4 0x03ffffffu
 

@@ -164,6 +164,27 @@ SHUNT_INLINE __u32 shunt_set_line_of(void *blob, __u64 node, __u64 key, __u64 re
 	return at;
 }
 
+/*
+ * Behind an index line, the leaf of an address: as many as there are separators below
+ * its 16 bits from bit `from` on. Adds up lanes as shunt_set_ranges() compares them.
+ */
+SHUNT_INLINE __u32 shunt_set_leaf(const __u64 *w, __u64 hi, __u64 lo, __u32 from)
+{
+	const __u64 lanes = 0x0001000100010001ull, high = lanes << 15;
+	__u64 rest, sum = 0;
+	__u64 key = (shunt_set_bits(hi, lo, from, &rest) >> 48) * lanes;
+	int i;
+
+	SHUNT_UNROLL
+	for (i = 0; i < SHUNT_BLOB_WORDS - 1; i++) {
+		__u64 same = ((w[i] | high) - (key & ~high)) & ~(key ^ w[i]);
+
+		sum += (~((w[i] & ~key) | same) & high) >> 15;
+		SHUNT_SET_STEP(sum);
+	}
+	return sum * lanes >> 48;
+}
+
 /* A node of ranges or points, in IPv6's form. */
 SHUNT_INLINE int shunt_set_bucket(void *blob, __u64 node, __u64 hi, __u64 lo)
 {
@@ -237,6 +258,16 @@ SHUNT_INLINE int shunt_set_has6(void *blob, __u32 root, __u64 hi, __u64 lo)
 		return node & 1;
 	if (node >> SHUNT_BLOB_NODE_KIND_SHIFT == SHUNT_BLOB_NODE_TABLE)
 		return 0;
+	if ((node >> SHUNT_BLOB_NODE_STEPS_SHIFT & 7) == SHUNT_BLOB_STEPS_INDEX) {
+		w = shunt_set_line(blob, node);
+		if (!w)
+			return 0;
+		i = shunt_set_leaf(w, hi, lo, node >> SHUNT_BLOB_NODE_BITS_SHIFT & 127);
+		node &= ~(7ull << SHUNT_BLOB_NODE_STEPS_SHIFT);
+		node |= (w[SHUNT_BLOB_WORDS - 1] >> (2 * i & 63) & 3)
+			<< SHUNT_BLOB_NODE_WIDE_SHIFT;
+		node += 1 + i;
+	}
 	return shunt_set_bucket(blob, node, hi, lo);
 }
 
