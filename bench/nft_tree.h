@@ -42,7 +42,7 @@
 #define NFT_COPIES 8 /* of a rule, on average, that a cut may make */
 #define NFT_LONG 256
 #define NFT_BUDGET 20 /* copies of a rule, and branches, in all trees */
-#define NFT_COPIES_LONG 128
+#define NFT_COPIES_LONG 32
 #define NFT_FIELDS 5
 #define NFT_DEEP 8 /* levels, at most */
 #define NFT_TREES 4
