@@ -40,6 +40,9 @@
 
 #define NFT_LEAF 32
 #define NFT_COPIES 8 /* of a rule, on average, that a cut may make */
+#define NFT_LONG 256
+#define NFT_BUDGET 20 /* copies of a rule, and branches, in all trees */
+#define NFT_COPIES_LONG 32
 #define NFT_FIELDS 5
 #define NFT_DEEP 8 /* levels, at most */
 #define NFT_TREES 4
@@ -58,13 +61,15 @@ struct nft_list {
 struct nft_tree {
 	const struct shunt_classbench_rule *rules;
 	size_t n;
-	struct nft_box *box;
+	const struct nft_box *box;
 	FILE *chains;
 	struct {
 		struct nft_list rules;
 		uint32_t chain;
 	} * known; /* chains that are written */
 	size_t knowns, room;
+	unsigned int specific; /* bits of an address, and more */
+	size_t copies;	       /* rules in leaves, and branches */
 };
 
 static const char *const nft_field[2][NFT_FIELDS] = {
@@ -139,7 +144,7 @@ static inline struct nft_list nft_touching(const struct nft_tree *t,
 
 /* What cutting by the field comes to: its largest branch; 0: too many copies of rules. */
 static inline size_t nft_largest(const struct nft_tree *t, const struct nft_list *list,
-				 int field, nft_point *lo, nft_point *hi)
+				 int field, size_t limit, nft_point *lo, nft_point *hi)
 {
 	size_t i, j, open = 0, most = 0, copies = 0;
 
@@ -156,24 +161,29 @@ static inline size_t nft_largest(const struct nft_tree *t, const struct nft_list
 		most = open > most ? open : most;
 		copies += i + 1 < list->n && lo[i + 1] == lo[i] ? 0 : open;
 	}
-	return copies > NFT_COPIES * list->n ? 0 : most;
+	return copies > limit * list->n ? 0 : most;
 }
 
-/* The field whose branches are the smallest; -1: no cut would be worth it. */
+/*
+ * The field whose branches are the smallest; -1: no cut would be worth it. A long list is
+ * cut even if that copies rules often.
+ */
 static inline int nft_choose(const struct nft_tree *t, const struct nft_list *list)
 {
 	_free_ nft_point *lo = calloc(list->n, sizeof(*lo));
 	_free_ nft_point *hi = calloc(list->n, sizeof(*hi));
+	size_t last = list->n > NFT_LONG ? NFT_COPIES_LONG : NFT_COPIES, limit;
 	size_t best = list->n / 2 + 1, most;
 	int field, chosen = -1;
 
-	for (field = 0; lo && hi && field < NFT_FIELDS; field++) {
-		most = nft_largest(t, list, field, lo, hi);
-		if (most && most < best) {
-			best = most;
-			chosen = field;
+	for (limit = NFT_COPIES; chosen < 0 && limit <= last; limit *= 2)
+		for (field = 0; lo && hi && field < NFT_FIELDS; field++) {
+			most = nft_largest(t, list, field, limit, lo, hi);
+			if (most && most < best) {
+				best = most;
+				chosen = field;
+			}
 		}
-	}
 	return chosen;
 }
 
@@ -209,6 +219,7 @@ static inline void nft_write_leaf(struct nft_tree *t, uint32_t chain,
 		fprintf(t->chains, "meta mark set %u return\n", mark);
 	}
 	fputs("\t}\n", t->chains);
+	t->copies += list->n;
 }
 
 static inline int64_t nft_write_list(struct nft_tree *t, const struct nft_list *list,
@@ -268,6 +279,8 @@ static inline int nft_write_cuts(struct nft_tree *t, uint32_t chain,
 		struct nft_list some = nft_touching(t, list, field, start[i], room);
 
 		cut[i] = (struct nft_cut){ start[i], -1 };
+		if (++t->copies > NFT_BUDGET * t->n)
+			return -E2BIG;
 		if (some.n)
 			cut[i].chain = nft_write_list(t, &some, depth + 1);
 		if (cut[i].chain < -1)
@@ -332,11 +345,10 @@ static inline int64_t nft_write_list(struct nft_tree *t, const struct nft_list *
 /* --- whole sets ---------------------------------------------------------------------- */
 
 /* Which tree a rule goes into: which of its addresses are specific. */
-static inline unsigned int nft_tree_of(const struct shunt_classbench_rule *rule)
+static inline unsigned int nft_tree_of(const struct nft_tree *t,
+				       const struct shunt_classbench_rule *rule)
 {
-	unsigned int specific = rule->ip == 6 ? 48 : 24;
-
-	return (rule->src.bits >= specific) | (rule->dst.bits >= specific) << 1;
+	return (rule->src.bits >= t->specific) | (rule->dst.bits >= t->specific) << 1;
 }
 
 static inline int nft_write_trees(struct nft_tree *t, FILE *out)
@@ -352,7 +364,7 @@ static inline int nft_write_trees(struct nft_tree *t, FILE *out)
 		if (!room)
 			return -ENOMEM;
 		for (i = 0; i < t->n; i++)
-			if (nft_tree_of(&t->rules[i]) == which)
+			if (nft_tree_of(t, &t->rules[i]) == which)
 				list.at[list.n++] = i;
 		if (!list.n)
 			continue;
@@ -364,32 +376,66 @@ static inline int nft_write_trees(struct nft_tree *t, FILE *out)
 	return 0;
 }
 
-/* Writes what `nft -f` reads; returns how many chains there are, or -errno. */
-static inline int nft_write_sets(FILE *out, const struct shunt_classbench_rule *rules,
-				 size_t n)
+/* The table as text, or NULL and *ret. */
+static inline char *nft_try_sets(const struct nft_box *box,
+				 const struct shunt_classbench_rule *rules, size_t n,
+				 unsigned int specific, int *ret)
 {
-	_free_ struct nft_box *box = calloc(n, sizeof(*box));
+	char *text = NULL;
 	_free_ char *jumps = NULL;
 	size_t bytes, i;
 	FILE *entry = open_memstream(&jumps, &bytes);
-	struct nft_tree t = { .rules = rules, .n = n, .box = box, .chains = out };
-	int ret = box && entry ? 0 : -ENOMEM;
+	FILE *chains = open_memstream(&text, &bytes);
+	struct nft_tree t = { .rules = rules,
+			      .n = n,
+			      .box = box,
+			      .chains = chains,
+			      .specific = specific };
 
-	for (i = 0; !ret && i < n; i++)
-		box[i] = nft_box_of(&rules[i]);
-	fprintf(out, "table %s shunt_bench {\n", netfilter_l3(rules[0].ip));
-	if (!ret)
-		ret = nft_write_trees(&t, entry);
+	*ret = entry && chains ? nft_write_trees(&t, entry) : -ENOMEM;
 	if (entry)
 		fclose(entry);
-	fprintf(out,
-		"\tchain rules {\n"
-		"\t\ttype filter hook prerouting priority raw; policy drop;\n"
-		"\t\tmeta mark set 0xffffffff\n%s"
-		"\t\tmeta mark & 0x1 == 0x0 accept\n\t}\n}\n",
-		jumps ? jumps : "");
+	if (chains) {
+		fprintf(chains,
+			"\tchain rules {\n"
+			"\t\ttype filter hook prerouting priority raw; policy drop;\n"
+			"\t\tmeta mark set 0xffffffff\n%s"
+			"\t\tmeta mark & 0x1 == 0x0 accept\n\t}\n}\n",
+			jumps ? jumps : "");
+		fclose(chains);
+	}
 	for (i = 0; i < t.knowns; i++)
 		free(t.known[i].rules.at);
 	free(t.known);
-	return ret ? ret : (int)t.knowns;
+	if (!*ret) {
+		*ret = t.knowns;
+		return text;
+	}
+	free(text);
+	return NULL;
+}
+
+/*
+ * Writes what `nft -f` reads; returns how many chains there are, or -errno. From which
+ * length on an address is specific matters much, and differently in each set: the first
+ * one counts that keeps within the budget.
+ */
+static inline int nft_write_sets(FILE *out, const struct shunt_classbench_rule *rules,
+				 size_t n)
+{
+	static const unsigned int specific[2][5] = { { 24, 28, 20, 32, 16 },
+						     { 56, 48, 64, 128, 32 } };
+	_free_ struct nft_box *box = calloc(n, sizeof(*box));
+	_free_ char *text = NULL;
+	int ret = -ENOMEM;
+	size_t i;
+
+	for (i = 0; box && i < n; i++)
+		box[i] = nft_box_of(&rules[i]);
+	for (i = 0; box && !text && i < 5; i++)
+		text = nft_try_sets(box, rules, n, specific[rules[0].ip == 6][i], &ret);
+	if (text)
+		fprintf(out, "table %s shunt_bench {\n%s", netfilter_l3(rules[0].ip),
+			text);
+	return ret;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Turns `bench/run classify -- --json` on standard input into the table of bench/README.md."""
+"""Turns `bench/run classify rules -- --json` on standard input into the tables of bench/README.md."""
 
 import json
 import sys
@@ -24,8 +24,7 @@ def peer(of, name, mine, key):
     return f"{of[name]['ns']:.1f}", f"{mine[key]:.2f}"
 
 
-def main():
-    lines = [json.loads(line) for line in sys.stdin if line.startswith("{")]
+def classify(lines):
     print("| case | flows | program | ns | over empty | range | matched | × empty "
           "| xdp-filter ip, ns | × ip | xdp-filter all, ns | × all |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
@@ -42,6 +41,31 @@ def main():
     for line in applied:
         print(f"| {line['case']} | {line['compile_ms']:.2f} | {line['write_ms']:.1f} "
               f"| {line['image_bytes'] >> 10} |")
+
+
+def live(lines):
+    print("| set | rules | program | Mpps (range) | Shunt is faster by (range) | in force after, ms "
+          "| memory, KiB |")
+    print("|---|---|---|---|---|---|---|")
+    for line in lines:
+        ratio = "—"
+        if line["program"] != "shunt":
+            ratio = f"{line['shunt_x']:.1f} ({line['shunt_x_min']:.1f}–{line['shunt_x_max']:.1f})"
+        load = f"{line['load_ms']:.1f}"
+        if line["program"] == "shunt":
+            load += f" ({line['compile_ms']:.1f} to read and compile)"
+        print(f"| {line['family']}, IPv{line['ip']} | {line['rules']:,} | {line['program']} "
+              f"| {line['mpps']:.3f} ({line['mpps_min']:.3f}–{line['mpps_max']:.3f}) | {ratio} "
+              f"| {load} | {line['kib']:,.0f} |")
+
+
+def main():
+    lines = [json.loads(line) for line in sys.stdin if line.startswith("{")]
+    if any(line["bench"].startswith("classify") for line in lines):
+        classify(lines)
+    rules = [line for line in lines if line["bench"] == "rules"]
+    if rules:
+        live(rules)
 
 
 if __name__ == "__main__":
