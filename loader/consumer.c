@@ -25,13 +25,13 @@ int shunt_consumer_open(const char *interface, const char *name,
 		return shunt_fail(err, -ENOENT,
 				  "the policy of %s has no consumer \"%s\": it has %s",
 				  interface, name, *known ? known : "none at all");
-	if (instance.maps.fd[SHUNT_MAP_XSK] < 0)
-		return shunt_fail(
-			err, -ENOTSUP,
-			"consumer %s: Shunt is not attached to %s's XDP hook, the "
-			"only one that redirects into AF_XDP sockets",
-			name, interface);
-	consumer->slot = found->slot;
+	*consumer = (struct shunt_consumer){ .slot = found->slot, .map_fd = -1 };
+	consumer->ring = found->kind == SHUNT_CONSUMER_RING ||
+			 instance.state->place[SHUNT_HOOK_TC_INGRESS].on ||
+			 instance.state->place[SHUNT_HOOK_TC_EGRESS].on;
+	if (found->kind == SHUNT_CONSUMER_RING ||
+	    !instance.state->place[SHUNT_HOOK_XDP].on)
+		return 0;
 	consumer->queues = found->queues;
 	consumer->map_fd = fcntl(instance.maps.fd[SHUNT_MAP_XSK], F_DUPFD_CLOEXEC, 3);
 	if (consumer->map_fd < 0)

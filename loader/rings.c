@@ -84,6 +84,16 @@ void shunt_ring_starve(const struct shunt_maps *maps, uint32_t place)
 	__atomic_fetch_and(&maps->gen->rings, ~(1ull << place), __ATOMIC_RELAXED);
 }
 
+bool shunt_ring_is_fed(const struct shunt_maps *maps, uint32_t place, int ring_fd)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), id;
+
+	return !bpf_obj_get_info_by_fd(ring_fd, &info, &len) &&
+	       !bpf_map_lookup_elem(maps->fd[SHUNT_MAP_RING], &place, &id) &&
+	       id == info.id;
+}
+
 static bool is_named(const struct shunt_state *state, uint32_t place)
 {
 	bool named = place == SHUNT_RING_COPIES;

@@ -114,13 +114,49 @@ SHUNT_API void shunt_explain_close(struct shunt_explain *explain);
 
 /* --- consuming --------------------------------------------------------------- */
 
-/* What a consumer needs to put its sockets into the map; the caller closes map_fd. */
+/* How a consumer is served: by sockets in XDP, by a ring buffer, or by both. */
 struct shunt_consumer {
-	int map_fd; /* XSKMAP; key: maps/consumer.h */
+	int map_fd; /* XSKMAP for its sockets; key: maps/consumer.h; -1: it has none */
 	uint32_t slot;
-	uint64_t queues; /* bit q: receive queue q */
+	uint64_t queues; /* of its sockets; bit q: receive queue q */
+	bool ring;	 /* open a tap, too */
 };
 
+/* The caller closes map_fd. */
 SHUNT_API int shunt_consumer_open(const char *interface, const char *name,
 				  struct shunt_consumer *consumer,
 				  struct shunt_err *err);
+
+/*
+ * A ring buffer that the programs of an interface write to for us (maps/ring.h), one
+ * thread's at a time.
+ */
+struct shunt_tap;
+
+/*
+ * Makes the ring of a consumer, or with NULL the one for samples and mirrored frames; it
+ * is not fed yet. -EBUSY: another process reads it.
+ */
+SHUNT_API int shunt_tap_open(struct shunt_tap **tap, const char *interface,
+			     const char *consumer, struct shunt_err *err);
+
+/* NULL is fine. */
+SHUNT_API void shunt_tap_close(struct shunt_tap *tap);
+
+/* Its ring buffer, for user/io/ring.h; the tap's. */
+SHUNT_API int shunt_tap_fd(const struct shunt_tap *tap);
+
+/* From here on programs write into it; and no longer, once shunt_tap_starve() returns. */
+SHUNT_API int shunt_tap_feed(struct shunt_tap *tap, struct shunt_err *err);
+SHUNT_API void shunt_tap_starve(struct shunt_tap *tap);
+
+/* 0 while it can be fed; -ENODEV: the interface is detached, -ENOENT: no consumer. */
+SHUNT_API int shunt_tap_check(const struct shunt_tap *tap, struct shunt_err *err);
+
+/* The rule of a counter id, as the ruling policy names it; NULL: it names none so. */
+SHUNT_API const char *shunt_tap_rule(struct shunt_tap *tap, uint32_t counter,
+				     uint64_t generation);
+
+/* Samples and copies that were lost since the tap was fed. */
+SHUNT_API int shunt_tap_lost(const struct shunt_tap *tap, uint64_t *lost,
+			     struct shunt_err *err);

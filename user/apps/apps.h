@@ -23,3 +23,12 @@ SHUNT_MUST_CHECK int shunt_app_count(const struct shunt_consume_opts *opts,
  */
 SHUNT_MUST_CHECK int shunt_app_dump(const struct shunt_consume_opts *opts,
 				    struct shunt_err *err);
+
+/*
+ * Shows what rules sample and mirror into the ring: a line each, an object of schema
+ * shunt.run.sample/1, or a packet of the pcap file opts->write. opts->tap is that of the
+ * copies. The stamp is the moment at which the program saw the packet. Reports the
+ * totals, and how many copies were lost, to stderr at the end.
+ */
+SHUNT_MUST_CHECK int shunt_app_sample(const struct shunt_consume_opts *opts,
+				      struct shunt_err *err);

@@ -12,6 +12,7 @@
 #include "maps/consumer.h"
 
 #include "user/base/clock.h"
+#include "user/io/ring.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
@@ -22,8 +23,12 @@
 /* Adaptive waiting spins about as long as waking a sleeper takes. */
 #define SPIN_NS (20 * UINT64_C(1000))
 
+#define PORTS_MAX (SHUNT_QUEUE_MAX + 1)
+
+/* A socket, or else the ring buffer. */
 struct port {
 	struct shunt_xsk *xsk;
+	struct shunt_ring *ring;
 	struct shunt_consume_queue count;
 };
 
@@ -31,8 +36,8 @@ struct loop {
 	const struct shunt_consume_opts *opts;
 	const struct shunt_consume_sink *sink;
 	void *self;
-	struct port ports[SHUNT_QUEUE_MAX];
-	struct pollfd fds[SHUNT_QUEUE_MAX + 1]; /* the last one: the stop event */
+	struct port ports[PORTS_MAX];
+	struct pollfd fds[PORTS_MAX + 1]; /* the last one: the stop event */
 	size_t count;
 	uint64_t packets;
 	uint64_t start_ns;
@@ -89,12 +94,14 @@ static void stop_close(struct stop *stop)
 	close(stop->event);
 }
 
-/* --- the sockets ------------------------------------------------------------- */
+/* --- the sockets, and the ring ------------------------------------------------ */
 
 static void close_ports(struct loop *loop)
 {
-	while (loop->count)
+	while (loop->count) {
 		shunt_xsk_close(loop->ports[--loop->count].xsk);
+		shunt_ring_close(loop->ports[loop->count].ring);
+	}
 }
 
 static int open_port(struct loop *loop, unsigned int queue, struct shunt_err *err)
@@ -114,7 +121,29 @@ static int open_port(struct loop *loop, unsigned int queue, struct shunt_err *er
 	return 0;
 }
 
-/* All the sockets are open before the first one is fed. */
+static int open_ring(struct loop *loop, struct shunt_err *err)
+{
+	struct port *port = &loop->ports[loop->count];
+	int code = shunt_ring_open(&port->ring, shunt_tap_fd(loop->opts->tap), err);
+
+	if (code)
+		return code;
+	port->count.queue = SHUNT_CONSUME_RING;
+	loop->fds[loop->count] =
+		(struct pollfd){ .fd = shunt_ring_fd(port->ring), .events = POLLIN };
+	loop->count++;
+	return 0;
+}
+
+static int feed_port(struct loop *loop, struct port *port, struct shunt_err *err)
+{
+	if (port->ring)
+		return shunt_tap_feed(loop->opts->tap, err);
+	return shunt_xsk_register(port->xsk, loop->opts->xskmap_fd, loop->opts->slot,
+				  err);
+}
+
+/* All of them are open before the first one is fed. */
 static int open_ports(struct loop *loop, struct shunt_err *err)
 {
 	unsigned int queue;
@@ -128,13 +157,17 @@ static int open_ports(struct loop *loop, struct shunt_err *err)
 		if (code)
 			return code;
 	}
+	if (loop->opts->tap) {
+		code = open_ring(loop, err);
+		if (code)
+			return code;
+	}
 	if (!loop->count)
 		return shunt_fail(err, -EINVAL,
 				  "consumer %s: no queue of %s is left to serve",
 				  loop->opts->consumer, loop->opts->interface);
 	for (i = 0; i < loop->count; i++) {
-		code = shunt_xsk_register(loop->ports[i].xsk, loop->opts->xskmap_fd,
-					  loop->opts->slot, err);
+		code = feed_port(loop, &loop->ports[i], err);
 		if (code)
 			return shunt_fail_in(err, code,
 					     "consumer %s: ", loop->opts->consumer);
@@ -159,14 +192,39 @@ static unsigned int burst_room(const struct loop *loop)
 	return left < SHUNT_CONSUME_BURST ? left : SHUNT_CONSUME_BURST;
 }
 
-/* One burst of one queue; returns its frames or -errno. */
+/* Borrows up to max frames of one port. */
+static unsigned int borrow(struct port *port, struct shunt_frame *frames,
+			   unsigned int max)
+{
+	struct shunt_ring_record records[SHUNT_CONSUME_BURST];
+	unsigned int i, n;
+
+	if (port->xsk)
+		return shunt_xsk_rx(port->xsk, frames, max);
+	n = shunt_ring_rx(port->ring, records, max);
+	for (i = 0; i < n; i++)
+		frames[i] = (struct shunt_frame){ .data = records[i].frame,
+						  .len = records[i].event->captured };
+	return n;
+}
+
+static void give_back(struct port *port, const struct shunt_frame *frames,
+		      unsigned int n)
+{
+	if (port->xsk)
+		shunt_xsk_release(port->xsk, frames, n);
+	else
+		shunt_ring_release(port->ring);
+}
+
+/* One burst of one port; returns its frames or -errno. */
 static int serve(struct loop *loop, struct port *port, struct shunt_err *err)
 {
 	struct shunt_frame frames[SHUNT_CONSUME_BURST];
 	unsigned int i, n;
 	int code;
 
-	n = shunt_xsk_rx(port->xsk, frames, burst_room(loop));
+	n = borrow(port, frames, burst_room(loop));
 	if (!n)
 		return 0;
 	code = loop->sink->burst(loop->self, port->count.queue, frames, n, err);
@@ -174,11 +232,11 @@ static int serve(struct loop *loop, struct port *port, struct shunt_err *err)
 		port->count.bytes += frames[i].len;
 	port->count.packets += n;
 	loop->packets += n;
-	shunt_xsk_release(port->xsk, frames, n);
+	give_back(port, frames, n);
 	return code < 0 ? code : (int)n;
 }
 
-/* A burst of every queue; returns the frames or -errno. */
+/* A burst of every port; returns the frames or -errno. */
 static int serve_all(struct loop *loop, struct shunt_err *err)
 {
 	int total = 0;
@@ -196,7 +254,7 @@ static int serve_all(struct loop *loop, struct shunt_err *err)
 
 static int tell(struct loop *loop, bool final, struct shunt_err *err)
 {
-	struct shunt_consume_queue queues[SHUNT_QUEUE_MAX];
+	struct shunt_consume_queue queues[PORTS_MAX];
 	struct shunt_consume_totals totals = { .final = final, .queues = queues };
 	struct shunt_consume_queue *sum = &totals.sum;
 	size_t i;
@@ -204,7 +262,9 @@ static int tell(struct loop *loop, bool final, struct shunt_err *err)
 	for (i = 0; i < loop->count; i++) {
 		struct port *port = &loop->ports[i];
 		const struct shunt_xsk_stats *drops = &port->count.drops;
-		int code = shunt_xsk_stats(port->xsk, &port->count.drops, err);
+		int code = port->xsk ? shunt_xsk_stats(port->xsk, &port->count.drops,
+						       err)
+				     : 0;
 
 		if (code)
 			return code;
@@ -262,7 +322,9 @@ static int check_ports(const struct loop *loop, struct shunt_err *err)
 	size_t i;
 
 	for (i = 0; i < loop->count; i++) {
-		int code = shunt_xsk_check(loop->ports[i].xsk, err);
+		int code = loop->ports[i].xsk
+				   ? shunt_xsk_check(loop->ports[i].xsk, err)
+				   : shunt_tap_check(loop->opts->tap, err);
 
 		if (code)
 			return code;
@@ -319,18 +381,23 @@ static int drain(struct loop *loop, struct shunt_err *err)
 	size_t i;
 	int code;
 
-	for (i = 0; i < loop->count; i++)
-		shunt_xsk_unregister(loop->ports[i].xsk);
-	shunt_xsk_settle();
+	for (i = 0; i < loop->count; i++) {
+		if (loop->ports[i].ring)
+			shunt_tap_starve(loop->opts->tap);
+		else
+			shunt_xsk_unregister(loop->ports[i].xsk);
+	}
+	if (loop->ports[0].xsk)
+		shunt_xsk_settle();
 	do {
 		code = serve_all(loop, err);
 	} while (code > 0);
 	for (i = 0; i < loop->count; i++) {
 		struct port *port = &loop->ports[i];
 
-		while ((n = shunt_xsk_rx(port->xsk, frames, SHUNT_CONSUME_BURST))) {
+		while ((n = borrow(port, frames, SHUNT_CONSUME_BURST))) {
 			port->count.unread += n;
-			shunt_xsk_release(port->xsk, frames, n);
+			give_back(port, frames, n);
 		}
 	}
 	return code;

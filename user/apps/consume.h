@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The loop that the consuming commands share: sockets in, bursts of frames out. */
+/* The loop that the consuming commands share: sockets and rings in, bursts out. */
 #pragma once
 
 /*
@@ -7,17 +7,19 @@
  * walks over them in turn until a limit, a signal or an error ends it:
  *
  *     queue 0 ─▶ socket ─┐
- *     queue 1 ─▶ socket ─┼─▶ burst() ─▶ frames given back
- *     queue n ─▶ socket ─┘        tick() once an interval, idle() before it sleeps
+ *     queue n ─▶ socket ─┼─▶ burst() ─▶ frames given back
+ *     any     ─▶ ring   ─┘        tick() once an interval, idle() before it sleeps
  *
- * At the end it leaves the XSKMAP first and empties the rings then, so that the ledger
- * balances: frames redirected = packets + unread + rx_dropped + rx_ring_full.
+ * At the end it leaves the programs' maps first and empties the rings then, so that the
+ * ledger balances: frames redirected = packets + unread + rx_dropped + rx_ring_full. What
+ * finds the ring buffer full is not redirected: the consumer's if_down decides.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include "loader/shunt.h"
 #include "user/base/err.h"
 #include "user/io/xsk.h"
 
@@ -36,7 +38,8 @@ struct shunt_consume_opts {
 	const char *consumer; /* name, for messages and replies */
 	int xskmap_fd;	      /* stays the caller's */
 	uint32_t slot;	      /* the consumer's (maps/consumer.h) */
-	uint64_t queues;      /* bit q: serve queue q */
+	uint64_t queues;      /* bit q: serve queue q by a socket */
+	struct shunt_tap *tap; /* serve this ring buffer; the caller's; NULL: none */
 
 	uint64_t duration_ns; /* 0: no limit */
 	uint64_t packets;     /* stop after so many; 0: no limit */
@@ -48,6 +51,12 @@ struct shunt_consume_opts {
 	bool json;	   /* one object a line instead of text */
 	const char *write; /* dump: pcap file, "-" is stdout; NULL: lines to out */
 };
+
+/*
+ * Stands for a queue where frames came by the ring buffer; each then has an event, which
+ * shunt_ring_event_of() finds. One that was longer than SHUNT_RING_FRAME_MAX is cut.
+ */
+#define SHUNT_CONSUME_RING 0xffffffffu
 
 struct shunt_consume_queue {
 	unsigned int queue;

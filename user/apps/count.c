@@ -61,7 +61,10 @@ static bool add_queues(cJSON *json, const struct shunt_consume_totals *totals)
 
 		if (!cJSON_AddItemToArray(queues, object))
 			return false;
-		shunt_json_add_u64(object, "queue", totals->queues[i].queue);
+		if (totals->queues[i].queue == SHUNT_CONSUME_RING)
+			cJSON_AddNullToObject(object, "queue");
+		else
+			shunt_json_add_u64(object, "queue", totals->queues[i].queue);
 		if (!add_counts(object, &totals->queues[i]))
 			return false;
 	}
@@ -141,6 +144,8 @@ static void print_summary(const struct count *count,
 		count->opts->consumer, totals->seconds);
 	for (i = 0; i < totals->count; i++) {
 		snprintf(name, sizeof(name), "queue %u", totals->queues[i].queue);
+		if (totals->queues[i].queue == SHUNT_CONSUME_RING)
+			snprintf(name, sizeof(name), "ring");
 		print_queue(out, name, &totals->queues[i]);
 	}
 	print_queue(out, "total", &totals->sum);

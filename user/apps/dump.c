@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
-#include <pcap/pcap.h>
-
 #include "user/apps/apps.h"
+#include "user/apps/capture.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 #include "user/net/line.h"
 #include "loader/pkt_json.h"
 
-#define FILE_BUFFER_BYTES (256 * 1024)
-#define PCAP_SNAP_BYTES 262144 /* libpcap's own maximum: nothing is cut */
-
 struct dump {
 	const struct shunt_consume_opts *opts;
-	pcap_t *pcap; /* with a file only */
-	pcap_dumper_t *file;
+	struct shunt_capture *file; /* NULL: lines, or objects */
 };
 
 /* --- one packet -------------------------------------------------------------- */
@@ -27,15 +21,17 @@ struct dump {
 static int dump_line(const struct dump *dump, const struct timespec *now,
 		     unsigned int queue, const struct shunt_frame *frame)
 {
-	char text[SHUNT_LINE_ROOM], clock[16];
+	char text[SHUNT_LINE_ROOM], clock[16], where[16] = "ring";
 	struct shunt_pkt pkt;
 	struct tm tm;
 	int reason = shunt_frame_parse(frame->data, frame->len, &pkt);
 
+	if (queue != SHUNT_CONSUME_RING)
+		snprintf(where, sizeof(where), "q%u", queue);
 	localtime_r(&now->tv_sec, &tm);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-	fprintf(dump->opts->out, "%s.%06ld q%u %4u %s\n", clock, now->tv_nsec / 1000,
-		queue, frame->len, shunt_line(&pkt, reason, text));
+	fprintf(dump->opts->out, "%s.%06ld %s %4u %s\n", clock, now->tv_nsec / 1000,
+		where, frame->len, shunt_line(&pkt, reason, text));
 	return 0;
 }
 
@@ -53,7 +49,10 @@ static cJSON *dump_object(const struct timespec *now, unsigned int queue,
 		return NULL;
 	shunt_json_add_u64(json, "time_ns",
 			   now->tv_sec * UINT64_C(1000000000) + now->tv_nsec);
-	shunt_json_add_u64(json, "queue", queue);
+	if (queue == SHUNT_CONSUME_RING)
+		cJSON_AddNullToObject(json, "queue");
+	else
+		shunt_json_add_u64(json, "queue", queue);
 	if (reason >= 0 &&
 	    !cJSON_AddStringToObject(json, "malformed", shunt_frame_fault(reason)))
 		return NULL;
@@ -76,25 +75,11 @@ static int dump_json(const struct dump *dump, const struct timespec *now,
 	return 0;
 }
 
-static int dump_pcap(const struct dump *dump, const struct timespec *now,
-		     const struct shunt_frame *frame)
-{
-	/* With nanosecond precision tv_usec holds nanoseconds (pcap-savefile(5)). */
-	const struct pcap_pkthdr header = {
-		.ts = { .tv_sec = now->tv_sec, .tv_usec = now->tv_nsec },
-		.caplen = frame->len,
-		.len = frame->len,
-	};
-
-	pcap_dump((u_char *)dump->file, &header, frame->data);
-	return 0;
-}
-
 /* --- the sink ---------------------------------------------------------------- */
 
 static FILE *dump_stream(const struct dump *dump)
 {
-	return dump->file ? pcap_dump_file(dump->file) : dump->opts->out;
+	return dump->file ? shunt_capture_stream(dump->file) : dump->opts->out;
 }
 
 static int check_stream(const struct dump *dump, struct shunt_err *err)
@@ -118,7 +103,8 @@ static int dump_burst(void *self, unsigned int queue, const struct shunt_frame *
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (i = 0; i < n && !code; i++) {
 		if (dump->file)
-			code = dump_pcap(dump, &now, &frames[i]);
+			shunt_capture_put(dump->file, &now, frames[i].data,
+					  frames[i].len, frames[i].len);
 		else if (dump->opts->json)
 			code = dump_json(dump, &now, queue, &frames[i], err);
 		else
@@ -150,48 +136,6 @@ static int dump_tick(void *self, const struct shunt_consume_totals *totals,
 	return dump_idle(self, err);
 }
 
-/* --- the file ---------------------------------------------------------------- */
-
-static int open_stream(const char *name)
-{
-	if (!strcmp(name, "-"))
-		return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-	return open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-}
-
-static int open_file(struct dump *dump, struct shunt_err *err)
-{
-	const char *name = dump->opts->write;
-	_fd_ int fd = open_stream(name);
-	_file_ FILE *stream = NULL;
-
-	if (fd < 0)
-		return shunt_fail_errno(err, -errno, "open %s", name);
-	stream = fdopen(fd, "wb");
-	if (!stream)
-		return shunt_fail_errno(err, -errno, "open %s", name);
-	shunt_steal_fd(&fd);
-	setvbuf(stream, NULL, _IOFBF, FILE_BUFFER_BYTES);
-	dump->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, PCAP_SNAP_BYTES,
-							  PCAP_TSTAMP_PRECISION_NANO);
-	if (!dump->pcap)
-		return shunt_fail_errno(err, -ENOMEM, "write %s", name);
-	dump->file = pcap_dump_fopen(dump->pcap, stream);
-	if (!dump->file)
-		return shunt_fail(err, -EIO, "write %s: %s", name,
-				  pcap_geterr(dump->pcap));
-	shunt_steal(&stream);
-	return 0;
-}
-
-static void close_file(struct dump *dump)
-{
-	if (dump->file)
-		pcap_dump_close(dump->file);
-	if (dump->pcap)
-		pcap_close(dump->pcap);
-}
-
 int shunt_app_dump(const struct shunt_consume_opts *opts, struct shunt_err *err)
 {
 	static const struct shunt_consume_sink sink = { .burst = dump_burst,
@@ -201,9 +145,9 @@ int shunt_app_dump(const struct shunt_consume_opts *opts, struct shunt_err *err)
 	int code = 0;
 
 	if (opts->write)
-		code = open_file(&dump, err);
+		code = shunt_capture_open(&dump.file, opts->write, err);
 	if (!code)
 		code = shunt_consume(opts, &sink, &dump, err);
-	close_file(&dump);
+	shunt_capture_close(dump.file);
 	return code;
 }

@@ -140,6 +140,7 @@ int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_probe(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_edit(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_list(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_test(struct shunt_cli *cli, struct shunt_err *err);

@@ -87,6 +87,14 @@ static const struct shunt_option dump_options[] = {
 	RING,
 	END,
 };
+static const struct shunt_option sample_options[] = {
+	JSON,
+	NETNS,
+	DURATION,
+	PACKETS,
+	{ "write", 'W', "FILE", "write a pcap file instead; - is standard output" },
+	END,
+};
 static const struct shunt_option no_options[] = { END };
 
 const struct shunt_command shunt_commands[] = {
@@ -152,6 +160,11 @@ const struct shunt_command shunt_commands[] = {
 	{ "run dump", "INTERFACE", 1, 1,
 	  "consume a redirect, printing or saving packets", NULL, dump_options,
 	  shunt_cli_run_dump, true, false },
+	{ "run sample", "INTERFACE", 1, 1, "what rules sample and mirror into the ring",
+	  "Each copy with the rule that made it, its verdict and why. Copies are made "
+	  "for as long as this runs; those that it could not take in time are counted "
+	  "as lost.",
+	  sample_options, shunt_cli_run_sample, true, false },
 	{ "completion", "", 0, 0, "a completion script for bash",
 	  "To use it: source <(shunt completion)", no_options, shunt_cli_completion,
 	  false, false },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* run count and run dump: consumers of what a policy redirects. */
+/* run count and run dump consume what a policy redirects; run sample shows copies. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,31 +33,45 @@ static int read_wait(const struct shunt_cli *cli, enum shunt_wait *wait,
 		    : 0;
 }
 
+/* What every one of them is told. */
+static int read_options(struct shunt_cli *cli, struct shunt_consume_opts *opts,
+			struct shunt_err *err)
+{
+	int ret;
+
+	opts->interface = cli->arg[0];
+	opts->out = stdout;
+	opts->json = cli->json;
+	ret = shunt_cli_duration(cli, "duration", &opts->duration_ns, err);
+	if (!ret)
+		ret = shunt_cli_number(cli, "packets", &opts->packets, err);
+	return ret ? ret : read_wait(cli, &opts->wait, err);
+}
+
+static void close_tap(struct shunt_tap **tap)
+{
+	shunt_tap_close(*tap);
+}
+
 static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	       int (*app)(const struct shunt_consume_opts *opts, struct shunt_err *err),
 	       struct shunt_err *err)
 {
 	/* bursts outlast a moment in which another program has our core */
 	uint64_t ring = 2048;
+	struct shunt_tap *tap __attribute__((cleanup(close_tap))) = NULL;
 	struct shunt_consumer consumer;
 	int ret;
 
-	opts->interface = cli->arg[0];
 	opts->consumer = shunt_cli_option(cli, "consumer");
-	opts->out = stdout;
-	opts->json = cli->json;
 	if (!opts->consumer)
 		return shunt_fail(
 			err, -EINVAL,
 			"%s: which consumer of the policy? --consumer NAME says",
 			cli->command->name);
-	ret = shunt_cli_duration(cli, "duration", &opts->duration_ns, err);
-	if (!ret)
-		ret = shunt_cli_number(cli, "packets", &opts->packets, err);
+	ret = read_options(cli, opts, err);
 	if (!ret)
 		ret = shunt_cli_number(cli, "ring", &ring, err);
-	if (!ret)
-		ret = read_wait(cli, &opts->wait, err);
 	opts->ring = ring < UINT32_MAX ? ring : UINT32_MAX;
 	if (!ret)
 		ret = shunt_consumer_open(opts->interface, opts->consumer, &consumer,
@@ -67,12 +81,16 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	_fd_ int map_fd = consumer.map_fd;
 	opts->xskmap_fd = map_fd;
 	opts->slot = consumer.slot;
-	opts->queues = consumer.queues & shunt_queues(opts->interface);
-	if (!opts->queues)
+	if (consumer.queues)
+		opts->queues = consumer.queues & shunt_queues(opts->interface);
+	if (consumer.queues && !opts->queues && !consumer.ring)
 		return shunt_fail(err, -ENOENT,
 				  "consumer %s: none of its queues exists on %s",
 				  opts->consumer, opts->interface);
-	return app(opts, err);
+	if (consumer.ring)
+		ret = shunt_tap_open(&tap, opts->interface, opts->consumer, err);
+	opts->tap = tap;
+	return ret ? ret : app(opts, err);
 }
 
 int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err)
@@ -88,4 +106,18 @@ int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err)
 	struct shunt_consume_opts opts = { .write = shunt_cli_option(cli, "write") };
 
 	return run(cli, &opts, shunt_app_dump, err);
+}
+
+int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err)
+{
+	struct shunt_consume_opts opts = { .write = shunt_cli_option(cli, "write"),
+					   .consumer = "samples",
+					   .wait = SHUNT_WAIT_POLL };
+	struct shunt_tap *tap __attribute__((cleanup(close_tap))) = NULL;
+	int ret = read_options(cli, &opts, err);
+
+	if (!ret)
+		ret = shunt_tap_open(&tap, opts.interface, NULL, err);
+	opts.tap = tap;
+	return ret ? ret : shunt_app_sample(&opts, err);
 }

@@ -31,6 +31,12 @@ struct shunt_ring_record {
 	const uint8_t *frame; /* event->captured bytes */
 };
 
+/* The event of a frame that was borrowed from a ring. */
+static inline const struct shunt_ring_event *shunt_ring_event_of(const uint8_t *frame)
+{
+	return (const struct shunt_ring_event *)frame - 1;
+}
+
 /* Takes up to max records; returns how many. Never blocks. */
 unsigned int shunt_ring_rx(struct shunt_ring *ring, struct shunt_ring_record *records,
 			   unsigned int max);
