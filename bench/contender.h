@@ -11,7 +11,7 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
-#include "bench/acl.h"
+#include "bench/list.h"
 #include "bench/stat.h"
 #include "loader/counters.h"
 #include "loader/plan.h"
@@ -116,7 +116,7 @@ static inline int bench_fill_filter(const struct bench_contender *c,
 		flags[cpu] = FILTER_SRC;
 	for (i = 0; !ret && flags && i < n; i++)
 		ret = bpf_map_update_elem(fd,
-					  which->block ? list->member[i].addr
+					  which->block ? list->member[i].src.addr
 						       : list->rule[i].src.addr,
 					  flags, BPF_ANY);
 	return flags ? ret : -ENOMEM;

@@ -2,8 +2,11 @@
 /* The TC hooks, ingress and egress. */
 #include "vmlinux/vmlinux.h"
 
+#include "bpf/lib/act_tc.h"
 #include "bpf/lib/datapath.h"
+#include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
+#include "maps/config.h"
 #include "maps/scratch.h"
 #include "maps/target.h"
 
@@ -12,11 +15,28 @@ char _license[] SEC("license") = "GPL";
 /* Headers are pulled into the linear part up to here; nothing legitimate has more. */
 #define SHUNT_TC_PULL 512u
 
-/* SHUNT_PARSE_OK or the reason; a global function, as shunt_judge is. */
+/*
+ * The parsers are global functions, as shunt_judge is: each is verified once by itself.
+ * Always returns 0.
+ */
+__noinline int shunt_inner_tc(struct __sk_buff *skb, struct shunt_pkt *pkt, __u64 off,
+			      __u32 bytes, __u32 type)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (pkt)
+		shunt_parse_inner(data, end, skb->len > (__u64)(end - data), pkt, off,
+				  bytes, type);
+	return 0;
+}
+
+/* SHUNT_PARSE_OK or the reason. */
 __noinline int shunt_parse_tc(struct __sk_buff *skb, struct shunt_pkt *pkt)
 {
 	__u32 want = skb->len < SHUNT_TC_PULL ? skb->len : SHUNT_TC_PULL;
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct shunt_inside in = { 0 };
+	int code;
 
 	if (!pkt)
 		return SHUNT_REASON_INTERNAL;
@@ -24,19 +44,17 @@ __noinline int shunt_parse_tc(struct __sk_buff *skb, struct shunt_pkt *pkt)
 		bpf_skb_pull_data(skb, want);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
+	pkt->len = skb->len;
 	/* The tag that the kernel or the NIC has taken off stands beside the packet. */
 	if (skb->vlan_present) {
-		int code;
-
 		pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] =
 			(skb->vlan_tci & 0xfff) + 1;
-		pkt->len = skb->len;
-		code = shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
 		pkt->len += sizeof(struct shunt_vlan);
-		return code;
 	}
-	pkt->len = skb->len;
-	return shunt_parse(data, end, pkt->len > (__u64)(end - data), pkt);
+	code = shunt_parse_outer(data, end, skb->len > (__u64)(end - data), pkt, &in);
+	if (SHUNT_HAS(TUNNEL) && in.type)
+		shunt_inner_tc(skb, pkt, in.off, in.bytes, in.type);
+	return code;
 }
 
 static __always_inline __u64 shunt_tc_token(struct __sk_buff *skb)
@@ -55,16 +73,30 @@ static __always_inline int shunt_tc_swap(struct __sk_buff *skb)
 	__u8 swapped[12];
 
 	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
-		return TC_ACT_SHOT;
+		return -1;
 	__builtin_memcpy(swapped, eth.src, 6);
 	__builtin_memcpy(swapped + 6, eth.dst, 6);
-	if (bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0))
+	return bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0);
+}
+
+/* TC serves a consumer of any kind by its ring buffer. */
+static __always_inline int shunt_tc_consume(struct __sk_buff *skb,
+					    struct shunt_trace *t, __u32 live)
+{
+	__u32 place = shunt_ring_place(t->rule_data.arg);
+
+	if (live ? !shunt_tc_emit(skb, t, place, SHUNT_RING_CONSUMER,
+				  SHUNT_RING_FRAME_MAX)
+		 : shunt_ring_is_read(place))
 		return TC_ACT_SHOT;
-	return bpf_redirect(skb->ifindex, 0);
+	t->reason = SHUNT_REASON_CONSUMER_DOWN;
+	t->verdict = t->rule_data.if_down;
+	return t->verdict == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 /* Does what the rule wants; where this hook cannot, says what became of the packet. */
-static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trace *t)
+static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trace *t,
+					__u32 live)
 {
 	const struct shunt_image_rule *rule = &t->rule_data;
 	__u32 ifindex = rule->arg;
@@ -76,7 +108,7 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 	case SHUNT_VERDICT_TX:
 		/* From egress it would come back to ingress, and out again, for ever. */
 		if (t->hook == SHUNT_HOOK_TC_INGRESS)
-			return shunt_tc_swap(skb);
+			return bpf_redirect(skb->ifindex, 0);
 		t->reason = SHUNT_REASON_HOOK_CANNOT;
 		t->verdict = SHUNT_VERDICT_PASS;
 		return TC_ACT_UNSPEC;
@@ -90,6 +122,8 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 		t->verdict = SHUNT_VERDICT_PASS;
 		return TC_ACT_UNSPEC;
 	case SHUNT_VERDICT_CONSUMER:
+		if (SHUNT_HAS(RING))
+			return shunt_tc_consume(skb, t, live);
 		t->reason = SHUNT_REASON_HOOK_CANNOT;
 		t->verdict = rule->if_down;
 		return rule->if_down == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC
@@ -99,18 +133,59 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 	return TC_ACT_SHOT;
 }
 
+/*
+ * What comes before the rule's action: its limit, and changes. SHUNT_REASON_RULE, or
+ * another reason, by which the packet ends here with the trace's verdict.
+ */
+static __always_inline int shunt_tc_change(struct __sk_buff *skb, struct shunt_trace *t,
+					   __u32 live)
+{
+	int code = SHUNT_REASON_RULE;
+
+	if (SHUNT_HAS(LIMIT) && shunt_has_mods(t) && shunt_limit_stops(t, live))
+		return SHUNT_REASON_LIMITED;
+	if (t->rule_data.action == SHUNT_VERDICT_TX &&
+	    t->hook == SHUNT_HOOK_TC_INGRESS && shunt_tc_swap(skb))
+		code = SHUNT_REASON_REWRITE;
+	if (code == SHUNT_REASON_RULE && SHUNT_HAS(REWRITE) && shunt_has_mods(t))
+		code = shunt_tc_rewrite(skb, t);
+	if (code != SHUNT_REASON_RULE) {
+		t->reason = code;
+		t->verdict = SHUNT_VERDICT_DROP;
+	}
+	return code;
+}
+
+static __always_inline int shunt_tc_do(struct __sk_buff *skb, struct shunt_trace *t,
+				       __u32 live)
+{
+	__u32 copies = live && shunt_has_mods(t);
+	int code;
+
+	if (shunt_tc_change(skb, t, live) != SHUNT_REASON_RULE)
+		return t->verdict == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	if (SHUNT_HAS(MIRROR) && copies)
+		shunt_tc_mirror(skb, t);
+	code = shunt_tc_act(skb, t, live);
+	if ((SHUNT_HAS(MIRROR) || SHUNT_HAS(SAMPLE)) && copies)
+		shunt_tc_copies(skb, t);
+	return code;
+}
+
 static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
 {
 	__u64 token = shunt_tc_token(skb);
-	struct shunt_trace *t = shunt_scratch_take(hook);
+	struct shunt_scratch *s = shunt_scratch_take(hook);
+	struct shunt_trace *t;
 	int code;
 
-	if (!t)
+	if (!s)
 		return TC_ACT_UNSPEC;
+	t = &s->trace;
 	code = shunt_parse_tc(skb, &t->pkt);
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
-	shunt_judge(t, !token);
-	code = shunt_tc_act(skb, t);
+	shunt_judge(s, !token);
+	code = shunt_tc_do(skb, t, !token);
 	shunt_exit(t, token);
 	return code;
 }

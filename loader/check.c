@@ -124,14 +124,25 @@ static void put_hook(cJSON *list, enum shunt_hook hook,
 	cannot = cJSON_AddArrayToObject(item, "cannot");
 	for (r = 0; r < policy->rules; r++) {
 		const struct shunt_policy_rule *rule = &policy->rule[r];
-		const char *target = rule->action == SHUNT_VERDICT_CONSUMER
-					     ? policy->consumer[rule->arg].name
-					     : rule->target;
+		const struct shunt_policy_consumer *consumer =
+			rule->action == SHUNT_VERDICT_CONSUMER
+				? &policy->consumer[rule->arg]
+				: NULL;
+		const struct shunt_reply_rule said = {
+			.name = rule->name,
+			.action = rule->action,
+			.sockets = consumer && consumer->kind == SHUNT_CONSUMER_XSK
+					   ? consumer->name
+					   : NULL,
+			.mirror = rule->mirror.to == SHUNT_MIRROR_INTERFACE
+					  ? rule->mirror.target
+					  : NULL,
+		};
 		struct shunt_err why;
 		char pointer[64];
 		cJSON *one;
 
-		if (!shunt_reply_cannot(&why, hook, rule->name, rule->action, target))
+		if (!shunt_reply_cannot(&why, hook, &said))
 			continue;
 		snprintf(pointer, sizeof(pointer), "/rules/%zu/action", r);
 		one = cJSON_CreateObject();

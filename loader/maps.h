@@ -34,7 +34,10 @@ struct bpf_object;
 	X(XSK, "xsk")                                                                  \
 	X(DEV, "dev")                                                                  \
 	X(CPU, "cpu")                                                                  \
-	X(TRACE, "trace")
+	X(TRACE, "trace")                                                              \
+	X(LIMIT, "limit")                                                              \
+	X(LIMIT_BY, "limit_by")                                                        \
+	X(RING, "ring")
 
 enum shunt_map {
 #define X(id, name) SHUNT_MAP_##id,

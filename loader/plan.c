@@ -13,6 +13,8 @@
 #include <bpf/libbpf.h>
 
 #include "loader/counters.h"
+#include "loader/limits.h"
+#include "loader/rings.h"
 #include "loader/sets.h"
 #include "maps/consumer.h"
 #include "maps/counter.h"
@@ -104,9 +106,44 @@ static void bind_consumers(struct shunt_plan *plan, const struct shunt_state *ol
 		strcpy(next->name, consumer->name);
 		next->queues = consumer->queues;
 		next->if_down = consumer->if_down;
+		next->kind = consumer->kind;
+		next->ring_bytes = consumer->ring_bytes;
 		next->slot = same ? same->slot : take_id(taken);
 		plan->kept_slot[c] = same;
 	}
+}
+
+/* Interfaces by name; with `offline`, loopback stands for one that there is not. */
+static int find_interface(const char *name, const char *rule, const char *verb,
+			  bool offline, uint32_t *ifindex, struct shunt_err *err)
+{
+	*ifindex = if_nametoindex(name);
+	if (!*ifindex && offline)
+		*ifindex = if_nametoindex("lo");
+	else if (!*ifindex)
+		return shunt_fail(err, -ENODEV,
+				  "rule %s %s interface %s, which does not exist in "
+				  "this network namespace; `ip link` lists those that do",
+				  rule, verb, name);
+	return 0;
+}
+
+/* The modifiers' part of a rule: what its record remembers, and its mirror's target. */
+static int bind_mods(struct shunt_plan *plan, size_t r, bool offline,
+		     struct shunt_err *err)
+{
+	const struct shunt_policy_rule *rule = &plan->policy->rule[r];
+	struct shunt_state_rule *next = &plan->next->rule[r];
+	struct shunt_bound_rule *bound = &plan->binding.rule[r];
+
+	next->mirror = rule->mirror;
+	next->copies = rule->sample.one_in || rule->mirror.to == SHUNT_MIRROR_RING;
+	next->readdress = rule->rewrite.bits & (SHUNT_REWRITE_SRC | SHUNT_REWRITE_DST |
+						SHUNT_REWRITE_PORTS);
+	if (rule->mirror.to != SHUNT_MIRROR_INTERFACE)
+		return 0;
+	return find_interface(rule->mirror.target, rule->name, "mirrors to", offline,
+			      &bound->mirror, err);
 }
 
 /* Where each rule's redirect goes; needs the consumers' slots. */
@@ -118,20 +155,15 @@ static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *e
 		const struct shunt_policy_rule *rule = &plan->policy->rule[r];
 		struct shunt_state_rule *next = &plan->next->rule[plan->next->rules++];
 		uint32_t arg = rule->arg;
+		int ret;
 
 		strcpy(next->name, rule->name);
 		strcpy(next->target, rule->target);
 		if (rule->action == SHUNT_VERDICT_INTERFACE) {
-			arg = if_nametoindex(rule->target);
-			if (!arg && offline)
-				arg = if_nametoindex("lo");
-			else if (!arg)
-				return shunt_fail(
-					err, -ENODEV,
-					"rule %s redirects to interface %s, "
-					"which does not exist in this network "
-					"namespace; `ip link` lists those that do",
-					rule->name, rule->target);
+			ret = find_interface(rule->target, rule->name, "redirects to",
+					     offline, &arg, err);
+			if (ret)
+				return ret;
 		} else if (rule->action == SHUNT_VERDICT_CONSUMER) {
 			strcpy(next->target, plan->policy->consumer[rule->arg].name);
 			arg = plan->next->consumer[rule->arg].slot;
@@ -139,6 +171,9 @@ static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *e
 		next->action = rule->action;
 		next->counter = plan->binding.rule[r].counter;
 		next->arg = plan->binding.rule[r].arg = arg;
+		ret = bind_mods(plan, r, offline, err);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -165,11 +200,14 @@ int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
 	next->applied_at = time(NULL);
 	next->default_action = policy->default_action;
 	next->malformed = policy->malformed;
+	next->ring_bytes = policy->ring_bytes;
 	next->text = strdup(policy->text);
 	next->source = strdup(policy->source ? policy->source : "");
 	next->rule = calloc(policy->rules + 1, sizeof(*next->rule));
 	plan->binding.rule = calloc(policy->rules + 1, sizeof(*plan->binding.rule));
-	if (!next->text || !next->source || !next->rule || !plan->binding.rule)
+	plan->kept_limit = calloc(policy->rules + 1, sizeof(*plan->kept_limit));
+	if (!next->text || !next->source || !next->rule || !plan->binding.rule ||
+	    !plan->kept_limit)
 		return shunt_fail(err, -ENOMEM, "plan the policy: out of memory");
 	ret = bind_counters(plan, old, err);
 	if (ret)
@@ -179,6 +217,8 @@ int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
 	ret = bind_rules(plan, offline, err);
 	if (!ret)
 		ret = shunt_state_index(next, err);
+	if (!ret)
+		ret = shunt_limits_bind(plan, old, err);
 	if (!ret)
 		ret = shunt_compile(policy, &plan->binding, &plan->compiled, err);
 	return ret;
@@ -204,6 +244,7 @@ void shunt_plan_free(struct shunt_plan *plan)
 	shunt_state_free(plan->next);
 	free(plan->compiled.image);
 	free(plan->binding.rule);
+	free(plan->kept_limit);
 	memset(plan, 0, sizeof(*plan));
 }
 
@@ -339,6 +380,8 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 
 	clear_slots(plan, maps);
 	if (!ret)
+		ret = shunt_limits_write(plan, maps, err);
+	if (!ret)
 		ret = write_sets(plan, maps, err);
 	if (ret)
 		return ret;
@@ -455,7 +498,10 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 
 	find_sets(used, state);
 	tidy_targets(maps, state);
+	shunt_rings_tidy(maps, state);
 	if (!ret)
 		ret = shunt_sets_drop(maps, used, err);
+	if (!ret)
+		ret = shunt_limits_tidy(maps, state, err);
 	return ret ? ret : retire_counters(maps, state, err);
 }

@@ -12,6 +12,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "maps/config.h" /* the skeletons want its struct */
+
 #include "tc.skel.h"
 #include "user/base/cleanup.h"
 #include "xdp.skel.h"

@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/reply.h"
 
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 
 #include "loader/program.h"
+#include "user/base/cleanup.h"
 #include "user/base/json.h"
 
 cJSON *shunt_reply_new(const char *schema, const struct shunt_state *state)
@@ -54,25 +62,71 @@ void shunt_reply_warn(cJSON *reply, const char *fmt, ...)
 	cJSON_AddItemToArray(list, cJSON_CreateString(text));
 }
 
-bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook, const char *rule,
-			unsigned int action, const char *target)
+bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,
+			const struct shunt_reply_rule *rule)
 {
 	const char *name = shunt_hook_name(hook);
 
 	if (hook == SHUNT_HOOK_XDP)
-		return false;
-	if (action == SHUNT_VERDICT_CONSUMER)
-		return shunt_fail(
-			why, 1,
-			"rule %s: %s cannot redirect to consumer %s, only XDP "
-			"can: its if_down decides there",
-			rule, name, target);
-	if (action == SHUNT_VERDICT_CPU ||
-	    (action == SHUNT_VERDICT_TX && hook == SHUNT_HOOK_TC_EGRESS))
+		return rule->mirror &&
+		       shunt_fail(why, 1,
+				  "rule %s: xdp cannot copy a packet to an interface: "
+				  "its packets go their way and no copy to %s, which "
+				  "counts as mirror_lost. Attach tc-ingress instead, "
+				  "or write \"mirror\": \"ring\"",
+				  rule->name, rule->mirror);
+	if (rule->action == SHUNT_VERDICT_CONSUMER && rule->sockets)
+		return shunt_fail(why, 1,
+				  "rule %s: %s cannot redirect into the sockets of "
+				  "consumer %s, only XDP can: it gets its packets from "
+				  "there by a ring buffer",
+				  rule->name, name, rule->sockets);
+	if (rule->action == SHUNT_VERDICT_CPU ||
+	    (rule->action == SHUNT_VERDICT_TX && hook == SHUNT_HOOK_TC_EGRESS))
 		return shunt_fail(why, 1,
 				  "rule %s: %s cannot do %s: its packets pass there",
-				  rule, name, shunt_action_name(action));
+				  rule->name, name, shunt_action_name(rule->action));
 	return false;
+}
+
+/* Does the rule redirect into sockets? */
+static bool is_socket(const struct shunt_state *state,
+		      const struct shunt_state_rule *rule)
+{
+	const struct shunt_state_consumer *consumer =
+		rule->action == SHUNT_VERDICT_CONSUMER
+			? shunt_state_consumer(state, rule->target)
+			: NULL;
+
+	return consumer && consumer->kind == SHUNT_CONSUMER_XSK;
+}
+
+/* Is the interface one end of a veth? Its peer's packets may lack their checksums. */
+static bool is_veth(const char *interface)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq request = { .ifr_data = (void *)&info };
+	_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	return fd >= 0 && !ioctl(fd, SIOCETHTOOL, &request) &&
+	       !strcmp(info.driver, "veth");
+}
+
+static void warn_checksums(cJSON *reply, const struct shunt_state *state)
+{
+	size_t r = 0;
+
+	while (r < state->rules && !state->rule[r].readdress)
+		r++;
+	if (r < state->rules && is_veth(state->interface))
+		shunt_reply_warn(
+			reply,
+			"rule %s: %s is a veth, whose peer leaves checksums to "
+			"hardware; xdp cannot put right those that are not made yet. "
+			"On the peer: `ethtool -K PEER tx off`; or attach tc-ingress "
+			"instead",
+			state->rule[r].name, state->interface);
 }
 
 void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state)
@@ -84,10 +138,19 @@ void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state)
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		for (r = 0; state->place[hook].on && r < state->rules; r++) {
 			const struct shunt_state_rule *rule = &state->rule[r];
+			const struct shunt_reply_rule said = {
+				.name = rule->name,
+				.action = rule->action,
+				.sockets = is_socket(state, rule) ? rule->target : NULL,
+				.mirror = rule->mirror.to == SHUNT_MIRROR_INTERFACE
+						  ? rule->mirror.target
+						  : NULL,
+			};
 
-			if (shunt_reply_cannot(&why, hook, rule->name, rule->action,
-					       rule->target))
+			if (shunt_reply_cannot(&why, hook, &said))
 				shunt_reply_warn(reply, "%s", why.message);
 		}
+		if (hook == SHUNT_HOOK_XDP && state->place[hook].on)
+			warn_checksums(reply, state);
 	}
 }

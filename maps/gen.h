@@ -21,7 +21,8 @@ struct shunt_gen {
 	 */
 	__u64 set_members[2];
 	__u64 set_maps[2];
-	__u64 pad[2];
+	__u64 limit_maps; /* user space's own: bit i: a table stands in shunt_limit_by */
+	__u64 rings;	  /* readers' own: bit i: a ring buffer stands in shunt_ring */
 };
 
 _Static_assert(sizeof(struct shunt_gen) == 64, "one cache line");

@@ -8,86 +8,213 @@
  * references are byte offsets from the image's start, so that it can be copied, hashed
  * and saved whole.
  *
- * Classification is by aggregated classes: every field of the packet is looked up in a
- * table of its own and gives a class; a class is a bit vector over the rules (bit r of
- * word r / 64: the field does not speak against rule r). The vectors of all fields are
- * ANDed; the first set bit is the first rule that matches.
- * (Lakshman, Stiliadis: High-speed policy-based packet forwarding, SIGCOMM 1998.)
+ * A lookup takes one field or address of the packet to a small number, its class:
+ * fields by a table, addresses and wide fields by a search. What follows is one of two
+ * engines, each for the rules that it suits; a packet's rule is the first of both.
  *
- *     header ─▶ field tables   u16 class by index          (fields that the policy
- * uses) ─▶ address roots  u32 node by the upper 16 bits of the address ─▶ buckets
- * sorted starts inside one root entry, and their classes ─▶ vectors SHUNT_IMAGE_WORDS x
- * u64 by class, shared by all tables ─▶ rules          what to do, by place; the last
- * one is the default
+ * Vectors (up to SHUNT_VECTOR_MAX rules). A class is a bit vector over the rules (the
+ * field does not speak against rule r). The vectors of all lookups are ANDed; the first
+ * set bit is the first rule that matches. (Lakshman, Stiliadis: High-speed policy-based
+ * packet forwarding, SIGCOMM 1998.)
  *
- * Named sets cannot be part of the tables, for they change without a new image. A rule
- * that names a set lacks its bit in the address vectors; a set that contains the
- * address ORs its own vector in.
+ * Tuples (any number of rules). A class is the number of an interval; inside one no rule
+ * changes its mind. The ranges that rules ask for, of one lookup, nest like prefixes do,
+ * and have a depth. Rules whose ranges have the same depths form a tuple, a hash table;
+ * a class knows the hash of the range that holds it at each depth, and which tuples have
+ * any range that holds it. So the rows of all classes, ANDed, name the few tables that
+ * can have an answer; these are probed in the order of their first rules, until none can
+ * be better than what was found. What a hash table finds is verified by comparing
+ * ranges: depths and hashes only have to be good, never right.
+ * (Srinivasan, Suri, Varghese: Packet classification using tuple space search, SIGCOMM
+ * 1999: pruned and nested tuples; the tuples come from the policy, so that traffic cannot
+ * make more of them.)
+ *
+ * Conditions that are no single range (lists, flags under a mask, sets) are kept apart:
+ * each distinct combination of them is a profile, and a class has a bit vector over
+ * profiles, of which one bit is looked at when the ranges of a rule have matched.
+ *
+ * Named sets are no part of the tables, for they change without a new image.
  *
  * Written by: user space, into the slot that does not rule. Read by: the programs.
  */
-#include "maps/config.h"
 #include "maps/field.h"
 #include "maps/pkt.h"
 #include "maps/set.h"
 #include "maps/type.h"
 
 #define SHUNT_RULE_MAX 16384
-#define SHUNT_VECTOR_MAX 256 /* rules of a policy that is searched by bit vectors */
+#define SHUNT_VECTOR_MAX 256
 #define SHUNT_IMAGE_WORDS (SHUNT_VECTOR_MAX / 64)
-#define SHUNT_IMAGE_BYTES (64u << 20) /* one slot at most: offsets reach as far */
+#define SHUNT_IMAGE_BYTES (64u << 20) /* one slot at most */
 
-/* How much of it there is. BPF's slot has the size that it was loaded for. */
-#ifdef __bpf__
-#define SHUNT_IMAGE_ROOM shunt_config.image_bytes
-#else
-#define SHUNT_IMAGE_ROOM SHUNT_IMAGE_BYTES
-#endif
+/* --- lookups ----------------------------------------------------------------- */
 
-/* A field's table: u16 class[values + 1], by the index of struct shunt_pkt. */
-struct shunt_image_field {
+#define SHUNT_NARROW_MAX                                                               \
+	24 /* narrow fields of both layers; those of TUNNEL only once */
+#define SHUNT_WIDE_MAX 6
+#define SHUNT_SIDE_MAX (SHUNT_LAYERS * SHUNT_SIDES)
+#define SHUNT_LOOKUP_MAX (SHUNT_NARROW_MAX + SHUNT_WIDE_MAX + SHUNT_SIDE_MAX)
+
+/* A narrow field: u16 class[values + 1], by the index of struct shunt_layer. */
+struct shunt_image_narrow {
 	__u32 table; /* offset of the table */
-	__u32 field; /* enum shunt_field */
+	__u16 field; /* layer * SHUNT_FIELD_STRIDE + enum shunt_field */
+	__u16 slot;  /* where the class goes: struct shunt_search's x[] */
 };
 
-struct shunt_image_set {
-	__u16 id;    /* place in the outer set maps */
-	__u16 type;  /* enum shunt_set_type */
-	__u32 class; /* rules that name this set on this side */
+/* A wide field: root by the upper 16 bits of its index << shift. */
+struct shunt_image_wide {
+	__u32 root;
+	__u8 field; /* as above */
+	__u8 shift; /* so that the widest index reaches bit 63 */
+	__u16 slot;
 };
 
+/* An address: layer * SHUNT_SIDES + enum shunt_side is its place. */
 struct shunt_image_side {
-	__u32 used;  /* 0: no rule looks at this address */
-	__u32 none;  /* class of a packet that is not IP */
-	__u32 root4; /* offset of u32 node[65536] */
-	__u32 root6;
-	__u32 sets; /* how many of set[] */
-	__u32 pad;
-	struct shunt_image_set set[SHUNT_SET_MAX];
+	__u32 root4; /* offset of u32 node[65536]; 0: no rule looks at this address */
+	__u32 root6; /* 0 where no rule has an IPv6 prefix */
+	__u16 none;  /* class where the packet has no such address */
+	__u16 any6;  /* class of all IPv6 addresses, where root6 is 0 */
+	__u16 slot;
+	__u16 pad;
 };
 
 /*
- * A node of an address root: a class, or a bucket of 2^steps sorted entries. A bucket
- * of n entries is n starts followed by n u16 classes. The class of an address is that
- * of the last start that is not above it. The first start of a bucket is its lower
- * bound; room up to the power of two is filled with copies of the last entry.
+ * A node of a root: a class, or a bucket of 2^steps sorted entries. A bucket of n entries
+ * is n starts followed by n u16 classes. The class of a value is that of the last start
+ * that is not above it. The first start of a bucket is its lower bound; room up to the
+ * power of two is filled with copies of the last entry. Starts are the lower 16 bits of an
+ * IPv4 address, the whole of a wide value, the upper 64 bits of an IPv6 address, or, where
+ * SHUNT_NODE_LONG says so, all its bits; all in host order.
  */
 #define SHUNT_NODE_BUCKET (1u << 31)
 #define SHUNT_NODE_STEPS_SHIFT 26
-#define SHUNT_NODE_STEPS_MASK 31u		/* log2 of the entries, at most 17 */
-#define SHUNT_NODE_OFFSET_MASK ((1u << 23) - 1) /* in units of 8 bytes */
+#define SHUNT_NODE_STEPS_MASK 31u /* log2 of the entries, at most 17 */
+#define SHUNT_NODE_LONG (1u << 25)
+#define SHUNT_NODE_OFFSET_MASK ((1u << 25) - 1) /* in units of 8 bytes */
 #define SHUNT_NODE_STEPS_MAX 17
 
 struct shunt_start6 {
-	__u64 hi, lo; /* host order */
+	__u64 hi, lo;
 };
+
+struct shunt_image_tables {
+	__u32 narrows, wides; /* how many there are of each */
+	__u32 slots;	      /* of x[], in all */
+	__u32 pad;
+	struct shunt_image_narrow narrow[SHUNT_NARROW_MAX];
+	struct shunt_image_wide wide[SHUNT_WIDE_MAX];
+	struct shunt_image_side side[SHUNT_SIDE_MAX];
+	__u32 pad2[2];
+};
+
+/* --- sets -------------------------------------------------------------------- */
+
+/* One set, asked about one address. */
+struct shunt_image_set {
+	__u16 id;    /* place in the outer set maps */
+	__u8 type;   /* enum shunt_set_type */
+	__u8 bit;    /* in struct shunt_search's in[], by set of the policy */
+	__u16 where; /* layer * SHUNT_SIDES + enum shunt_side */
+	__u16 in;    /* vectors: class of rules that want the address in it */
+	__u16 out;   /* vectors: class of rules that do not */
+	__u16 pad;
+};
+
+#define SHUNT_ASK_MAX (SHUNT_SET_MAX * SHUNT_SIDE_MAX)
+
+/* --- the engines ------------------------------------------------------------- */
+
+enum shunt_engine { SHUNT_ENGINE_VECTORS = 0, SHUNT_ENGINE_TUPLES = 1 };
+
+struct shunt_image_vectors {
+	__u32 rules;   /* bits in use; 0: this engine has no rule */
+	__u32 place;   /* offset of u16 place[rules]: the rule's place in the policy,
+			  ascending; a rule may have several bits */
+	__u32 vector;  /* offset of u64[vectors][SHUNT_IMAGE_WORDS] */
+	__u32 vectors; /* how many */
+	/* By place of the address: class of rules that ask for no set there, and which
+	 * of the image's set[] are asked there. */
+	__u16 free[SHUNT_SIDE_MAX];
+	__u16 ask[SHUNT_SIDE_MAX], asks[SHUNT_SIDE_MAX];
+	struct shunt_image_tables tables;
+};
+
+#define SHUNT_COMP_MAX 8    /* lookups that make the tuples; they have slots 0 to 7 */
+#define SHUNT_TUPLE_MAX 256 /* a multiple of 64 */
+#define SHUNT_TUPLE_WORDS (SHUNT_TUPLE_MAX / 64)
+#define SHUNT_LEVEL_MAX 12 /* depths of one lookup, the whole domain not counted */
+#define SHUNT_LEAF_MAX 128 /* entries of one hash */
+
+/* Rows of a lookup that makes tuples: u64 tuples[words], u32 hash[levels] by class. */
+struct shunt_image_comp {
+	__u32 row;    /* offset of the first class's row */
+	__u32 stride; /* bytes from row to row */
+};
+
+struct shunt_image_tuple {
+	__u32 place; /* of its first rule; tuples are sorted by it */
+	__u32 table; /* offset of u32 head[mask + 1] */
+	__u32 mask;
+	__u32 seed;
+	__u8 level[SHUNT_COMP_MAX]; /* which of the row's hashes; hash[0] is 0: any */
+};
+
+/*
+ * A head is 0 or names a leaf: offset in units of 8 bytes, and above it a bit for each
+ * tag that one of the leaf's hashes has. Tag and head come from different bits.
+ */
+#define SHUNT_HEAD_OFFSET_MASK ((1u << 24) - 1)
+#define SHUNT_HEAD_TAG_SHIFT 24
+#define SHUNT_TAG_OF(hash) ((hash) >> 29)
+
+/* A leaf is entries, sorted by place. */
+struct shunt_image_entry {
+	__u32 place;
+	__u16 profile; /* 0: the ranges are all it asks for */
+	__u16 left;    /* entries behind it in this leaf */
+	struct {
+		__u16 lo, span; /* classes lo to lo + span, by comp */
+	} range[SHUNT_COMP_MAX];
+};
+
+/* Which sets a profile wants: bits of struct shunt_image_set, by place of the address. */
+struct shunt_image_need {
+	__u64 any[SHUNT_SIDE_MAX];  /* in one of these; 0: whatever */
+	__u64 none[SHUNT_SIDE_MAX]; /* in none of these */
+};
+
+struct shunt_image_aux {
+	__u32 slot;   /* whose class */
+	__u32 table;  /* offset of u16 vector[classes]: which vector a class has */
+	__u32 vector; /* offset of the vectors over profiles */
+	__u32 pad;
+};
+
+struct shunt_image_tuples {
+	__u32 tuples;	   /* 0: this engine has no rule */
+	__u32 tuple;	   /* offset of struct shunt_image_tuple[tuples] */
+	__u32 words;	   /* u64 of a row's tuples: 1 to SHUNT_TUPLE_WORDS */
+	__u32 comps;	   /* 4, 6 or 8: some may be padding, of one class */
+	__u32 entry_bytes; /* from entry to entry: 8 + 4 * comps */
+	__u32 auxes;
+	__u32 profile_words; /* u64 of a vector over profiles */
+	__u32 need; /* offset of struct shunt_image_need[profiles]; 0: no sets */
+	struct shunt_image_comp comp[SHUNT_COMP_MAX];
+	struct shunt_image_aux aux[SHUNT_LOOKUP_MAX];
+	struct shunt_image_tables tables;
+};
+
+/* --- rules ------------------------------------------------------------------- */
 
 struct shunt_image_rule {
 	__u32 counter; /* counter id (maps/counter.h) */
 	__u32 arg;     /* ifindex, CPU, or consumer slot */
 	__u8 action;   /* enum shunt_verdict, or SHUNT_ACTION_COUNT */
 	__u8 if_down;  /* for a consumer that is not there: PASS or DROP */
-	__u16 pad;
+	__u8 kind;     /* of a consumer: enum shunt_consumer_kind */
+	__u8 pad;
 	__u32 mods; /* offset of struct shunt_image_mods (maps/mods.h); 0: none */
 };
 
@@ -95,22 +222,22 @@ struct shunt_image {
 	__u32 abi;   /* SHUNT_ABI */
 	__u32 bytes; /* of the whole image */
 	__u64 generation;
-	__u32 rules;  /* number of rules, the default not counted */
-	__u32 rule;   /* offset of struct shunt_image_rule[rules + 1] */
-	__u32 vector; /* offset of u64[vectors][SHUNT_IMAGE_WORDS] */
-	__u32 vectors;
+	__u32 features;	 /* that it needs: enum shunt_feature */
+	__u32 rules;	 /* number of rules, the default not counted */
+	__u32 rule;	 /* offset of struct shunt_image_rule[rules + 1], by place; the
+			    last one is the default */
 	__u32 malformed; /* enum shunt_verdict for malformed packets: PASS or DROP */
-	__u32 fields;	 /* how many of field[] */
-	__u32 features;	 /* that a program must have: enum shunt_feature */
+	__u32 sets;	 /* how many of set[]; sorted by where */
 	__u32 pad;
-	struct shunt_image_field field[SHUNT_FIELD_NARROW];
-	struct shunt_image_side side[SHUNT_SIDES];
+	struct shunt_image_set set[SHUNT_ASK_MAX];
+	struct shunt_image_vectors vectors;
+	struct shunt_image_tuples tuples;
 };
 
 _Static_assert(sizeof(struct shunt_image_rule) == 16, "shared with pinned maps");
-_Static_assert(sizeof(struct shunt_image) ==
-		       48 + 8 * SHUNT_FIELD_NARROW + 2 * (24 + 8 * 32),
-	       "shared with pinned maps");
+_Static_assert(sizeof(struct shunt_image_entry) == 40, "shared with pinned maps");
+_Static_assert(sizeof(struct shunt_image_tuple) == 24, "shared with pinned maps");
+_Static_assert(sizeof(struct shunt_image_tables) % 8 == 0, "no hole behind it");
 
 #ifdef __bpf__
 struct {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "maps/hook.h"
+#include "maps/search.h"
 #include "maps/trace.h"
 #include "maps/type.h"
 
@@ -13,6 +14,9 @@
  */
 struct shunt_scratch {
 	struct shunt_trace trace;
+	struct shunt_search search;
+	__u32 busy; /* a copy of the packet is being sent, which may come by here */
+	__u32 pad;
 };
 
 #ifdef __bpf__
@@ -23,15 +27,24 @@ struct {
 	__type(value, struct shunt_scratch);
 } shunt_scratch SEC(".maps");
 
-/* The trace of a new packet, or NULL, which cannot be. */
-static __always_inline struct shunt_trace *shunt_scratch_take(__u32 hook)
+static __always_inline void shunt_scratch_busy(struct shunt_trace *t, __u32 busy)
+{
+	__u32 hook = t->hook;
+	struct shunt_scratch *s = bpf_map_lookup_elem(&shunt_scratch, &hook);
+
+	if (s)
+		s->busy = busy;
+}
+
+/* For a new packet; NULL: it is a copy that this very hook has made. */
+static __always_inline struct shunt_scratch *shunt_scratch_take(__u32 hook)
 {
 	struct shunt_scratch *s = bpf_map_lookup_elem(&shunt_scratch, &hook);
 
-	if (!s)
+	if (!s || s->busy)
 		return 0;
 	__builtin_memset(&s->trace, 0, sizeof(s->trace));
 	s->trace.hook = hook;
-	return &s->trace;
+	return s;
 }
 #endif

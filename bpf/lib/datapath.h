@@ -15,6 +15,8 @@
 #include "maps/counter.h"
 #include "maps/gen.h"
 #include "maps/image.h"
+#include "maps/config.h"
+#include "maps/scratch.h"
 #include "maps/set.h"
 #include "maps/trace.h"
 
@@ -52,12 +54,158 @@ __noinline int shunt_set_find(__u32 id, __u32 type, __u32 l3,
 }
 
 static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
-					 const __u32 addr[4])
+					 const __u32 addr[4], __u32 service)
 {
+	(void)service;
 	return shunt_set_find(id, type, l3, (const struct shunt_addr6 *)addr);
 }
 
+/* The image that the packet is judged by. */
+static __always_inline struct shunt_image *shunt_image_of(const struct shunt_search *s)
+{
+	__u32 slot = s->slot;
+
+	return bpf_map_lookup_elem(&shunt_image, &slot);
+}
+
+/* --- the classifier's steps, each verified by itself ----------------------------- */
+
+__noinline int shunt_lookup_all(struct shunt_scratch *s, __u32 engine);
+__noinline int shunt_lookup_where(struct shunt_scratch *s, __u32 engine, __u32 where);
+__noinline int shunt_profile_has(struct shunt_search *s, __u32 profile);
+__noinline int shunt_leaf_find(struct shunt_search *s, __u64 off);
+__noinline int shunt_probe_tuple(struct shunt_search *s, __u32 tuple);
+__noinline int shunt_sets_of(struct shunt_search *s, __u32 where);
+
+/* The search is always the one in the scratch memory of its packet. */
+static __always_inline struct shunt_scratch *shunt_scratch_of(
+	struct shunt_search *search)
+{
+	return (void *)((char *)search - offsetof(struct shunt_scratch, search));
+}
+
+/* A slot has the size that the program was loaded for. */
+#define SHUNT_IMAGE_ROOM shunt_config.image_bytes
+
 #include "bpf/lib/decide.h"
+
+static __always_inline int shunt_lookup_call(const struct shunt_image *image,
+					     __u32 engine, const struct shunt_pkt *pkt,
+					     struct shunt_search *s)
+{
+	(void)image;
+	(void)pkt;
+	return shunt_lookup_all(shunt_scratch_of(s), engine);
+}
+
+static __always_inline int shunt_lookup_side_call(const struct shunt_image *image,
+						  __u32 engine,
+						  const struct shunt_pkt *pkt,
+						  __u32 where, struct shunt_search *s)
+{
+	(void)image;
+	(void)pkt;
+	return shunt_lookup_where(shunt_scratch_of(s), engine, where);
+}
+
+static __always_inline int shunt_profile_call(const struct shunt_image *image,
+					      struct shunt_search *s, __u32 profile)
+{
+	(void)image;
+	return shunt_profile_has(s, profile);
+}
+
+static __always_inline int shunt_leaf_call(const struct shunt_image *image,
+					   struct shunt_search *s, __u64 off)
+{
+	(void)image;
+	return shunt_leaf_find(s, off);
+}
+
+static __always_inline int shunt_probe_call(const struct shunt_image *image,
+					    struct shunt_search *s, __u32 tuple)
+{
+	(void)image;
+	return shunt_probe_tuple(s, tuple);
+}
+
+static __always_inline int shunt_and_sets_call(const struct shunt_image *image,
+					       __u32 where, struct shunt_search *s)
+{
+	(void)image;
+	return shunt_sets_of(s, where);
+}
+
+__noinline int shunt_lookup_all(struct shunt_scratch *s, __u32 engine)
+{
+	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
+
+	return image ? shunt_lookup(image, engine, &s->trace.pkt, &s->search) : -1;
+}
+
+__noinline int shunt_lookup_where(struct shunt_scratch *s, __u32 engine, __u32 where)
+{
+	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
+
+	if (!image)
+		return -1;
+	return shunt_lookup_side(image, shunt_tables_of(image, engine), &s->trace.pkt,
+				 where, &s->search);
+}
+
+__noinline int shunt_profile_has(struct shunt_search *s, __u32 profile)
+{
+	struct shunt_image *image = s ? shunt_image_of(s) : 0;
+
+	return image ? shunt_profile(image, s, profile) : 0;
+}
+
+__noinline int shunt_leaf_find(struct shunt_search *s, __u64 off)
+{
+	struct shunt_image *image = s ? shunt_image_of(s) : 0;
+
+	return image ? shunt_leaf(image, s, off) : 0;
+}
+
+__noinline int shunt_probe_tuple(struct shunt_search *s, __u32 tuple)
+{
+	struct shunt_image *image = s ? shunt_image_of(s) : 0;
+
+	return image ? shunt_probe(image, s, tuple) : -1;
+}
+
+__noinline int shunt_sets_of(struct shunt_search *s, __u32 where)
+{
+	struct shunt_image *image = s ? shunt_image_of(s) : 0;
+
+	return image ? shunt_and_sets(image, where, s) : -1;
+}
+
+__noinline int shunt_judge_sets(struct shunt_scratch *s)
+{
+	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
+
+	if (!image)
+		return -1;
+	shunt_ask_sets(image, &s->trace.pkt, &s->search);
+	return 0;
+}
+
+__noinline int shunt_judge_vectors(struct shunt_scratch *s)
+{
+	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
+
+	return image ? shunt_vectors(image, &s->trace.pkt, &s->search) : -1;
+}
+
+__noinline int shunt_judge_tuples(struct shunt_scratch *s)
+{
+	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
+
+	return image ? shunt_tuples(image, &s->trace.pkt, &s->search) : -1;
+}
+
+/* --- from the steps to a rule ---------------------------------------------------- */
 
 static __always_inline void shunt_count(__u32 hook, __u32 id, __u32 len)
 {
@@ -71,68 +219,75 @@ static __always_inline void shunt_count(__u32 hook, __u32 id, __u32 len)
 }
 
 /* shunt_hits_take() as a global function, for the loop below. */
-__noinline int shunt_next_hit(struct shunt_hits *hits, __u32 rules)
+__noinline __u32 shunt_next_hit(struct shunt_scratch *s)
 {
-	return hits ? shunt_hits_take(hits, rules) : rules;
+	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
+
+	return image ? shunt_hits_take(image, &s->search) : 0;
 }
 
 /*
- * The `count` rules in front of the deciding one, t->rule being the first of them:
- * counts each, and leaves the deciding rule's place in t->rule. 0, or -1: damaged image.
+ * The vectors' rules in front of s->search.best: `count` rules are counted, the first
+ * other one becomes the best. 0, or -1: damaged image.
  */
-__noinline int shunt_pass_counts(struct shunt_trace *t, struct shunt_hits *hits,
-				 __u32 counts)
+__noinline int shunt_take_hits(struct shunt_scratch *s, __u32 counts)
 {
-	struct shunt_image *image;
-	__u32 slot, i;
+	__u32 last = ~0u, i;
 
-	if (!t || !hits)
-		return -1;
-	slot = shunt_gen_slot(t->generation);
-	image = bpf_map_lookup_elem(&shunt_image, &slot);
-	if (!image)
+	if (!s)
 		return -1;
 	SHUNT_NO_UNROLL
-	for (i = 0; i < SHUNT_VECTOR_MAX; i++) {
-		const struct shunt_image_rule *rule =
-			shunt_image_rule_at(image, t->rule);
+	for (i = 0; i <= SHUNT_VECTOR_MAX; i++) {
+		struct shunt_image *image = shunt_image_of(&s->search);
+		__u32 place = shunt_next_hit(s);
+		const struct shunt_image_rule *rule;
 
+		if (!image)
+			return -1;
+		if (place >= s->search.best)
+			return 0;
+		if (place == last) /* another of the same rule's bits */
+			continue;
+		last = place;
+		rule = shunt_image_rule_at(image, place);
 		if (!rule)
 			return -1;
-		if (rule->action != SHUNT_ACTION_COUNT)
-			break;
+		if (!SHUNT_HAS(COUNT) || rule->action != SHUNT_ACTION_COUNT) {
+			s->search.best = place;
+			return 0;
+		}
 		if (counts)
-			shunt_count(t->hook, rule->counter, t->pkt.len);
-		if (t->counted < SHUNT_TRACE_COUNTED)
-			t->counted_rule[t->counted] = t->rule;
-		t->counted++;
-		t->rule = shunt_next_hit(hits, image->rules);
+			shunt_count(s->trace.hook, rule->counter, s->trace.pkt.len);
+		if (s->trace.counted < SHUNT_TRACE_COUNTED)
+			s->trace.counted_rule[s->trace.counted] = place;
+		s->trace.counted++;
 	}
 	return 0;
 }
 
 /*
- * The reason that no rule is asked about, from the parser, is in t->reason; else
- * SHUNT_REASON_RULE. On return t says which rule decided and t->rule_data what it
+ * The reason that no rule is asked about, from the parser, is in the trace's reason; else
+ * SHUNT_REASON_RULE. On return the trace says which rule decided and rule_data what it
  * wants. `counts` is 0 in a test run. Always returns 0.
  */
-__noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
+__noinline int shunt_judge(struct shunt_scratch *s, __u32 counts)
 {
-	struct shunt_hits hits;
 	struct shunt_image *image;
 	struct shunt_gen *gen;
 	const struct shunt_image_rule *rule;
+	struct shunt_trace *t;
 	__u32 key = 0;
 
-	if (!t)
+	if (!s)
 		return 0;
+	t = &s->trace;
 	t->rule_data.action = SHUNT_VERDICT_PASS;
 	gen = bpf_map_lookup_elem(&shunt_gen, &key);
 	if (!gen)
 		goto damaged;
 	t->generation = *(volatile __u64 *)&gen->word;
-	key = shunt_gen_slot(t->generation);
-	image = bpf_map_lookup_elem(&shunt_image, &key);
+	s->search.slot = shunt_gen_slot(t->generation);
+	image = shunt_image_of(&s->search);
 	if (!image || image->abi != SHUNT_ABI ||
 	    image->features & ~shunt_config.features)
 		goto damaged;
@@ -141,19 +296,19 @@ __noinline int shunt_judge(struct shunt_trace *t, __u32 counts)
 		t->rule_data.action = image->malformed;
 		return 0;
 	}
-	if (shunt_decide(image, &t->pkt, &hits))
+	s->search.best = image->rules;
+	if ((SHUNT_HAS(SETS) || SHUNT_HAS(SERVICES)) && image->sets &&
+	    shunt_judge_sets(s))
 		goto damaged;
-	t->rule = shunt_hits_take(&hits, image->rules);
+	if (SHUNT_HAS(TUPLES) && image->tuples.tuples && shunt_judge_tuples(s))
+		goto damaged;
+	if (SHUNT_HAS(VECTORS) && image->vectors.rules &&
+	    (shunt_judge_vectors(s) || shunt_take_hits(s, counts)))
+		goto damaged;
+	t->rule = s->search.best;
 	rule = shunt_image_rule_at(image, t->rule);
 	if (!rule)
 		goto damaged;
-	if (SHUNT_HAS(COUNT) && rule->action == SHUNT_ACTION_COUNT) {
-		if (shunt_pass_counts(t, &hits, counts))
-			goto damaged;
-		rule = shunt_image_rule_at(image, t->rule);
-		if (!rule)
-			goto damaged;
-	}
 	t->rule_data = *rule;
 	if (t->rule == image->rules)
 		t->reason = SHUNT_REASON_DEFAULT;

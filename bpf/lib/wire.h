@@ -21,15 +21,19 @@
 #define SHUNT_ETH_QINQ 0x88a8  /* 802.1ad */
 #define SHUNT_ETH_QINQ1 0x9100 /* what went before 802.1ad */
 #define SHUNT_ETH_IP6 0x86dd
-#define SHUNT_ETH_MIN 1536 /* below: an 802.3 length, LLC follows */
+#define SHUNT_ETH_TEB 0x6558 /* an Ethernet frame inside a tunnel */
+#define SHUNT_ETH_MIN 1536   /* below: an 802.3 length, LLC follows */
 
 /* IP protocols and IPv6 next headers (IANA protocol numbers). */
 #define SHUNT_IP_HOPOPT 0
 #define SHUNT_IP_ICMP 1
+#define SHUNT_IP_IP4 4
 #define SHUNT_IP_TCP 6
 #define SHUNT_IP_UDP 17
+#define SHUNT_IP_IP6 41
 #define SHUNT_IP_ROUTING 43
 #define SHUNT_IP_FRAGMENT 44
+#define SHUNT_IP_GRE 47
 #define SHUNT_IP_AH 51
 #define SHUNT_IP_ICMP6 58
 #define SHUNT_IP_DSTOPTS 60
@@ -131,12 +135,50 @@ struct shunt_icmp {
 	__sum16 checksum;
 } SHUNT_PACKED;
 
+/* RFC 7348; the flags' other bits and the reserved bytes mean nothing. */
+struct shunt_vxlan {
+	__u8 flags;
+	__u8 reserved[3];
+	__be32 vni; /* upper 24 bits */
+} SHUNT_PACKED;
+
+#define SHUNT_VXLAN_PORT 4789
+#define SHUNT_VXLAN_I 0x08 /* there is a network id */
+
+/* RFC 8926; options follow. */
+struct shunt_geneve {
+	__u8 version_length; /* version 2 bits, options 6 bits in units of 4 bytes */
+	__u8 flags;
+	__be16 type; /* EtherType of what is inside */
+	__be32 vni;  /* upper 24 bits */
+} SHUNT_PACKED;
+
+#define SHUNT_GENEVE_PORT 6081
+
+/* RFC 2784 and RFC 2890; checksum, key and sequence number follow, 4 bytes each. */
+struct shunt_gre {
+	__be16 flags_version;
+	__be16 type; /* EtherType of what is inside */
+} SHUNT_PACKED;
+
+struct shunt_gre_key {
+	__be32 key;
+} SHUNT_PACKED;
+
+#define SHUNT_GRE_CHECKSUM 0x8000
+#define SHUNT_GRE_ROUTING 0x4000 /* RFC 1701, of unknown length */
+#define SHUNT_GRE_KEY 0x2000
+#define SHUNT_GRE_SEQUENCE 0x1000
+#define SHUNT_GRE_VERSION 0x0007
+
 _Static_assert(
 	sizeof(struct shunt_eth) == 14 && sizeof(struct shunt_vlan) == 4 &&
 		sizeof(struct shunt_arp) == 8 && sizeof(struct shunt_ip4) == 20 &&
 		sizeof(struct shunt_ip6) == 40 && sizeof(struct shunt_ip6_ext) == 8 &&
 		sizeof(struct shunt_tcp) == 20 && sizeof(struct shunt_udp) == 8 &&
-		sizeof(struct shunt_sctp) == 12 && sizeof(struct shunt_icmp) == 4,
+		sizeof(struct shunt_sctp) == 12 && sizeof(struct shunt_icmp) == 4 &&
+		sizeof(struct shunt_vxlan) == 8 && sizeof(struct shunt_geneve) == 8 &&
+		sizeof(struct shunt_gre) == 4,
 	"no holes, packed or not");
 
 #define SHUNT_ICMP4_MIN 8 /* RFC 792: no message is shorter */

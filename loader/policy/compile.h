@@ -3,6 +3,7 @@
 #pragma once
 
 #include "loader/policy/policy.h"
+#include "maps/image.h"
 
 /*
  * What the names of a policy mean on one instance: which counter counts a rule, which
@@ -19,16 +20,24 @@ struct shunt_bound_rule {
 struct shunt_binding {
 	struct shunt_bound_rule *rule; /* one a rule; NULL: all zero */
 	uint16_t set_id[SHUNT_SET_MAX];
+	/* More alternatives of rules than this become tuples; 0: SHUNT_VECTOR_MAX. For
+	 * tests and benchmarks, which compare the engines. */
+	size_t vector_max;
 };
 
 struct shunt_compiled {
 	struct shunt_image *image; /* malloced, image->bytes long; generation is 0 */
 	size_t classes;		   /* bit vectors in it */
+	size_t tuples;		   /* hash tables in it; 0: all rules are bit vectors */
+	size_t leaf;		   /* most rules that are compared after one probe */
 };
 
 /*
- * Returns 0, -E2BIG where the tables do not fit into SHUNT_IMAGE_BYTES (the sentence has
- * the numbers), or -ENOMEM.
+ * Up to SHUNT_VECTOR_MAX alternatives of rules become bit vectors, more become tuples;
+ * then only `count` rules are bit vectors.
+ *
+ * Returns 0, -E2BIG where something does not fit (the sentence has the numbers), or
+ * -ENOMEM.
  */
 SHUNT_MUST_CHECK int shunt_compile(const struct shunt_policy *policy,
 				   const struct shunt_binding *binding,

@@ -15,8 +15,7 @@ struct scope {
 
 static struct scope proto_scope(const struct shunt_match *match)
 {
-	const struct shunt_spans *proto =
-		&match->rule->layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO];
+	const struct shunt_spans *proto = &match->layer->field[SHUNT_FIELD_PROTO];
 	struct scope s = { .ip4 = true, .ip6 = true };
 
 	if (match->broken[SHUNT_FIELD_PROTO]) {

@@ -38,6 +38,15 @@ const struct shunt_name shunt_fragment_names[] = {
 	{ NULL, 0 },
 };
 
+/* RFC 2474 class selectors, RFC 2597 AF, RFC 3246 EF, RFC 8622 LE. */
+const struct shunt_name shunt_dscp_names[] = {
+	{ "cs0", 0 },	{ "le", 1 },	{ "cs1", 8 },	{ "af11", 10 }, { "af12", 12 },
+	{ "af13", 14 }, { "cs2", 16 },	{ "af21", 18 }, { "af22", 20 }, { "af23", 22 },
+	{ "cs3", 24 },	{ "af31", 26 }, { "af32", 28 }, { "af33", 30 }, { "cs4", 32 },
+	{ "af41", 34 }, { "af42", 36 }, { "af43", 38 }, { "cs5", 40 },	{ "ef", 46 },
+	{ "cs6", 48 },	{ "cs7", 56 },	{ NULL, 0 },
+};
+
 const struct shunt_name shunt_fate_names[] = {
 	{ "pass", SHUNT_VERDICT_PASS },
 	{ "drop", SHUNT_VERDICT_DROP },

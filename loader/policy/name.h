@@ -14,6 +14,7 @@ extern const struct shunt_name shunt_proto_names[];    /* IP protocol */
 extern const struct shunt_name shunt_eth_type_names[]; /* EtherType */
 extern const struct shunt_name shunt_tcp_flag_names[]; /* bit of the flags byte */
 extern const struct shunt_name shunt_fragment_names[]; /* enum shunt_fragment, or ANY */
+extern const struct shunt_name shunt_dscp_names[];     /* DSCP */
 extern const struct shunt_name shunt_action_names[];   /* actions that need no target */
 extern const struct shunt_name
 	shunt_fate_names[]; /* "default", "malformed", "if_down" */

@@ -149,6 +149,8 @@ bool shunt_node_object(const struct shunt_node *node, const char *const *keys)
 		shunt_node_error(node, "must be an object, not %s", kind(node->json));
 		return false;
 	}
+	if (!keys)
+		return true;
 	shunt_node_each(child, shunt_node_first(node))
 	{
 		const char *const *at = keys;
@@ -159,6 +161,16 @@ bool shunt_node_object(const struct shunt_node *node, const char *const *keys)
 			unknown_key(&child, keys);
 	}
 	return true;
+}
+
+bool shunt_node_named(const struct shunt_node *node, const char *what)
+{
+	if (cJSON_IsObject(node->json))
+		return true;
+	shunt_node_error(node,
+			 "must be an object, not %s: the name of each %s is a key",
+			 kind(node->json), what);
+	return false;
 }
 
 bool shunt_node_list(const struct shunt_node *node, const char *what)
@@ -174,8 +186,8 @@ bool shunt_node_not_empty(const struct shunt_node *node)
 	if (!cJSON_IsArray(node->json) || node->json->child)
 		return true;
 	shunt_node_error(node,
-			 "an empty list, which could match no packet: leave \"%s\" out "
-			 "to match any packet",
+			 "an empty list stands for no packet: leave \"%s\" out where "
+			 "any packet will do",
 			 node->key);
 	return false;
 }

@@ -60,8 +60,11 @@ void shunt_node_warn(const struct shunt_node *node, const char *fmt, ...)
 
 /* --- checking: each reports what is wrong and then returns false, NULL or -1 - */
 
-/* An object without keys beyond the list, which ends with NULL. */
+/* An object without keys beyond the list, which ends with NULL. keys NULL: any keys. */
 bool shunt_node_object(const struct shunt_node *node, const char *const *keys);
+
+/* An object whose keys are names; what: "set". */
+bool shunt_node_named(const struct shunt_node *node, const char *what);
 
 /* A list; what: "rules". */
 bool shunt_node_list(const struct shunt_node *node, const char *what);

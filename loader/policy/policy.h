@@ -20,6 +20,7 @@
 #include "maps/consumer.h"
 #include "maps/field.h"
 #include "maps/image.h"
+#include "maps/mods.h"
 #include "maps/pkt.h"
 #include "maps/set.h"
 #include "maps/verdict.h"
@@ -74,8 +75,6 @@ struct shunt_policy_layer {
 /* --- modifiers: what else is done with a packet that a rule decides about -------- */
 
 /* Token bucket: `burst` at most, filled again with `rate` a second. */
-enum shunt_limit_by { SHUNT_LIMIT_RULE = 0, SHUNT_LIMIT_SRC = 1, SHUNT_LIMIT_DST = 2 };
-
 struct shunt_policy_limit {
 	uint64_t rate;	      /* packets or bytes a second; 0: no limit */
 	uint64_t burst;	      /* packets or bytes */
@@ -96,23 +95,6 @@ enum shunt_mirror_to { SHUNT_MIRROR_NONE, SHUNT_MIRROR_INTERFACE, SHUNT_MIRROR_R
 struct shunt_policy_mirror {
 	uint8_t to;		     /* enum shunt_mirror_to */
 	char target[SHUNT_NAME_MAX]; /* of INTERFACE: its name */
-};
-
-/* Which of struct shunt_policy_rewrite's members are to be written. */
-enum shunt_rewrite_bit {
-	SHUNT_REWRITE_SRC_MAC = 1 << 0,
-	SHUNT_REWRITE_DST_MAC = 1 << 1,
-	SHUNT_REWRITE_VLAN_PUSH = 1 << 2,
-	SHUNT_REWRITE_VLAN_POP = 1 << 3,
-	SHUNT_REWRITE_VLAN_SET = 1
-				 << 4, /* the id of the outer tag, where there is one */
-	SHUNT_REWRITE_DSCP = 1 << 5,
-	SHUNT_REWRITE_SRC = 1 << 6,
-	SHUNT_REWRITE_DST = 1 << 7,
-	SHUNT_REWRITE_SPORT = 1 << 8,
-	SHUNT_REWRITE_DPORT = 1 << 9,
-	SHUNT_REWRITE_TTL_SET = 1 << 10,
-	SHUNT_REWRITE_TTL_DEC = 1 << 11, /* a packet at 1 or 0 is dropped */
 };
 
 struct shunt_policy_rewrite {
@@ -148,9 +130,6 @@ struct shunt_policy_set {
 	bool dynamic; /* neither "elements" nor "file": filled by `shunt set`, kept by apply */
 	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
 };
-
-/* How a consumer is served: by an AF_XDP socket (XDP only) or by a ring buffer. */
-enum shunt_consumer_kind { SHUNT_CONSUMER_XSK = 0, SHUNT_CONSUMER_RING = 1 };
 
 struct shunt_policy_consumer {
 	char name[SHUNT_NAME_MAX];

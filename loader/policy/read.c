@@ -2,10 +2,10 @@
 #include "loader/policy/policy.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/policy/consumer.h"
 #include "loader/policy/jsonc.h"
 #include "loader/policy/node.h"
 #include "loader/policy/rule.h"
@@ -35,18 +35,6 @@ static void read_schema(const struct shunt_node *root)
 				 SHUNT_QUOTE(text), SHUNT_POLICY_SCHEMA);
 }
 
-/* "pass" or "drop"; otherwise, or where the key is absent: drop. */
-static uint8_t read_fate(const struct shunt_node *object, const char *key)
-{
-	struct shunt_node node = shunt_node_get(object, key);
-	int value = SHUNT_VERDICT_DROP;
-
-	if (node.json)
-		value = shunt_node_name(&node, "\"pass\" or \"drop\"",
-					shunt_fate_names);
-	return value < 0 ? SHUNT_VERDICT_DROP : value;
-}
-
 /* A name that stands twice has been reported: the first one counts. */
 static bool is_first(const struct shunt_node *object, const struct shunt_node *child)
 {
@@ -67,20 +55,10 @@ static bool too_many(const struct shunt_node *node, const char *what, size_t max
 
 /* --- sets and consumers ------------------------------------------------------ */
 
-static bool is_object(const struct shunt_node *node, const char *of)
-{
-	if (cJSON_IsObject(node->json))
-		return true;
-	if (node->json)
-		shunt_node_error(node,
-				 "must be an object: the name of each %s is a key", of);
-	return false;
-}
-
 static void read_sets(struct shunt_policy *policy, const struct shunt_node *node,
 		      const char *source)
 {
-	if (!is_object(node, "set"))
+	if (!node->json || !shunt_node_named(node, "set"))
 		return;
 	too_many(node, "sets", SHUNT_SET_MAX);
 	policy->set = shunt_node_alloc(node->doc, shunt_node_count(node),
@@ -99,60 +77,9 @@ static void read_sets(struct shunt_policy *policy, const struct shunt_node *node
 	}
 }
 
-static uint64_t read_queues(const struct shunt_node *queues)
-{
-	const char *text = cJSON_GetStringValue(queues->json);
-	uint64_t bits = 0;
-
-	if (!queues->json || (text && strcmp(text, "all") == 0))
-		return UINT64_MAX;
-	if (!cJSON_IsArray(queues->json) || !queues->json->child) {
-		shunt_node_error(
-			queues,
-			"must be \"all\" or a list of at least one receive queue");
-		return 0;
-	}
-	shunt_node_each(item, shunt_node_first(queues))
-	{
-		int64_t queue = shunt_node_number(&item, "a receive queue", 0,
-						  SHUNT_QUEUE_MAX - 1);
-
-		if (queue < 0)
-			continue;
-		if (bits >> queue & 1)
-			shunt_node_error(&item,
-					 "queue %" PRId64
-					 " stands here twice: remove one",
-					 queue);
-		bits |= 1ull << queue;
-	}
-	return bits;
-}
-
-static void read_consumer(struct shunt_policy_consumer *consumer,
-			  const struct shunt_node *node)
-{
-	static const char *const keys[] = { "kind", "queues", "if_down", "description",
-					    NULL };
-	static const struct shunt_name kinds[] = { { "xsk", 0 }, { NULL, 0 } };
-	struct shunt_node kind = shunt_node_get(node, "kind");
-	struct shunt_node queues = shunt_node_get(node, "queues");
-
-	if (!shunt_node_object(node, keys))
-		return;
-	shunt_node_description(node);
-	if (kind.json)
-		(void)shunt_node_name(&kind, "a kind of consumer", kinds);
-	else
-		shunt_node_error(
-			node, "the key \"kind\" is missing: write \"kind\": \"xsk\"");
-	consumer->queues = read_queues(&queues);
-	consumer->if_down = read_fate(node, "if_down");
-}
-
 static void read_consumers(struct shunt_policy *policy, const struct shunt_node *node)
 {
-	if (!is_object(node, "consumer"))
+	if (!node->json || !shunt_node_named(node, "consumer"))
 		return;
 	too_many(node, "consumers", SHUNT_CONSUMER_MAX);
 	policy->consumer = shunt_node_alloc(node->doc, shunt_node_count(node),
@@ -166,14 +93,24 @@ static void read_consumers(struct shunt_policy *policy, const struct shunt_node 
 		if (!is_first(node, &child) ||
 		    !shunt_node_label(&child, "consumer", child.key, at->name))
 			continue;
-		read_consumer(at, &child);
+		shunt_consumer_read(at, &child);
 		policy->consumers++;
 	}
 }
 
+static void read_ring(struct shunt_policy *policy, const struct shunt_node *node)
+{
+	static const char *const keys[] = { "bytes", "description", NULL };
+
+	policy->ring_bytes = shunt_ring_bytes_read(node);
+	if (node->json && shunt_node_object(node, keys))
+		shunt_node_description(node);
+}
+
 /* --- rules ------------------------------------------------------------------- */
 
-static void read_rules(struct shunt_policy *policy, const struct shunt_node *node)
+static void read_rules(struct shunt_policy *policy, struct shunt_rule_scope *scope,
+		       const struct shunt_node *node)
 {
 	if (!node->json || !shunt_node_list(node, "rules") ||
 	    too_many(node, "rules", SHUNT_RULE_MAX))
@@ -184,18 +121,15 @@ static void read_rules(struct shunt_policy *policy, const struct shunt_node *nod
 		return;
 	shunt_node_each(child, shunt_node_first(node))
 	{
-		shunt_rule_read(policy, &policy->rule[policy->rules], &child);
+		shunt_rule_read(scope, &policy->rule[policy->rules], policy->rules,
+				&child);
 		policy->rules++;
 	}
 }
 
 static bool uses_set(const struct shunt_policy_rule *rule, size_t set)
 {
-	for (int side = 0; side < SHUNT_SIDES; side++)
-		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.sets; i++)
-			if (rule->layer[SHUNT_OUTER].side[side].in.set[i] == set)
-				return true;
-	return false;
+	return shunt_rule_uses_set(rule, set);
 }
 
 static bool uses_consumer(const struct shunt_policy_rule *rule, size_t consumer)
@@ -208,6 +142,15 @@ static bool is_used(const struct shunt_policy *policy, size_t place,
 {
 	for (size_t i = 0; i < policy->rules; i++)
 		if (uses(&policy->rule[i], place))
+			return true;
+	return false;
+}
+
+static bool uses_ring(const struct shunt_policy *policy)
+{
+	for (size_t i = 0; i < policy->rules; i++)
+		if (policy->rule[i].sample.one_in ||
+		    policy->rule[i].mirror.to == SHUNT_MIRROR_RING)
 			return true;
 	return false;
 }
@@ -242,10 +185,14 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 		      const char *source)
 {
 	static const char *const keys[] = { "schema",	 "description", "default",
-					    "malformed", "sets",	"consumers",
-					    "rules",	 NULL };
+					    "malformed", "sets",	"ports",
+					    "consumers", "ring",	"rules",
+					    NULL };
+	struct shunt_rule_scope scope = { .policy = policy };
 	struct shunt_node sets = shunt_node_get(root, "sets");
+	struct shunt_node ports = shunt_node_get(root, "ports");
 	struct shunt_node consumers = shunt_node_get(root, "consumers");
+	struct shunt_node ring = shunt_node_get(root, "ring");
 	struct shunt_node rules = shunt_node_get(root, "rules");
 	size_t errors = root->doc->diags->errors;
 
@@ -259,13 +206,23 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 			root,
 			"the key \"default\" is missing: \"pass\" or \"drop\", for "
 			"packets that match no rule");
-	policy->default_action = read_fate(root, "default");
-	policy->malformed = read_fate(root, "malformed");
+	policy->default_action = shunt_fate_read(root, "default");
+	policy->malformed = shunt_fate_read(root, "malformed");
 	read_sets(policy, &sets, source);
 	read_consumers(policy, &consumers);
-	read_rules(policy, &rules);
-	if (root->doc->diags->errors == errors)
+	shunt_ports_read(&scope.ports, &ports);
+	read_ring(policy, &ring);
+	read_rules(policy, &scope, &rules);
+	if (root->doc->diags->errors == errors) {
 		warn_unused(policy, &sets, &consumers);
+		shunt_ports_warn(&scope.ports, &ports);
+		if (ring.json && !uses_ring(policy))
+			shunt_node_warn(&ring,
+					"no rule has a \"sample\", or a \"mirror\" to "
+					"the ring: add one, or remove it");
+	}
+	shunt_ports_free(&scope.ports);
+	shunt_index_free(&scope.rules);
 }
 
 /* --- entry ------------------------------------------------------------------- */

@@ -1,46 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/policy/rule.h"
 
-#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/policy/iface.h"
 #include "loader/policy/match.h"
+#include "loader/policy/modifier.h"
 #include "loader/policy/word.h"
 #include "maps/target.h"
-
-#define IFNAME_BYTES 15 /* IFNAMSIZ without the NUL */
-
-/* What the kernel accepts (dev_valid_name). */
-static bool valid_interface(const char *name)
-{
-	size_t n = strlen(name);
-
-	if (!n || n > IFNAME_BYTES || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return false;
-	for (; *name; name++)
-		if (*name == '/' || *name == ':' || isspace((unsigned char)*name))
-			return false;
-	return true;
-}
 
 static void read_interface(struct shunt_policy_rule *rule,
 			   const struct shunt_node *node)
 {
-	const char *name = shunt_node_string(node, "an interface's name");
-
-	if (!name)
-		return;
-	if (!valid_interface(name)) {
-		shunt_node_error(
-			node,
-			"%s cannot be the name of an interface: that has 1 to %d bytes "
-			"without blanks, slashes and colons",
-			SHUNT_QUOTE(name), IFNAME_BYTES);
-		return;
-	}
-	rule->action = SHUNT_VERDICT_INTERFACE;
-	memcpy(rule->target, name, strlen(name) + 1);
+	if (shunt_iface_read(node, rule->target))
+		rule->action = SHUNT_VERDICT_INTERFACE;
 }
 
 static void read_cpu(struct shunt_policy_rule *rule, const struct shunt_node *node)
@@ -115,10 +90,11 @@ static void read_action(const struct shunt_policy *policy,
 				 "\"count\" or { \"redirect\": ... }");
 }
 
-static void read_name(const struct shunt_policy *policy, struct shunt_policy_rule *rule,
-		      const struct shunt_node *node)
+static void read_name(struct shunt_rule_scope *scope, struct shunt_policy_rule *rule,
+		      size_t place, const struct shunt_node *node)
 {
 	const char *text = shunt_node_string(node, "a name");
+	int ret;
 
 	if (!text || !shunt_node_label(node, "rule", text, rule->name))
 		return;
@@ -126,54 +102,92 @@ static void read_name(const struct shunt_policy *policy, struct shunt_policy_rul
 		shunt_node_error(
 			node, "\"default\" is the name of what happens to packets that "
 			      "match no rule: choose another one");
-	for (size_t i = 0; i < policy->rules; i++)
-		if (strcmp(policy->rule[i].name, text) == 0) {
-			shunt_node_error(
-				node,
-				"\"%s\" is the name of rule %zu already: counters and "
-				"explanations go by name, so choose another one",
-				text, i);
-			return;
-		}
+	ret = shunt_index_add(&scope->rules, rule->name, place);
+	if (ret == -EEXIST)
+		shunt_node_error(node,
+				 "\"%s\" is the name of rule %zu already: counters and "
+				 "explanations go by name, so choose another one",
+				 text, shunt_index_find(&scope->rules, text));
+	else if (ret < 0)
+		node->doc->oom = true;
 }
 
-void shunt_rule_read(const struct shunt_policy *policy, struct shunt_policy_rule *rule,
-		     const struct shunt_node *node)
+void shunt_rule_read(struct shunt_rule_scope *scope, struct shunt_policy_rule *rule,
+		     size_t place, const struct shunt_node *node)
 {
-	static const char *const keys[] = { "name", "match", "action", "description",
-					    NULL };
-	struct shunt_match match = { .policy = policy, .rule = rule };
+	static const char *const keys[] = {
+		"name", "match", "action", SHUNT_MODIFIER_KEYS, "description", NULL,
+	};
+	struct shunt_match match = { .policy = scope->policy,
+				     .ports = &scope->ports,
+				     .layer = &rule->layer[SHUNT_OUTER] };
 	struct shunt_node name = shunt_node_get(node, "name");
 	struct shunt_node conditions = shunt_node_get(node, "match");
 	struct shunt_node action = shunt_node_get(node, "action");
+	size_t errors;
 
 	if (!shunt_node_object(node, keys))
 		return;
 	shunt_node_description(node);
 	if (name.json)
-		read_name(policy, rule, &name);
+		read_name(scope, rule, place, &name);
 	else
 		shunt_node_error(
 			node,
 			"the key \"name\" is missing: counters and explanations go "
 			"by a rule's name");
+	errors = node->doc->diags->errors;
 	if (conditions.json)
-		shunt_match_read(&match, &conditions);
+		shunt_match_read(&match, rule, &conditions);
+	match.faulty = node->doc->diags->errors != errors;
+	errors = node->doc->diags->errors;
 	if (action.json)
-		read_action(policy, rule, &action);
+		read_action(scope->policy, rule, &action);
 	else
 		shunt_node_error(
 			node,
 			"the key \"action\" is missing: \"pass\", \"drop\", \"tx\", "
 			"\"count\" or { \"redirect\": ... }");
+	shunt_modifiers_read(&match, rule, node, node->doc->diags->errors == errors);
+}
+
+/* --- all of a rule's lists --------------------------------------------------- */
+
+static void free_list(struct shunt_addr_list *list)
+{
+	free(list->prefix);
+	free(list->set);
 }
 
 void shunt_rule_free(struct shunt_policy_rule *rule)
 {
-	for (int side = 0; side < SHUNT_SIDES; side++) {
-		free(rule->layer[SHUNT_OUTER].side[side].in.prefix);
-		free(rule->layer[SHUNT_OUTER].side[side].in.set);
+	for (int l = 0; l < SHUNT_LAYERS; l++) {
+		struct shunt_policy_layer *layer = &rule->layer[l];
+
+		for (int side = 0; side < SHUNT_SIDES; side++) {
+			free_list(&layer->side[side].in);
+			free_list(&layer->side[side].out);
+		}
+		for (int field = 0; field < SHUNT_FIELD_COUNT; field++)
+			free(layer->field[field].at);
 	}
-	for (int field = 0; field < SHUNT_FIELD_COUNT; field++)
-		free(rule->layer[SHUNT_OUTER].field[field].at);
+	free(rule->iface);
+}
+
+static bool names_set(const struct shunt_addr_list *list, uint32_t set)
+{
+	for (size_t i = 0; i < list->sets; i++)
+		if (list->set[i] == set)
+			return true;
+	return false;
+}
+
+bool shunt_rule_uses_set(const struct shunt_policy_rule *rule, uint32_t set)
+{
+	for (int l = 0; l < SHUNT_LAYERS; l++)
+		for (int side = 0; side < SHUNT_SIDES; side++)
+			if (names_set(&rule->layer[l].side[side].in, set) ||
+			    names_set(&rule->layer[l].side[side].out, set))
+				return true;
+	return false;
 }

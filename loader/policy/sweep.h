@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From ranges with rules to the intervals between them, each with its class. */
+/* From ranges with bits to the intervals between them, each with its class. */
 #pragma once
 
 /*
  * Every field of a policy, be it a port or an IPv6 address, is compiled the same way:
- * each rule says which ranges of the field it allows; a sweep over the sorted ends cuts
- * the field's domain into intervals, inside which no rule changes its mind.
+ * each rule (or profile) says which ranges of the field it allows; a sweep over the
+ * sorted ends cuts the field's domain into intervals, inside which none changes its mind.
  */
 #include <stddef.h>
 #include <stdint.h>
 
+#include "loader/policy/ranges.h"
 #include "loader/policy/vector.h"
 
-typedef unsigned __int128 shunt_u128;
-
-/* One range that a rule allows; the ranges of one rule may overlap. */
+/* One range that the owner of a bit allows; the ranges of one may overlap. */
 struct shunt_allow {
 	shunt_u128 lo, hi; /* inclusive */
-	uint32_t rule;
+	uint32_t bit;
 };
 
 /* From `start` up to the next interval's start, the field has this class. */
@@ -27,10 +26,10 @@ struct shunt_interval {
 };
 
 /*
- * `base` holds the rules that do not look at the field. The first interval starts at 0;
- * neighbours have different classes. *intervals is malloced.
- * Returns 0, or what shunt_vectors_class returns.
+ * `base` holds the bits of those that do not look at the field; pool->words is the
+ * vectors' length. The first interval starts at 0; neighbours have different classes.
+ * *intervals is malloced. Returns 0, or what shunt_vectors_class returns.
  */
-int shunt_sweep(const struct shunt_allow *allow, size_t n,
-		const struct shunt_vector *base, struct shunt_vectors *pool,
-		struct shunt_interval **intervals, size_t *count);
+int shunt_sweep(const struct shunt_allow *allow, size_t n, const uint64_t *base,
+		struct shunt_vectors *pool, struct shunt_interval **intervals,
+		size_t *count);

@@ -346,17 +346,17 @@ static void a_damaged_image_passes_packets_as_internal(void **ctx)
 		{ "rules behind the end", offsetof(struct shunt_image, rule),
 		  ROOM - 11 },
 		{ "rules far away", offsetof(struct shunt_image, rule), UINT32_MAX },
-		{ "vectors behind the end", offsetof(struct shunt_image, vector),
+		{ "vectors behind the end", offsetof(struct shunt_image, vectors.vector),
 		  ROOM - 31 },
-		{ "vectors far away", offsetof(struct shunt_image, vector),
+		{ "vectors far away", offsetof(struct shunt_image, vectors.vector),
 		  UINT32_MAX },
 		{ "a field's table behind the end",
-		  offsetof(struct shunt_image, field[0].table), ROOM - 1 },
+		  offsetof(struct shunt_image, vectors.tables.narrow[0].table), ROOM - 1 },
 		{ "a field's table far away",
-		  offsetof(struct shunt_image, field[0].table), UINT32_MAX },
-		{ "a root behind the end", offsetof(struct shunt_image, side[0].root4),
+		  offsetof(struct shunt_image, vectors.tables.narrow[0].table), UINT32_MAX },
+		{ "a root behind the end", offsetof(struct shunt_image, vectors.tables.side[0].root4),
 		  ROOM },
-		{ "a root far away", offsetof(struct shunt_image, side[0].root4),
+		{ "a root far away", offsetof(struct shunt_image, vectors.tables.side[0].root4),
 		  UINT32_MAX },
 	};
 	struct shunt_model_frame frame;
@@ -392,7 +392,7 @@ static void a_damaged_node_passes_packets_as_internal(void **ctx)
 
 		rule(DAMAGE);
 		image = ruling();
-		root = (uint32_t *)((uint8_t *)image + image->side[0].root4);
+		root = (uint32_t *)((uint8_t *)image + image->vectors.tables.side[0].root4);
 		root[192 << 8 | 0] = nodes[i];
 		check_internal("a node");
 	}

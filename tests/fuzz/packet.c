@@ -112,6 +112,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	seen = parse(data, data[size - 1] % size, size, &part);
 	check(seen == SHUNT_REASON_DEEP || seen == code);
 	if (seen == SHUNT_PARSE_OK)
-		check(shunt_frame_same(&part, &pkt));
+		check(shunt_frame_part(&part, &pkt));
 	return 0;
 }

@@ -36,27 +36,71 @@ static void check_prefix(const struct shunt_prefix *prefix)
 	check(memcmp(&again, prefix, sizeof(again)) == 0);
 }
 
-static void check_rule(const struct shunt_policy *policy,
-		       const struct shunt_policy_rule *rule)
+static const uint64_t field_values[SHUNT_FIELD_COUNT] = {
+#define X(id, name, values, help) [SHUNT_FIELD_##id] = values,
+	SHUNT_FIELDS(X)
+#undef X
+};
+
+static void check_addrs(const struct shunt_policy *policy,
+			const struct shunt_addr_list *list)
+{
+	for (size_t i = 0; i < list->prefixes; i++)
+		check_prefix(&list->prefix[i]);
+	for (size_t i = 0; i < list->sets; i++)
+		check(list->set[i] < policy->sets);
+}
+
+static void check_layer(const struct shunt_policy *policy,
+			const struct shunt_policy_layer *layer)
 {
 	for (int side = 0; side < SHUNT_SIDES; side++) {
-		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.prefixes;
-		     i++)
-			check_prefix(&rule->layer[SHUNT_OUTER].side[side].in.prefix[i]);
-		for (size_t i = 0; i < rule->layer[SHUNT_OUTER].side[side].in.sets; i++)
-			check(rule->layer[SHUNT_OUTER].side[side].in.set[i] <
-			      policy->sets);
+		check_addrs(policy, &layer->side[side].in);
+		check_addrs(policy, &layer->side[side].out);
 	}
 	for (int field = 0; field < SHUNT_FIELD_COUNT; field++) {
-		const struct shunt_spans *spans =
-			&rule->layer[SHUNT_OUTER].field[field];
+		const struct shunt_spans *spans = &layer->field[field];
 
 		for (size_t i = 0; i < spans->n; i++) {
 			check(spans->at[i].lo <= spans->at[i].hi);
-			check(spans->at[i].hi <= SHUNT_ICMP6_BASE * 2);
+			check(spans->at[i].hi <= field_values[field]);
 			check(!i || spans->at[i].lo > spans->at[i - 1].hi + 1);
 		}
 	}
+}
+
+/* What is set must be usable, and what is not set must be zero. */
+static void check_modifiers(const struct shunt_policy_rule *rule)
+{
+	const struct shunt_policy_limit *limit = &rule->limit;
+	const struct shunt_policy_rewrite *rewrite = &rule->rewrite;
+
+	check(!limit->rate == !limit->burst);
+	check(!limit->by == !limit->size);
+	check(limit->bits4 <= 32 && limit->bits6 <= 128);
+	check(limit->burst / 3601 <= limit->rate + 1);
+	check((rule->mirror.to == SHUNT_MIRROR_INTERFACE) == !!*rule->mirror.target);
+	for (int side = 0; side < SHUNT_SIDES; side++)
+		if (rewrite->bits & SHUNT_REWRITE_SRC << side)
+			check_prefix(&rewrite->addr[side]);
+	check(rewrite->vlan < 4095 && rewrite->dscp < 64);
+	if (rule->action == SHUNT_ACTION_COUNT)
+		check(!limit->rate && !rule->sample.one_in && !rule->mirror.to &&
+		      !rewrite->bits);
+}
+
+static void check_rule(const struct shunt_policy *policy,
+		       const struct shunt_policy_rule *rule)
+{
+	const struct shunt_policy_layer *inner = &rule->layer[SHUNT_INNER];
+
+	for (int layer = 0; layer < SHUNT_LAYERS; layer++)
+		check_layer(policy, &rule->layer[layer]);
+	check(!inner->field[SHUNT_FIELD_TUNNEL].n && !inner->field[SHUNT_FIELD_KEY].n);
+	for (size_t i = 0; i < rule->ifaces; i++)
+		check(strnlen(rule->iface[i], SHUNT_NAME_MAX) < SHUNT_NAME_MAX);
+	check(!rule->iface_not || rule->ifaces);
+	check_modifiers(rule);
 	if (rule->action == SHUNT_VERDICT_CONSUMER)
 		check(rule->arg < policy->consumers);
 }
@@ -72,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ret = shunt_policy_read(&policy, (const char *)data, size, NULL, &diags);
 	check(ret == 0 ? diags.errors == 0 : diags.errors > 0);
 	if (policy) {
+		check(!(policy->ring_bytes & (policy->ring_bytes - 1)));
 		for (size_t i = 0; i < policy->rules; i++)
 			check_rule(policy, &policy->rule[i]);
 		for (size_t i = 0; i < policy->sets; i++)

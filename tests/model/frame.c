@@ -2,7 +2,6 @@
 #include "tests/model/frame.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -12,10 +11,15 @@ enum {
 	ICMP = 1,
 	TCP = 6,
 	UDP = 17,
+	IPIP4 = 4,
+	IPIP6 = 41,
 	FRAGMENT = 44,
+	GRE = 47,
 	AH = 51,
 	ICMP6 = 58,
 	SCTP = 132,
+	VXLAN_PORT = 4789,
+	GENEVE_PORT = 6081,
 };
 
 static void put8(struct shunt_model_frame *f, unsigned int v)
@@ -56,10 +60,20 @@ static void patch16(struct shunt_model_frame *f, size_t at, unsigned int v)
 	f->bytes[at + 1] = v & 255;
 }
 
-static void set(struct shunt_model_frame *f, enum shunt_field field, uint32_t value)
+static void set(struct shunt_layer *l, enum shunt_field field, uint32_t value)
 {
-	f->pkt.layer[SHUNT_OUTER].field[field] = value + 1;
+	l->field[field] = value + 1;
 }
+
+static void set_wide(struct shunt_layer *l, enum shunt_field field, uint64_t value)
+{
+	l->wide[field - SHUNT_FIELD_NARROW] = value + 1;
+}
+
+static void ethernet(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		     struct shunt_layer *l);
+static void bare(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		 struct shunt_layer *l);
 
 /* --- the transport layer --------------------------------------------------- */
 
@@ -68,15 +82,23 @@ static int has_transport(const struct shunt_frame_spec *s)
 	return s->l3 != SHUNT_L3_NONE && s->fragment != SHUNT_FRAGMENT_LATER;
 }
 
-static void ports(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static int goes_on(const struct shunt_frame_spec *s)
+{
+	return s->fragment == SHUNT_FRAGMENT_FIRST ||
+	       (s->fragment == SHUNT_FRAGMENT_LATER && s->more);
+}
+
+static void ports(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		  struct shunt_layer *l)
 {
 	put16(f, s->sport);
 	put16(f, s->dport);
-	set(f, SHUNT_FIELD_SPORT, s->sport);
-	set(f, SHUNT_FIELD_DPORT, s->dport);
+	set(l, SHUNT_FIELD_SPORT, s->sport);
+	set(l, SHUNT_FIELD_DPORT, s->dport);
 }
 
-static void tcp(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static void tcp(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		struct shunt_layer *l)
 {
 	unsigned int words = 5 + s->tcp_options;
 
@@ -84,49 +106,164 @@ static void tcp(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 		words = 4;
 	if (s->fault == SHUNT_FAULT_TCP_DOFF_HIGH)
 		words = 15;
-	ports(s, f);
+	ports(s, f, l);
 	put32(f, 1);
 	put32(f, 2);
 	put8(f, words << 4);
 	put8(f, s->flags);
-	set(f, SHUNT_FIELD_TCP_FLAGS, s->flags);
+	set(l, SHUNT_FIELD_TCP_FLAGS, s->flags);
 	fill(f, 6 + s->tcp_options * 4);
 }
 
-static void udp(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static void udp(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		struct shunt_layer *l)
 {
-	unsigned int length = 8 + s->payload;
+	ports(s, f, l);
+	put32(f, 0);
+}
+
+/* To be called when the payload is there. */
+static void udp_length(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		       const struct shunt_layer *l)
+{
+	unsigned int at = l->l4_off, length = f->len - at;
 
 	if (s->fault == SHUNT_FAULT_UDP_LENGTH_LOW)
 		length = s->payload % 8;
 	if (s->fault == SHUNT_FAULT_UDP_LENGTH_HIGH)
 		length++;
-	ports(s, f);
-	put16(f, length);
-	put16(f, 0);
+	patch16(f, at + 4, length);
 }
 
-static void transport(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static void transport(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		      struct shunt_layer *l)
 {
-	set(f, SHUNT_FIELD_PROTO, s->proto);
+	set(l, SHUNT_FIELD_PROTO, s->proto);
 	if (!has_transport(s))
 		return;
-	f->pkt.layer[SHUNT_OUTER].l4_off = f->len;
+	l->l4_off = f->len;
+	if ((s->proto == IPIP4 || s->proto == IPIP6) &&
+	    l == &f->pkt.layer[SHUNT_OUTER]) /* whatever is inside */
+		set(l, SHUNT_FIELD_TUNNEL, SHUNT_TUNNEL_IPIP);
 	if (s->proto == TCP) {
-		tcp(s, f);
+		tcp(s, f, l);
 	} else if (s->proto == UDP) {
-		udp(s, f);
+		udp(s, f, l);
 	} else if (s->proto == SCTP) {
-		ports(s, f);
+		ports(s, f, l);
 		fill(f, 8);
 	} else if (s->proto == (s->l3 == SHUNT_L3_IP4 ? ICMP : ICMP6)) {
 		put8(f, s->icmp_type);
 		put8(f, s->icmp_code);
 		fill(f, s->l3 == SHUNT_L3_IP4 ? 6 : 2);
-		set(f, SHUNT_FIELD_ICMP,
+		set(l, SHUNT_FIELD_ICMP,
 		    (s->l3 == SHUNT_L3_IP4 ? 0 : SHUNT_ICMP6_BASE) +
 			    (s->icmp_type << 8 | s->icmp_code));
 	}
+}
+
+/* --- tunnels --------------------------------------------------------------- */
+
+void shunt_frame_carry(struct shunt_frame_spec *s, enum shunt_tunnel tunnel,
+		       uint32_t key, const struct shunt_frame_spec *inner)
+{
+	s->tunnel = tunnel + 1;
+	s->key = key;
+	s->inner = inner;
+	s->proto = UDP;
+	if (tunnel == SHUNT_TUNNEL_VXLAN)
+		s->dport = VXLAN_PORT;
+	else if (tunnel == SHUNT_TUNNEL_GENEVE)
+		s->dport = GENEVE_PORT;
+	else if (tunnel == SHUNT_TUNNEL_GRE)
+		s->proto = GRE;
+	else
+		s->proto = inner && inner->l3 == SHUNT_L3_IP6 ? IPIP6 : IPIP4;
+}
+
+/* The EtherType of what is inside. */
+static unsigned int inside_type(const struct shunt_frame_spec *s)
+{
+	if (!s->inner)
+		return 0x88cc;
+	if (!s->inner->bare)
+		return 0x6558;
+	return s->inner->l3 == SHUNT_L3_IP4 ? IP4 : IP6;
+}
+
+static void tunnel_header(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+{
+	switch (s->tunnel - 1) {
+	case SHUNT_TUNNEL_VXLAN:
+		put32(f, 0x08ffffff);
+		put32(f, s->key << 8 | 0xff);
+		break;
+	case SHUNT_TUNNEL_GENEVE:
+		put8(f, s->tunnel_options);
+		put8(f, 0x3f);
+		put16(f, inside_type(s));
+		put32(f, s->key << 8 | 0xff);
+		fill(f, s->tunnel_options * 4);
+		break;
+	case SHUNT_TUNNEL_GRE:
+		put16(f, 0x8000 * s->checksum | 0x2000 * !s->no_key |
+				 0x1000 * s->sequence);
+		put16(f, inside_type(s));
+		fill(f, s->checksum ? 4 : 0);
+		if (!s->no_key)
+			put32(f, s->key);
+		fill(f, s->sequence ? 4 : 0);
+	}
+}
+
+static int has_key(const struct shunt_frame_spec *s)
+{
+	return s->tunnel - 1 == SHUNT_TUNNEL_VXLAN ||
+	       s->tunnel - 1 == SHUNT_TUNNEL_GENEVE ||
+	       (s->tunnel - 1 == SHUNT_TUNNEL_GRE && !s->no_key);
+}
+
+/* The tunnel's header and what it carries, which begins at the place that it returns. */
+static size_t carry(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		    struct shunt_layer *l)
+{
+	struct shunt_layer nowhere = { { 0 } }, *inner = &nowhere;
+	struct shunt_frame_spec spec;
+	size_t start;
+
+	tunnel_header(s, f);
+	if (l == &f->pkt.layer[SHUNT_OUTER]) { /* else a tunnel in a tunnel */
+		inner = &f->pkt.layer[SHUNT_INNER];
+		set(l, SHUNT_FIELD_TUNNEL, s->tunnel - 1);
+		if (has_key(s))
+			set_wide(l, SHUNT_FIELD_KEY, s->key);
+	}
+	start = f->len;
+	if (!s->inner) { /* VXLAN: too short for the Ethernet header that must be there */
+		fill(f, s->tunnel - 1 == SHUNT_TUNNEL_VXLAN && s->payload > 13
+				? 13
+				: s->payload);
+		return start;
+	}
+	spec = *s->inner;
+	if (goes_on(s)) /* what fills a fragment up to 8n bytes might heal it */
+		spec.fault = SHUNT_FAULT_NONE;
+	assert(spec.bare ? s->tunnel - 1 != SHUNT_TUNNEL_VXLAN
+			 : s->tunnel - 1 != SHUNT_TUNNEL_IPIP);
+	(spec.bare ? bare : ethernet)(&spec, f, inner);
+	return start;
+}
+
+/* What a parser finds of the inner packet, which lies in so many bytes. */
+static void carried(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		    size_t bytes)
+{
+	struct shunt_layer *inner = &f->pkt.layer[SHUNT_INNER];
+
+	if (!s->inner || (s->inner->fault && !goes_on(s)))
+		memset(inner, 0, sizeof(*inner));
+	else
+		set(inner, SHUNT_FIELD_LENGTH, bytes);
 }
 
 /* --- the network layer ----------------------------------------------------- */
@@ -145,53 +282,69 @@ static unsigned int fragment_word(const struct shunt_frame_spec *s, int ip4)
 	return 0;
 }
 
-static int goes_on(const struct shunt_frame_spec *s)
+/* Bytes behind the transport header; those of VXLAN's port must not look like VXLAN. */
+static void payload(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 {
-	return s->fragment == SHUNT_FRAGMENT_FIRST ||
-	       (s->fragment == SHUNT_FRAGMENT_LATER && s->more);
+	int vxlan = s->proto == UDP && s->dport == VXLAN_PORT && !s->tunnel;
+	unsigned int n;
+
+	for (n = 0; n < s->payload; n++)
+		put8(f, vxlan ? 0 : 0xff);
 }
 
 /* Transport header and payload; a fragment that is not the last has 8n bytes. */
-static void content(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static void content(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		    struct shunt_layer *l)
 {
-	size_t start = f->len;
+	size_t start = f->len, inside = 0, end;
 
-	transport(s, f);
-	fill(f, s->payload);
+	transport(s, f, l);
+	if (s->tunnel && has_transport(s))
+		inside = carry(s, f, l);
+	else
+		payload(s, f);
+	end = f->len;
+	if (s->proto == UDP && has_transport(s))
+		udp_length(s, f, l);
 	if (s->fault == SHUNT_FAULT_FRAGMENT_FAR)
 		fill(f, 8);
 	while (goes_on(s) && (f->len - start) % 8)
 		put8(f, 0xff);
 	if (s->fault == SHUNT_FAULT_FRAGMENT_ODD)
 		put8(f, 0xff);
+	if (s->proto != UDP)
+		end = f->len;
+	if (inside && l == &f->pkt.layer[SHUNT_OUTER])
+		carried(s, f, end - inside);
 }
 
 /* Where the IP packet must end so that the transport header is cut; 0: it is not. */
 static size_t cut_at(const struct shunt_frame_spec *s,
-		     const struct shunt_model_frame *f)
+		     const struct shunt_model_frame *f, const struct shunt_layer *l)
 {
 	switch (s->fault) {
 	case SHUNT_FAULT_TCP_CUT:
-		return f->pkt.layer[SHUNT_OUTER].l4_off + 19;
+		return l->l4_off + 19;
 	case SHUNT_FAULT_UDP_CUT:
 	case SHUNT_FAULT_ICMP_CUT:
-		return f->pkt.layer[SHUNT_OUTER].l4_off + 7;
+		return l->l4_off + 7;
 	case SHUNT_FAULT_SCTP_CUT:
-		return f->pkt.layer[SHUNT_OUTER].l4_off + 11;
+		return l->l4_off + 11;
 	case SHUNT_FAULT_ICMP6_CUT:
-		return f->pkt.layer[SHUNT_OUTER].l4_off + 3;
+		return l->l4_off + 3;
 	default:
 		return f->len;
 	}
 }
 
-static void ip4(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static void ip4(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		struct shunt_layer *l)
 {
 	size_t start = f->len, length;
 	unsigned int ihl = s->fault == SHUNT_FAULT_IP4_IHL ? 4 : 5 + s->options;
 
 	put8(f, (s->fault == SHUNT_FAULT_IP4_VERSION ? 0x60 : 0x40) | ihl);
-	put8(f, 0);
+	put8(f, s->dscp << 2 | s->ecn);
 	put16(f, 0);
 	put16(f, 0x1234);
 	put16(f, fragment_word(s, 1) | 0x4000 * !s->fragment);
@@ -201,10 +354,10 @@ static void ip4(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 	put(f, s->src, 4);
 	put(f, s->dst, 4);
 	fill(f, s->options * 4);
-	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC], s->src, 4);
-	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST], s->dst, 4);
-	content(s, f);
-	length = cut_at(s, f) - start;
+	memcpy(l->addr[SHUNT_SIDE_SRC], s->src, 4);
+	memcpy(l->addr[SHUNT_SIDE_DST], s->dst, 4);
+	content(s, f, l);
+	length = cut_at(s, f, l) - start;
 	if (s->fault == SHUNT_FAULT_IP4_TOO_SHORT)
 		length = (5 + s->options) * 4 - 1;
 	if (s->fault == SHUNT_FAULT_IP4_TOO_LONG)
@@ -223,20 +376,22 @@ static void ext(struct shunt_model_frame *f, unsigned int kind, unsigned int nex
 	fill(f, bytes - 2);
 }
 
-static void ip6(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static void ip6(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		struct shunt_layer *l)
 {
 	int fragmented = s->fragment != SHUNT_FRAGMENT_NONE || s->atomic, i;
 	unsigned int last = fragmented ? FRAGMENT : s->proto;
 	size_t start = f->len, body, length, ends = 0;
 
-	put32(f, s->fault == SHUNT_FAULT_IP6_VERSION ? 0x40000000 : 0x60012345);
+	put32(f, (s->fault == SHUNT_FAULT_IP6_VERSION ? 0x40000000 : 0x60012345) |
+			 (uint32_t)(s->dscp << 2 | s->ecn) << 20);
 	put16(f, 0);
 	put8(f, s->exts ? s->ext[0] : last);
 	put8(f, 64);
 	put(f, s->src, 16);
 	put(f, s->dst, 16);
-	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC], s->src, 16);
-	memcpy(f->pkt.layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST], s->dst, 16);
+	memcpy(l->addr[SHUNT_SIDE_SRC], s->src, 16);
+	memcpy(l->addr[SHUNT_SIDE_DST], s->dst, 16);
 	body = f->len;
 	for (i = 0; i < s->exts; i++)
 		ext(f, s->ext[i], i + 1 < s->exts ? s->ext[i + 1] : last, i);
@@ -247,8 +402,8 @@ static void ip6(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 		put32(f, 0x12345678);
 	}
 	ends = f->len;
-	content(s, f);
-	length = cut_at(s, f) - body;
+	content(s, f, l);
+	length = cut_at(s, f, l) - body;
 	if (s->fault == SHUNT_FAULT_IP6_TOO_LONG)
 		length = f->len - body + s->pad + 1;
 	if (s->fault == SHUNT_FAULT_IP6_EXT_CUT)
@@ -256,15 +411,17 @@ static void ip6(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
 	patch16(f, start + 4, length);
 }
 
-static void network(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static void network(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		    struct shunt_layer *l)
 {
-	f->pkt.layer[SHUNT_OUTER].l3 = s->l3;
-	f->pkt.layer[SHUNT_OUTER].l3_off = f->len;
-	set(f, SHUNT_FIELD_FRAGMENT, s->fragment);
+	l->l3 = s->l3;
+	l->l3_off = f->len;
+	set(l, SHUNT_FIELD_FRAGMENT, s->fragment);
+	set(l, SHUNT_FIELD_DSCP, s->dscp);
 	if (s->l3 == SHUNT_L3_IP4)
-		ip4(s, f);
+		ip4(s, f, l);
 	else
-		ip6(s, f);
+		ip6(s, f, l);
 }
 
 /* --- the link layer -------------------------------------------------------- */
@@ -288,12 +445,12 @@ static unsigned int last_type(const struct shunt_frame_spec *s)
 	return s->eth_type ? s->eth_type : 3 + s->payload;
 }
 
-/* Where the frame itself must end; the layer that is cut lies at `start`. */
+/* Where the frame itself must end; it begins at `eth`, what is cut lies at `start`. */
 static void cut(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
-		size_t start)
+		size_t eth, size_t start)
 {
 	if (s->fault == SHUNT_FAULT_VLAN_CUT)
-		f->len = 14 + (s->tags > 1 ? 4 : 0) + 3;
+		f->len = eth + 14 + (s->tags > 1 ? 4 : 0) + 3;
 	if (s->fault == SHUNT_FAULT_ARP_CUT)
 		f->len = start + 27;
 	if (s->fault == SHUNT_FAULT_IP4_CUT)
@@ -308,53 +465,83 @@ static const int reasons[SHUNT_FAULT_COUNT] = { [SHUNT_FAULT_NONE] = SHUNT_FRAME
 #undef X
 };
 
-void shunt_frame_build(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+static uint64_t mac_number(const uint8_t mac[6])
+{
+	uint64_t number = 0;
+	int i;
+
+	for (i = 0; i < 6; i++)
+		number = number * 256 + mac[i];
+	return number;
+}
+
+static void macs(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		 struct shunt_layer *l)
+{
+	static const uint8_t none[2][6],
+		usual[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 } };
+	const uint8_t(*mac)[6] = memcmp(s->mac, none, sizeof(none)) ? s->mac : usual;
+
+	put(f, mac[SHUNT_SIDE_DST], 6);
+	put(f, mac[SHUNT_SIDE_SRC], 6);
+	set_wide(l, SHUNT_FIELD_DST_MAC, mac_number(mac[SHUNT_SIDE_DST]));
+	set_wide(l, SHUNT_FIELD_SRC_MAC, mac_number(mac[SHUNT_SIDE_SRC]));
+}
+
+static void ethernet(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		     struct shunt_layer *l)
 {
 	unsigned int type = last_type(s), i;
-	size_t start;
+	size_t eth = f->len, start;
 
-	memset(&f->pkt, 0, sizeof(f->pkt));
-	f->len = 0;
-	put(f, "\x02\0\0\0\0\x02\x02\0\0\0\0\x01", 12);
+	macs(s, f, l);
 	for (i = 0; i < s->tags; i++) {
 		put16(f, s->tag[i].type);
 		put16(f, 0xe000 | s->tag[i].id);
 	}
 	put16(f, type);
 	if (s->tags > 0)
-		set(f, SHUNT_FIELD_VLAN, s->tag[0].id);
+		set(l, SHUNT_FIELD_VLAN, s->tag[0].id);
 	if (s->tags > 1)
-		set(f, SHUNT_FIELD_VLAN_INNER, s->tag[1].id);
+		set(l, SHUNT_FIELD_VLAN_INNER, s->tag[1].id);
 	if (s->tags > 2)
 		type = s->tag[2].type;
 	if (type >= 1536)
-		set(f, SHUNT_FIELD_ETH_TYPE, type);
+		set(l, SHUNT_FIELD_ETH_TYPE, type);
 	start = f->len;
 	if (s->tags > 2)
 		fill(f, 60);
 	else if (s->l3 != SHUNT_L3_NONE)
-		network(s, f);
+		network(s, f, l);
 	else if (type == ARP)
 		arp(f);
 	else
 		fill(f, 3 + s->payload);
 	fill(f, s->pad);
-	cut(s, f, start);
+	cut(s, f, eth, start);
+}
+
+/* IP right inside a tunnel. */
+static void bare(const struct shunt_frame_spec *s, struct shunt_model_frame *f,
+		 struct shunt_layer *l)
+{
+	size_t start = f->len;
+
+	assert(s->l3 != SHUNT_L3_NONE);
+	set(l, SHUNT_FIELD_ETH_TYPE, last_type(s));
+	network(s, f, l);
+	fill(f, s->pad);
+	cut(s, f, start, start);
+}
+
+void shunt_frame_build(const struct shunt_frame_spec *s, struct shunt_model_frame *f)
+{
+	memset(&f->pkt, 0, sizeof(f->pkt));
+	f->len = 0;
+	ethernet(s, f, &f->pkt.layer[SHUNT_OUTER]);
+	set(&f->pkt.layer[SHUNT_OUTER], SHUNT_FIELD_LENGTH, f->len);
 	f->pkt.len = f->len;
 	f->reason = reasons[s->fault];
-}
-
-bool shunt_frame_same(const struct shunt_pkt *a, const struct shunt_pkt *b)
-{
-	struct shunt_pkt x = *a, y = *b;
-
-	x.join = y.join = 0; /* the parser's own */
-	return !memcmp(&x, &y, sizeof(x));
-}
-
-bool shunt_frame_holds(const struct shunt_model_frame *f, const struct shunt_pkt *pkt)
-{
-	return shunt_frame_same(&f->pkt, pkt);
 }
 
 /* --- faults ---------------------------------------------------------------- */
@@ -385,31 +572,4 @@ int shunt_frame_can_fail(const struct shunt_frame_spec *s, enum shunt_fault faul
 	default:
 		return 1;
 	}
-}
-
-/* --- as text --------------------------------------------------------------- */
-
-void shunt_frame_hex(const uint8_t *bytes, size_t len, char *text)
-{
-	*text = 0;
-	while (len--)
-		text += sprintf(text, "%02x", *bytes++);
-}
-
-int shunt_frame_unhex(const char *text, uint8_t *bytes, size_t room)
-{
-	size_t n = 0;
-	unsigned int byte;
-	int used;
-
-	for (; *text; text += 2) {
-		if (*text == ' ') {
-			text--;
-			continue;
-		}
-		if (n == room || sscanf(text, "%2x%n", &byte, &used) != 1 || used != 2)
-			return -1;
-		bytes[n++] = byte;
-	}
-	return n;
 }

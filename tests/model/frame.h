@@ -4,7 +4,8 @@
 
 /*
  * The answer is derived from the description, never from the bytes: a parser that reads
- * the wrong byte cannot agree with it. `fault` makes a frame malformed in one way.
+ * the wrong byte cannot agree with it. `fault` makes a frame malformed in one way; that
+ * of an inner packet leaves the outer one sound, and the inner layer zero.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,7 +75,26 @@ struct shunt_frame_spec {
 	uint16_t payload;    /* bytes behind the transport header */
 	uint8_t pad;	     /* bytes behind the IP packet */
 	enum shunt_fault fault;
+	uint8_t mac[2][6]; /* by enum shunt_side; all zero: 02:00:00:00:00:01 and :02 */
+	uint8_t dscp, ecn; /* ECN means nothing to a parser */
+	/* what a tunnel carries, in place of the payload; see shunt_frame_carry() */
+	const struct shunt_frame_spec *inner; /* NULL: payload is what follows */
+	uint8_t tunnel;			      /* enum shunt_tunnel + 1; 0: none */
+	uint8_t tunnel_options;		      /* GENEVE: words of options, up to 63 */
+	uint8_t no_key, checksum, sequence;   /* GRE: which of its fields are there */
+	uint32_t key;
+	uint8_t bare; /* of an inner packet: IP without Ethernet before it */
 };
+
+/*
+ * Makes spec a tunnel that carries inner (which must outlive spec, and is at most
+ * SHUNT_FRAME_INNER bytes with its headers): sets tunnel, key, proto and dport. IPIP
+ * carries bare packets only, VXLAN none of them; shunt_frame_build() asserts it. With
+ * inner NULL, the tunnel header stands before `payload` bytes of no known type.
+ */
+void shunt_frame_carry(struct shunt_frame_spec *spec, enum shunt_tunnel tunnel,
+		       uint32_t key, const struct shunt_frame_spec *inner);
+#define SHUNT_FRAME_INNER 1500
 
 struct shunt_model_frame {
 	uint8_t bytes[SHUNT_FRAME_ROOM];
@@ -92,6 +112,12 @@ bool shunt_frame_holds(const struct shunt_model_frame *frame,
 
 /* Equal in all that means something after parsing. */
 bool shunt_frame_same(const struct shunt_pkt *a, const struct shunt_pkt *b);
+
+/*
+ * May a parser that sees the start of a frame only say this of it? Where it finds the
+ * frame sound, it knows all of it but perhaps the tunnel, or what is inside.
+ */
+bool shunt_frame_part(const struct shunt_pkt *part, const struct shunt_pkt *whole);
 
 /* May this frame have this fault? A fault of a layer that is not there cannot be. */
 int shunt_frame_can_fail(const struct shunt_frame_spec *spec, enum shunt_fault fault);

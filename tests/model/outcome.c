@@ -8,8 +8,7 @@ static void act(const struct shunt_policy *policy, enum shunt_hook hook,
 	if (o->model.action == SHUNT_VERDICT_CONSUMER) {
 		uint32_t place = policy->rule[o->model.rule].arg;
 
-		o->reason = hook == SHUNT_HOOK_XDP ? SHUNT_REASON_CONSUMER_DOWN
-						   : SHUNT_REASON_HOOK_CANNOT;
+		o->reason = SHUNT_REASON_CONSUMER_DOWN;
 		o->verdict = policy->consumer[place].if_down;
 	}
 	if ((o->model.action == SHUNT_VERDICT_CPU && hook != SHUNT_HOOK_XDP) ||

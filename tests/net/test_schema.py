@@ -18,12 +18,17 @@ FILES = sorted(glob.glob(os.path.join(sh.SCHEMAS, "*.schema.json")))
 
 # Faults of meaning: the reader refuses them, a JSON Schema cannot express them.
 SEMANTIC = set("""
-    eth-type-not-ip eth-type-other-family families-differ flags-not-in-mask flags-without-tcp
-    icmp-number-alone icmp-number-of-both icmp-of-other-family icmp-with-flags icmp-with-ports
-    icmp-without-protocol key-twice port-backwards port-of-later-fragment port-without-protocol
-    redirect-consumer-unknown rule-name-twice set-element-prefix set-element-twice
-    set-file-empty set-file-missing set-file-wrong set-size-small src-bits-high src-host-bits
-    src-not-an-address src-set-unknown syntax-nul-escape vlan-inner-of-none
+    dscp-not-ip eth-type-not-ip eth-type-other-family families-differ flags-not-in-mask
+    flags-without-tcp icmp-number-alone icmp-number-of-both icmp-of-other-family
+    icmp-with-flags icmp-with-ports icmp-without-protocol iface-both iface-long key-twice
+    limit-burst-large mac-host-bits not-all-addresses not-all-ports not-all-tags port-backwards
+    port-of-later-fragment port-without-protocol ports-unknown redirect-consumer-unknown
+    rewrite-any-family rewrite-no-tag rewrite-not-ip rewrite-port-of-any rule-name-twice
+    set-element-prefix set-element-twice set-file-empty set-file-missing set-file-wrong
+    set-size-small src-bits-high src-host-bits src-not-an-address src-set-unknown
+    syntax-nul-escape tunnel-inner-families tunnel-key-of-vxlan tunnel-mac-in-ipip
+    tunnel-not-vni-of-any tunnel-of-later-fragment tunnel-other-protocol tunnel-ports-of-gre
+    tunnel-vni-of-gre vlan-inner-of-none
 """.split())
 
 
@@ -89,6 +94,7 @@ def test_a_schema_lists_every_key_of_its_objects(path):
     ("verdict", "verdict.h", "SHUNT_VERDICTS", []),
     ("action", "verdict.h", "SHUNT_VERDICTS", ["count"]),
     ("reason", "reason.h", "SHUNT_REASONS", []),
+    ("tunnel_type", "field.h", "SHUNT_TUNNELS", []),
 ])
 def test_the_names_in_schemas_are_those_of_the_headers(definition, header, macro, more):
     names = x_macro(header, macro) + more
@@ -114,7 +120,7 @@ def test_every_schema_that_the_sources_name_is_there():
 # --- examples -----------------------------------------------------------------------------
 
 def test_there_are_examples():
-    assert len(VALID) >= 15 and len(INVALID) >= 80
+    assert len(VALID) >= 25 and len(INVALID) >= 150
 
 
 @pytest.mark.parametrize("path", VALID, ids=name_of)
@@ -165,6 +171,25 @@ def test_the_example_in_the_documentation_is_sound(tmp_path):
         path = tmp_path / ("%d.json" % number)
         path.write_text(part)
         assert sh.shunt("check", path)["valid"]
+
+
+def test_every_rule_in_the_documentation_is_sound(tmp_path):
+    text = read(os.path.join(sh.ROOT, "docs/policy.md"))
+    rules = [json.loads(line) for part in re.findall(r"```json\n(.*?)```", text, flags=re.S)
+             for line in part.splitlines() if line.startswith('{ "name"')]
+    shown = {key for rule in rules for key in [*rule, *rule.get("match", {})]}
+    defs = json.loads(read(os.path.join(sh.SCHEMAS, "policy.schema.json")))["$defs"]
+    known = {*defs["rule"]["properties"], *defs["match"]["properties"]}
+    assert known - shown == {"description"}
+    names = set(re.findall(r'"@([a-z]+)"', json.dumps(rules)))
+    for rule in rules:
+        path = tmp_path / "rule.json"
+        path.write_text(json.dumps({
+            "schema": "shunt.policy/1", "default": "pass", "rules": [rule],
+            "sets": {name: {"type": "prefix"} for name in names},
+            "consumers": {"dns": {"kind": "xsk"}}}))
+        done = sh.run("check", path)
+        assert done.code == 0 and done.reply["valid"], done
 
 
 # --- help, completion, manual -------------------------------------------------------------

@@ -33,15 +33,16 @@
 #define SCTP "0000 0001 00000000 00000000 "
 
 #define F(id, value) [SHUNT_FIELD_##id] = (value) + 1
-#define IS_IP4 F(ETH_TYPE, 0x0800), F(FRAGMENT, 0)
-#define IS_IP6 F(ETH_TYPE, 0x86dd), F(FRAGMENT, 0)
-#define FIRST4 F(ETH_TYPE, 0x0800), F(FRAGMENT, 1)
-#define LATER4 F(ETH_TYPE, 0x0800), F(FRAGMENT, 2)
-#define FIRST6 F(ETH_TYPE, 0x86dd), F(FRAGMENT, 1)
-#define LATER6 F(ETH_TYPE, 0x86dd), F(FRAGMENT, 2)
+#define IS_IP4 F(ETH_TYPE, 0x0800), F(FRAGMENT, 0), F(DSCP, 0)
+#define IS_IP6 F(ETH_TYPE, 0x86dd), F(FRAGMENT, 0), F(DSCP, 0)
+#define FIRST4 F(ETH_TYPE, 0x0800), F(FRAGMENT, 1), F(DSCP, 0)
+#define LATER4 F(ETH_TYPE, 0x0800), F(FRAGMENT, 2), F(DSCP, 0)
+#define FIRST6 F(ETH_TYPE, 0x86dd), F(FRAGMENT, 1), F(DSCP, 0)
+#define LATER6 F(ETH_TYPE, 0x86dd), F(FRAGMENT, 2), F(DSCP, 0)
 #define PORTS(s, d) F(SPORT, s), F(DPORT, d)
 
-/* A frame is `hex`, with `more` bytes of 0xff behind it. */
+/* A frame is `hex`, with `more` bytes of 0xff behind it; LENGTH and MACs go without
+ * saying. */
 struct row {
 	const char *name, *hex;
 	size_t more;
@@ -64,6 +65,8 @@ static void check_row(const struct row *row)
 {
 	static uint8_t bytes[1 << 18];
 	int n = shunt_frame_unhex(row->hex, bytes, sizeof(bytes)), got, f;
+	uint32_t length = n + row->more < 65535 ? n + row->more : 65535;
+	const struct shunt_layer *l;
 	struct shunt_pkt pkt;
 
 	if (n < 0)
@@ -74,10 +77,15 @@ static void check_row(const struct row *row)
 		fail_msg("%s: reason %d instead of %d", row->name, got, row->want);
 	if (got != OK)
 		return;
+	l = &pkt.layer[SHUNT_OUTER];
 	for (f = 0; f < SHUNT_FIELD_NARROW; f++)
-		if (pkt.layer[SHUNT_OUTER].field[f] != row->field[f])
+		if (l->field[f] !=
+		    (f == SHUNT_FIELD_LENGTH ? length + 1 : row->field[f]))
 			fail_msg("%s: field %d has index %u instead of %u", row->name,
-				 f, pkt.layer[SHUNT_OUTER].field[f], row->field[f]);
+				 f, l->field[f], row->field[f]);
+	if (l->wide[SHUNT_FIELD_DST_MAC - SHUNT_FIELD_NARROW] != 0x020000000002 + 1 ||
+	    l->wide[SHUNT_FIELD_SRC_MAC - SHUNT_FIELD_NARROW] != 0x020000000001 + 1)
+		fail_msg("%s: wrong MAC addresses", row->name);
 	if (row->l3_off && pkt.layer[SHUNT_OUTER].l3_off != row->l3_off)
 		fail_msg("%s: IP at %u", row->name, pkt.layer[SHUNT_OUTER].l3_off);
 	if (row->l4_off && pkt.layer[SHUNT_OUTER].l4_off != row->l4_off)
@@ -182,6 +190,9 @@ static void ip4(void **ctx)
 		 {LATER4, F(PROTO, 6)}},
 		{"ip4: last fragment beyond 65535", IP4("45", "001c", "1fff", "06"), 8,
 		 SHUNT_REASON_FRAGMENT},
+		{"ip4: DSCP without ECN",
+		 MACS "0800 45 bb 0014 1234 0000 40fe 0000" HOSTS4, 0, OK,
+		 {F(ETH_TYPE, 0x0800), F(FRAGMENT, 0), F(DSCP, 46), F(PROTO, 254)}},
 		{"ip4: a protocol of IPv6 is only a number",
 		 IP4("45", "0018", "0000", "3a") "80000000", 0, OK, {IS_IP4, F(PROTO, 58)}, 14, 34},
 		{"ip4: AH is a protocol", IP4("45", "0018", "0000", "33") "11000000", 0, OK,
@@ -265,6 +276,9 @@ static void ip6(void **ctx)
 		 IP6("0009", "2c") FRAG("11", "0009") "ff", 0, SHUNT_REASON_FRAGMENT},
 		{"ip6: last fragment beyond 65535", IP6("0010", "2c") FRAG("11", "fff8") FILL8, 0,
 		 SHUNT_REASON_FRAGMENT},
+		{"ip6: DSCP lies across two bytes",
+		 MACS "86dd 6bb12345 0000 3b40" HOSTS6, 0, OK,
+		 {F(ETH_TYPE, 0x86dd), F(FRAGMENT, 0), F(DSCP, 46), F(PROTO, 59)}},
 		{"ip6: ESP is opaque", IP6("0008", "32") FILL8, 0, OK, {IS_IP6, F(PROTO, 50)}, 14,
 		 54},
 		{"ip6: jumbogram: length 0 in a frame beyond 64 KiB",

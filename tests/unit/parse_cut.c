@@ -146,7 +146,7 @@ static void hide(const struct shunt_frame_spec *spec,
 	int code = parse(frame->bytes, view, frame->len, &pkt);
 
 	if (code == SHUNT_PARSE_OK) {
-		assert_true(shunt_frame_holds(frame, &pkt));
+		assert_true(shunt_frame_part(&pkt, &frame->pkt));
 		assert_true(!transport_bytes(spec) ||
 			    frame->pkt.layer[SHUNT_OUTER].l3 == SHUNT_L3_NONE ||
 			    view >= need);

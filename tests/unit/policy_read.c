@@ -143,13 +143,13 @@ static size_t check_folder(const char *folder, bool valid)
 static void every_valid_example_is_read(void **ctx)
 {
 	(void)ctx;
-	assert_true(check_folder(VALID, true) >= 12);
+	assert_true(check_folder(VALID, true) >= 25);
 }
 
 static void every_invalid_example_is_refused_for_its_reason_alone(void **ctx)
 {
 	(void)ctx;
-	assert_true(check_folder(INVALID, false) >= 40);
+	assert_true(check_folder(INVALID, false) >= 150);
 }
 
 /* --- names ------------------------------------------------------------------- */
@@ -191,6 +191,10 @@ static void the_schema_lists_the_names_that_the_reader_knows(void **ctx)
 	for (const struct shunt_name *at = shunt_fragment_names; at->name; at++)
 		names[n++] = at->name;
 	check_enum(defs, "fragment", names, n);
+	n = 0;
+	for (const struct shunt_name *at = shunt_dscp_names; at->name; at++)
+		names[n++] = at->name;
+	check_enum(defs, "dscp_name", names, n);
 }
 
 static void names_are_read_in_both_directions(void **ctx)

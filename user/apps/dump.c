@@ -35,7 +35,7 @@ static int dump_line(const struct dump *dump, const struct timespec *now,
 	localtime_r(&now->tv_sec, &tm);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
 	fprintf(dump->opts->out, "%s.%06ld q%u %4u %s\n", clock, now->tv_nsec / 1000,
-		queue, frame->len, shunt_line(frame->data, &pkt, reason, text));
+		queue, frame->len, shunt_line(&pkt, reason, text));
 	return 0;
 }
 

@@ -47,21 +47,15 @@ static void say(struct line *line, const char *fmt, ...)
 		line->used += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-static void say_mac(struct line *line, const __u8 mac[6])
-{
-	say(line, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-	    mac[4], mac[5]);
-}
-
-static void say_end(struct line *line, const struct shunt_pkt *pkt, const __u32 addr[4],
+static void say_end(struct line *line, const struct shunt_layer *l, int side,
 		    __u32 port)
 {
 	char text[SHUNT_PKT_ADDR_ROOM];
 
-	shunt_pkt_addr_text(pkt, addr, text);
+	shunt_pkt_addr_text(l->l3, l->addr[side], text);
 	if (!port)
 		say(line, "%s", text);
-	else if (pkt->layer[SHUNT_OUTER].l3 == SHUNT_L3_IP6)
+	else if (l->l3 == SHUNT_L3_IP6)
 		say(line, "[%s]:%u", text, port - 1);
 	else
 		say(line, "%s:%u", text, port - 1);
@@ -91,16 +85,14 @@ static void say_proto(struct line *line, __u32 proto)
 	}
 }
 
-static void say_ip(struct line *line, const struct shunt_pkt *pkt)
+static void say_ip(struct line *line, const struct shunt_layer *l)
 {
-	const __u32 *field = pkt->layer[SHUNT_OUTER].field;
+	const __u32 *field = l->field;
 	char flags[SHUNT_PKT_TCP_FLAGS_ROOM];
 
-	say_end(line, pkt, pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_SRC],
-		field[SHUNT_FIELD_SPORT]);
+	say_end(line, l, SHUNT_SIDE_SRC, field[SHUNT_FIELD_SPORT]);
 	say(line, " > ");
-	say_end(line, pkt, pkt->layer[SHUNT_OUTER].addr[SHUNT_SIDE_DST],
-		field[SHUNT_FIELD_DPORT]);
+	say_end(line, l, SHUNT_SIDE_DST, field[SHUNT_FIELD_DPORT]);
 	if (field[SHUNT_FIELD_PROTO])
 		say_proto(line, field[SHUNT_FIELD_PROTO] - 1);
 	if (field[SHUNT_FIELD_TCP_FLAGS] > 1)
@@ -112,13 +104,18 @@ static void say_ip(struct line *line, const struct shunt_pkt *pkt)
 	if (field[SHUNT_FIELD_FRAGMENT] > SHUNT_FRAGMENT_NONE + 1)
 		say(line, " %s fragment",
 		    shunt_fragment_name(field[SHUNT_FIELD_FRAGMENT] - 1));
+	if (field[SHUNT_FIELD_DSCP] > 1)
+		say(line, " dscp %u", field[SHUNT_FIELD_DSCP] - 1);
 }
 
-static void say_ether(struct line *line, const struct shunt_eth *eth, __u32 type)
+static void say_ether(struct line *line, const struct shunt_layer *l)
 {
-	say_mac(line, eth->src);
-	say(line, " > ");
-	say_mac(line, eth->dst);
+	char src[SHUNT_PKT_MAC_ROOM], dst[SHUNT_PKT_MAC_ROOM];
+	__u32 type = l->field[SHUNT_FIELD_ETH_TYPE];
+
+	say(line, "%s > %s",
+	    shunt_mac_text(shunt_layer_wide(l, SHUNT_FIELD_SRC_MAC) - 1, src),
+	    shunt_mac_text(shunt_layer_wide(l, SHUNT_FIELD_DST_MAC) - 1, dst));
 	if (!type)
 		say(line, " llc");
 	else if (type - 1 == SHUNT_ETH_ARP)
@@ -127,22 +124,46 @@ static void say_ether(struct line *line, const struct shunt_eth *eth, __u32 type
 		say(line, " 0x%04x", type - 1);
 }
 
-const char *shunt_line(const void *data, const struct shunt_pkt *pkt, int reason,
+static void say_layer(struct line *line, const struct shunt_layer *l)
+{
+	const __u32 *field = l->field;
+
+	if (field[SHUNT_FIELD_VLAN_INNER])
+		say(line, "vlan %u.%u ", field[SHUNT_FIELD_VLAN] - 1,
+		    field[SHUNT_FIELD_VLAN_INNER] - 1);
+	else if (field[SHUNT_FIELD_VLAN])
+		say(line, "vlan %u ", field[SHUNT_FIELD_VLAN] - 1);
+	if (l->l3 != SHUNT_L3_NONE)
+		say_ip(line, l);
+	else if (shunt_layer_wide(l, SHUNT_FIELD_SRC_MAC))
+		say_ether(line, l);
+}
+
+static void say_tunnel(struct line *line, const struct shunt_pkt *pkt)
+{
+	const struct shunt_layer *l = &pkt->layer[SHUNT_OUTER];
+	__u64 key = shunt_layer_wide(l, SHUNT_FIELD_KEY);
+
+	if (!l->field[SHUNT_FIELD_TUNNEL])
+		return;
+	say(line, " %s", shunt_tunnel_name(l->field[SHUNT_FIELD_TUNNEL] - 1));
+	if (key)
+		say(line, " %llu", (unsigned long long)key - 1);
+	if (!pkt->layer[SHUNT_INNER].field[SHUNT_FIELD_LENGTH])
+		return;
+	say(line, " (");
+	say_layer(line, &pkt->layer[SHUNT_INNER]);
+	say(line, ")");
+}
+
+const char *shunt_line(const struct shunt_pkt *pkt, int reason,
 		       char text[SHUNT_LINE_ROOM])
 {
-	const __u32 *field = pkt->layer[SHUNT_OUTER].field;
 	struct line line = { .text = text };
 
 	text[0] = '\0';
-	if (field[SHUNT_FIELD_VLAN_INNER])
-		say(&line, "vlan %u.%u ", field[SHUNT_FIELD_VLAN] - 1,
-		    field[SHUNT_FIELD_VLAN_INNER] - 1);
-	else if (field[SHUNT_FIELD_VLAN])
-		say(&line, "vlan %u ", field[SHUNT_FIELD_VLAN] - 1);
-	if (pkt->layer[SHUNT_OUTER].l3 != SHUNT_L3_NONE)
-		say_ip(&line, pkt);
-	else if (pkt->len >= sizeof(struct shunt_eth))
-		say_ether(&line, data, field[SHUNT_FIELD_ETH_TYPE]);
+	say_layer(&line, &pkt->layer[SHUNT_OUTER]);
+	say_tunnel(&line, pkt);
 	if (reason >= 0)
 		say(&line, "%smalformed: %s", line.used ? " " : "",
 		    shunt_frame_fault(reason));

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/policy/consumer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define RING_BYTES (1 << 20)
+#define RING_BYTES_MIN 4096 /* a page: the kernel takes nothing else */
+#define RING_BYTES_MAX (1 << 30)
+
+uint8_t shunt_fate_read(const struct shunt_node *object, const char *key)
+{
+	struct shunt_node node = shunt_node_get(object, key);
+	int value = SHUNT_VERDICT_DROP;
+
+	if (node.json)
+		value = shunt_node_name(&node, "\"pass\" or \"drop\"",
+					shunt_fate_names);
+	return value < 0 ? SHUNT_VERDICT_DROP : value;
+}
+
+uint32_t shunt_ring_bytes_read(const struct shunt_node *object)
+{
+	struct shunt_node bytes = shunt_node_get(object, "bytes");
+	int64_t value = RING_BYTES;
+	int64_t next = RING_BYTES_MIN;
+
+	if (bytes.json)
+		value = shunt_node_number(&bytes, "the size of a ring buffer in bytes",
+					  RING_BYTES_MIN, RING_BYTES_MAX);
+	if (value < 0)
+		return RING_BYTES;
+	while (next < value)
+		next *= 2;
+	if (next != value)
+		shunt_node_error(&bytes,
+				 "%" PRId64
+				 " is not a power of two, as the size of a ring buffer "
+				 "must be: write %" PRId64,
+				 value, next);
+	return value;
+}
+
+static uint64_t read_queues(const struct shunt_node *queues)
+{
+	const char *text = cJSON_GetStringValue(queues->json);
+	uint64_t bits = 0;
+
+	if (!queues->json || (text && strcmp(text, "all") == 0))
+		return UINT64_MAX;
+	if (!cJSON_IsArray(queues->json) || !queues->json->child) {
+		shunt_node_error(
+			queues,
+			"must be \"all\" or a list of at least one receive queue");
+		return 0;
+	}
+	shunt_node_each(item, shunt_node_first(queues))
+	{
+		int64_t queue = shunt_node_number(&item, "a receive queue", 0,
+						  SHUNT_QUEUE_MAX - 1);
+
+		if (queue < 0)
+			continue;
+		if (bits >> queue & 1)
+			shunt_node_error(&item,
+					 "queue %" PRId64
+					 " stands here twice: remove one",
+					 queue);
+		bits |= 1ull << queue;
+	}
+	return bits;
+}
+
+void shunt_consumer_read(struct shunt_policy_consumer *consumer,
+			 const struct shunt_node *node)
+{
+	static const char *const keys[] = { "kind",    "queues",      "bytes",
+					    "if_down", "description", NULL };
+	static const struct shunt_name kinds[] = {
+		{ "xsk", SHUNT_CONSUMER_XSK },
+		{ "ring", SHUNT_CONSUMER_RING },
+		{ NULL, 0 },
+	};
+	struct shunt_node kind = shunt_node_get(node, "kind");
+	struct shunt_node queues = shunt_node_get(node, "queues");
+	struct shunt_node bytes = shunt_node_get(node, "bytes");
+	int value = -1;
+
+	if (!shunt_node_object(node, keys))
+		return;
+	shunt_node_description(node);
+	if (kind.json)
+		value = shunt_node_name(&kind, "a kind of consumer", kinds);
+	else
+		shunt_node_error(
+			node,
+			"the key \"kind\" is missing: write \"kind\": \"xsk\" for "
+			"AF_XDP sockets, or \"ring\" for a ring buffer");
+	consumer->kind = value < 0 ? SHUNT_CONSUMER_XSK : value;
+	consumer->queues = read_queues(&queues);
+	if (consumer->kind == SHUNT_CONSUMER_RING)
+		consumer->ring_bytes = shunt_ring_bytes_read(node);
+	if (value == SHUNT_CONSUMER_RING && queues.json)
+		shunt_node_error(&queues, "a ring buffer takes packets of all receive "
+					  "queues: remove it");
+	if (value == SHUNT_CONSUMER_XSK && bytes.json)
+		shunt_node_error(&bytes, "is the size of a ring buffer, and this "
+					 "consumer has sockets: remove it, or write "
+					 "\"kind\": \"ring\"");
+	consumer->if_down = shunt_fate_read(node, "if_down");
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/policy/judge.h"
+
+/* What the programs' steps ask for (bpf/lib/datapath.h has the kernel's answers). */
+#define SHUNT_IMAGE_ROOM (image->bytes)
+
+#include "bpf/lib/decide.h"
+#include "maps/verdict.h"
+
+static __thread const struct shunt_judge *asked;
+
+static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4],
+			 __u32 service)
+{
+	return asked->set_has &&
+	       asked->set_has(asked->self, id, type, l3, addr, service);
+}
+
+static int shunt_lookup_call(const struct shunt_image *image, __u32 engine,
+			     const struct shunt_pkt *pkt, struct shunt_search *s)
+{
+	return shunt_lookup(image, engine, pkt, s);
+}
+
+static int shunt_lookup_side_call(const struct shunt_image *image, __u32 engine,
+				  const struct shunt_pkt *pkt, __u32 where,
+				  struct shunt_search *s)
+{
+	return shunt_lookup_side(image, shunt_tables_of(image, engine), pkt, where, s);
+}
+
+static int shunt_and_sets_call(const struct shunt_image *image, __u32 where,
+			       struct shunt_search *s)
+{
+	return shunt_and_sets(image, where, s);
+}
+
+static int shunt_profile_call(const struct shunt_image *image, struct shunt_search *s,
+			      __u32 profile)
+{
+	return shunt_profile(image, s, profile);
+}
+
+static int shunt_leaf_call(const struct shunt_image *image, struct shunt_search *s,
+			   __u64 off)
+{
+	return shunt_leaf(image, s, off);
+}
+
+static int shunt_probe_call(const struct shunt_image *image, struct shunt_search *s,
+			    __u32 tuple)
+{
+	return shunt_probe(image, s, tuple);
+}
+
+/* As shunt_take_hits() in bpf/lib/datapath.h. */
+static int take_hits(const struct shunt_image *image, struct shunt_search *s,
+		     struct shunt_judged *judged)
+{
+	uint32_t place, last = UINT32_MAX;
+
+	while ((place = shunt_hits_take(image, s)) < s->best) {
+		const struct shunt_image_rule *rule = shunt_image_rule_at(image, place);
+
+		if (!rule)
+			return -1;
+		if (place == last)
+			continue;
+		last = place;
+		if (rule->action != SHUNT_ACTION_COUNT) {
+			s->best = place;
+			break;
+		}
+		judged->counted_rule[judged->counted++] = place;
+	}
+	return 0;
+}
+
+int shunt_judge_packet(const struct shunt_judge *judge, const struct shunt_pkt *pkt,
+		       struct shunt_judged *judged)
+{
+	const struct shunt_image *image = judge->image;
+	struct shunt_search s = { .best = image->rules };
+
+	asked = judge;
+	judged->counted = 0;
+	if (image->sets)
+		shunt_ask_sets(image, pkt, &s);
+	if (image->tuples.tuples && shunt_tuples(image, pkt, &s))
+		return -1;
+	if (image->vectors.rules &&
+	    (shunt_vectors(image, pkt, &s) || take_hits(image, &s, judged)))
+		return -1;
+	judged->rule = s.best;
+	return 0;
+}
