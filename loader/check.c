@@ -105,6 +105,8 @@ static int put_needs(cJSON *reply, const struct shunt_policy *policy,
 	cJSON_AddNumberToObject(reply, "consumers", policy->consumers);
 	cJSON_AddNumberToObject(reply, "image_bytes", compiled.image->bytes);
 	cJSON_AddNumberToObject(reply, "classes", compiled.classes);
+	cJSON_AddNumberToObject(reply, "tuples", compiled.tuples);
+	cJSON_AddNumberToObject(reply, "leaf", compiled.leaf);
 	put_features(reply, compiled.image->features);
 	put_memory(reply, policy, compiled.image, diags);
 	put_set_sizes(reply, policy);
@@ -128,12 +130,11 @@ static void put_hook(cJSON *list, enum shunt_hook hook,
 			rule->action == SHUNT_VERDICT_CONSUMER
 				? &policy->consumer[rule->arg]
 				: NULL;
-		const struct shunt_reply_rule said = {
-			.name = rule->name,
+		struct shunt_reply_deed deed = {
+			.rule = rule->name,
 			.action = rule->action,
-			.sockets = consumer && consumer->kind == SHUNT_CONSUMER_XSK
-					   ? consumer->name
-					   : NULL,
+			.target = consumer ? consumer->name : rule->target,
+			.sockets = consumer && consumer->kind == SHUNT_CONSUMER_XSK,
 			.mirror = rule->mirror.to == SHUNT_MIRROR_INTERFACE
 					  ? rule->mirror.target
 					  : NULL,
@@ -142,9 +143,10 @@ static void put_hook(cJSON *list, enum shunt_hook hook,
 		char pointer[64];
 		cJSON *one;
 
-		if (!shunt_reply_cannot(&why, hook, &said))
+		if (!shunt_reply_cannot(&why, hook, &deed))
 			continue;
-		snprintf(pointer, sizeof(pointer), "/rules/%zu/action", r);
+		snprintf(pointer, sizeof(pointer), "/rules/%zu/%s", r,
+			 hook == SHUNT_HOOK_XDP ? "mirror" : "action");
 		one = cJSON_CreateObject();
 		cJSON_AddStringToObject(one, "pointer", pointer);
 		cJSON_AddStringToObject(one, "message", why.message);

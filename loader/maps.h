@@ -27,10 +27,8 @@ struct bpf_object;
 	X(GEN, "gen")                                                                  \
 	X(IMAGE, "image")                                                              \
 	X(COUNTER, "counter")                                                          \
-	X(ADDR4, "addr4")                                                              \
-	X(ADDR6, "addr6")                                                              \
-	X(LPM4, "lpm4")                                                                \
-	X(LPM6, "lpm6")                                                                \
+	X(SET, "set")                                                                  \
+	X(SERVICE, "service")                                                          \
 	X(XSK, "xsk")                                                                  \
 	X(DEV, "dev")                                                                  \
 	X(CPU, "cpu")                                                                  \

@@ -2,18 +2,16 @@
 #include "loader/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <bpf/libbpf.h>
 
+#include "loader/setblob.h"
 #include "user/base/cleanup.h"
 
 /* The kernel's own part of a hash table's element, and of its bucket. */
 #define HASH_ELEM 48u
 #define HASH_BUCKET 16u
-
-/* A node of a trie as the allocator rounds it; in front of two there may be a third. */
-#define TRIE_NODE4 64u
-#define TRIE_NODE6 96u
 
 #define LIMIT_BUCKET 64u /* one token bucket, the map's part included */
 
@@ -32,15 +30,19 @@ static uint64_t hash_bytes(uint64_t entries, uint64_t key, uint64_t value)
 	       (entries + cpus) * (HASH_ELEM + round_up(key, 8) + round_up(value, 8));
 }
 
+/* What it takes as the policy fills it; edits may add to it. */
 uint64_t shunt_memory_set(const struct shunt_policy_set *set)
 {
-	switch (set->type) {
-	case SHUNT_SET_ADDRESS:
-		return hash_bytes(set->size, 4, 4) + hash_bytes(set->size, 16, 4);
-	case SHUNT_SET_PREFIX:
-		return 2ull * set->size * (TRIE_NODE4 + TRIE_NODE6);
-	}
-	return hash_bytes(set->size, 8, 4) + hash_bytes(set->size, 20, 4);
+	struct shunt_blob blob;
+	uint64_t bytes;
+
+	if (set->type == SHUNT_SET_SERVICE)
+		return hash_bytes(set->size, 20, 4);
+	if (shunt_blob_make(&blob, set->element, set->elements, NULL))
+		return 0;
+	bytes = (uint64_t)blob.lines * sizeof(*blob.line);
+	free(blob.line);
+	return bytes;
 }
 
 static uint64_t limit_bytes(const struct shunt_policy_limit *limit)

@@ -266,16 +266,15 @@ static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *ma
 		made[n].ref =
 			(struct shunt_set_ref){ set->name, plan->binding.set_id[s],
 						set->type, set->size };
-		ret = shunt_set_make(&made[n].ref, set->element, set->elements,
-				     made[n].fd, err);
+		made[n].fd =
+			shunt_set_make(&made[n].ref, set->element, set->elements, err);
+		ret = made[n].fd < 0 ? made[n].fd : 0;
 		n += !ret;
 	}
 	if (!ret)
 		ret = shunt_sets_place(maps, made, n, err);
-	while (n--) {
-		close(made[n].fd[0]);
-		close(made[n].fd[1]);
-	}
+	while (n--)
+		close(made[n].fd);
 	return ret;
 }
 
@@ -495,6 +494,7 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 {
 	bool used[SHUNT_SET_IDS];
 	int ret = just_flipped ? shunt_sets_place(maps, NULL, 0, err) : 0;
+	size_t s;
 
 	find_sets(used, state);
 	tidy_targets(maps, state);
@@ -503,5 +503,11 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 		ret = shunt_sets_drop(maps, used, err);
 	if (!ret)
 		ret = shunt_limits_tidy(maps, state, err);
+	for (s = 0; !ret && s < state->sets; s++) {
+		const struct shunt_state_set *set = &state->set[s];
+		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
+
+		ret = shunt_set_finish(maps, &ref, err);
+	}
 	return ret ? ret : retire_counters(maps, state, err);
 }

@@ -16,17 +16,21 @@ cJSON *shunt_reply_hooks(cJSON *reply, const struct shunt_state *state);
 /* Appends a sentence to the array "warnings", which is made where it is missing. */
 void shunt_reply_warn(cJSON *reply, const char *fmt, ...) SHUNT_PRINTF(2, 3);
 
-/* What a rule wants that not every hook can do. */
-struct shunt_reply_rule {
-	const char *name;
+/* What a rule does, as far as a hook may be unable to. */
+struct shunt_reply_deed {
+	const char *rule;
 	unsigned int action;
-	const char *sockets; /* consumer whose sockets it redirects into; NULL: none */
-	const char *mirror;  /* interface that it copies packets to; NULL: none */
+	const char *target; /* the consumer's or the interface's name */
+	bool sockets;	    /* the consumer is served by AF_XDP sockets */
+	const char *mirror; /* the interface that copies go to; NULL: none */
 };
 
-/* Can the hook not do that? Then `why` says so, and what becomes of the packets. */
+/*
+ * Is this something that the hook cannot do? Then `why` is the sentence about the rule,
+ * and what becomes of its packets.
+ */
 bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,
-			const struct shunt_reply_rule *rule);
+			const struct shunt_reply_deed *deed);
 
 /* Warns of rules whose action one of the attached hooks cannot do. */
 void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state);

@@ -262,8 +262,7 @@ static void get_sets(struct shunt_state *state, const cJSON *list)
 			break;
 		get_name(set->name, item, "name");
 		set->id = shunt_json_u64(item, "id");
-		set->type = shunt_json_u64(item, "type") ? SHUNT_SET_PREFIX
-							 : SHUNT_SET_ADDRESS;
+		set->type = shunt_json_u64(item, "type");
 		set->size = shunt_json_u64(item, "size");
 		set->dynamic =
 			cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "dynamic"));
@@ -306,7 +305,8 @@ static bool sound(const struct shunt_state *state)
 		    !shunt_limiter_sound(&state->rule[i]))
 			return false;
 	for (i = 0; i < state->sets; i++)
-		if (state->set[i].id >= SHUNT_SET_IDS)
+		if (state->set[i].id >= SHUNT_SET_IDS ||
+		    state->set[i].type > SHUNT_SET_SERVICE)
 			return false;
 	for (i = 0; i < state->consumers; i++)
 		if (state->consumer[i].slot >= SHUNT_CONSUMER_SLOTS)

@@ -43,9 +43,16 @@
 #include "maps/type.h"
 
 #define SHUNT_RULE_MAX 16384
-#define SHUNT_VECTOR_MAX 256
+#define SHUNT_VECTOR_MAX 256 /* rules by bit vectors */
 #define SHUNT_IMAGE_WORDS (SHUNT_VECTOR_MAX / 64)
-#define SHUNT_IMAGE_BYTES (64u << 20) /* one slot at most */
+#define SHUNT_IMAGE_BYTES (64u << 20) /* one slot at most: offsets reach as far */
+
+/* How much of it there is. BPF's slot has the size that it was loaded for. */
+#ifdef __bpf__
+#define SHUNT_IMAGE_ROOM shunt_config.image_bytes
+#else
+#define SHUNT_IMAGE_ROOM SHUNT_IMAGE_BYTES
+#endif
 
 /* --- lookups ----------------------------------------------------------------- */
 

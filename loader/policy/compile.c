@@ -194,8 +194,10 @@ static int build_all(struct shunt_build *b)
 	ret = build_rules(b);
 	if (!ret)
 		ret = build_engines(b);
-	if (!ret)
-		shunt_build_head(b)->features = features_of(b);
+	shunt_build_head(b)->features =
+		shunt_policy_features(b->policy) |
+		(shunt_build_head(b)->vectors.rules ? SHUNT_HAS_VECTORS : 0) |
+		(shunt_build_head(b)->tuples.tuples ? SHUNT_HAS_TUPLES : 0);
 	return ret;
 }
 

@@ -30,13 +30,17 @@
 #define SHUNT_NAME_MAX 64	      /* bytes, the final NUL included */
 #define SHUNT_SET_SIZE_MAX (1u << 20) /* members of one set */
 
-/* An IPv4 or IPv6 prefix; a single address has its family's full length. */
+/*
+ * An IPv4 or IPv6 prefix; a single address has its family's full length. A member of a
+ * set of services is a single address with a protocol and a port.
+ */
 struct shunt_prefix {
 	uint8_t addr[16]; /* network order; IPv4 in the first 4 bytes, the rest 0 */
 	uint8_t family;	  /* 4 or 6 */
 	uint8_t bits;	  /* 0..32 or 0..128; the bits behind it are 0 */
 	uint16_t port;	  /* host order; of a member of a set of services, else 0 */
 	uint8_t proto;	  /* as port */
+	uint8_t pad;	  /* 0 */
 };
 
 /* Inclusive range of a field's index (maps/field.h: value + 1, 0 absent). */
@@ -128,7 +132,7 @@ struct shunt_policy_set {
 	struct shunt_prefix *element; /* each once; of ADDRESS: full length only */
 	size_t elements;
 	bool dynamic; /* neither "elements" nor "file": filled by `shunt set`, kept by apply */
-	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
+	uint32_t size; /* members it can hold, IPv4 and IPv6 each; services: together */
 };
 
 struct shunt_policy_consumer {
@@ -216,6 +220,9 @@ const char *shunt_prefix_format(const struct shunt_prefix *prefix,
 SHUNT_MUST_CHECK int shunt_set_file_read(const char *path, enum shunt_set_type type,
 					 struct shunt_prefix **element,
 					 size_t *elements, struct shunt_err *err);
+
+/* "address", "prefix", "address-port". */
+const char *shunt_set_type_name(enum shunt_set_type type);
 
 /* "tcp" for 6; NULL where the protocol has no name here. */
 const char *shunt_proto_name(unsigned int proto);

@@ -181,20 +181,23 @@ static void edit(struct shunt_random *r, const struct shunt_policy *policy, size
 		.size = set->size,
 	};
 	struct shunt_prefix p;
-	bool was;
+	size_t changed;
 
 	if (m->n && shunt_random_one_in(r, 3)) {
 		size_t i = shunt_random_below(r, m->n);
 
-		assert_int_equal(shunt_set_del(&rig.maps, &ref, &m->at[i], &was, NULL),
+		assert_int_equal(shunt_set_change(&rig.maps, &ref, false, &m->at[i], 1,
+						  &changed, NULL),
 				 0);
-		assert_true(was);
+		assert_int_equal(changed, 1);
 		m->at[i] = m->at[--m->n];
 	} else if (m->n < 64 && draw_member(r, policy, set->type, &p)) {
 		bool there = has(m, &p);
 
-		assert_int_equal(shunt_set_add(&rig.maps, &ref, &p, &was, NULL), 0);
-		assert_int_equal(was, there);
+		assert_int_equal(shunt_set_change(&rig.maps, &ref, true, &p, 1,
+						  &changed, NULL),
+				 0);
+		assert_int_equal(changed, !there);
 		if (!there)
 			m->at[m->n++] = p;
 	}
