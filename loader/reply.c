@@ -158,7 +158,5 @@ void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state)
 			if (shunt_reply_cannot(&why, hook, &deed))
 				shunt_reply_warn(reply, "%s", why.message);
 		}
-		if (hook == SHUNT_HOOK_XDP && state->place[hook].on)
-			warn_checksums(reply, state);
 	}
 }

@@ -37,6 +37,7 @@
  *
  * Written by: user space, into the slot that does not rule. Read by: the programs.
  */
+#include "maps/config.h"
 #include "maps/field.h"
 #include "maps/pkt.h"
 #include "maps/set.h"

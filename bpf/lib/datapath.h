@@ -46,9 +46,6 @@ static __always_inline struct shunt_scratch *shunt_scratch_of(
 	return (void *)((char *)search - offsetof(struct shunt_scratch, search));
 }
 
-/* A slot has the size that the program was loaded for. */
-#define SHUNT_IMAGE_ROOM shunt_config.image_bytes
-
 #include "bpf/lib/decide.h"
 
 static __always_inline int shunt_lookup_call(const struct shunt_image *image,

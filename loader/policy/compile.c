@@ -171,16 +171,6 @@ static int build_engines(struct shunt_build *b)
 	return ret;
 }
 
-/* What the policy asks for, and the engines that it got. */
-static uint32_t features_of(struct shunt_build *b)
-{
-	const struct shunt_image *image = shunt_build_head(b);
-
-	return shunt_policy_features(b->policy) |
-	       (image->vectors.rules ? SHUNT_HAS_VECTORS : 0) |
-	       (image->tuples.tuples ? SHUNT_HAS_TUPLES : 0);
-}
-
 static int build_all(struct shunt_build *b)
 {
 	int ret;
