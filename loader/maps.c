@@ -46,7 +46,7 @@ static uint32_t at_most(uint32_t a, uint32_t b)
 
 void shunt_maps_choose(struct shunt_maps *maps, const struct shunt_needs *needs)
 {
-	uint32_t bytes = needs->image_bytes + needs->image_bytes / 4;
+	uint32_t bytes = needs->image_bytes + needs->image_bytes / 8;
 	uint32_t rules = needs->counters > SHUNT_COUNTER_RULES
 				 ? 2 * (needs->counters - SHUNT_COUNTER_RULES)
 				 : 0;

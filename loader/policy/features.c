@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/policy/features.h"
 
+#include "loader/policy/mods.h"
+
 static uint32_t of_prefixes(const struct shunt_addr_list *list)
 {
 	size_t i;
@@ -69,25 +71,6 @@ static uint32_t of_layer(const struct shunt_policy *policy,
 	return features;
 }
 
-/* What a rule does besides deciding. */
-static uint32_t of_action(const struct shunt_policy_rule *rule)
-{
-	uint32_t features = 0;
-
-	if (rule->action == SHUNT_ACTION_COUNT)
-		features |= SHUNT_HAS_COUNT;
-	if (rule->limit.rate)
-		features |= rule->limit.by == SHUNT_LIMIT_RULE ? SHUNT_HAS_LIMIT
-							       : SHUNT_HAS_LIMIT_BY;
-	if (rule->sample.one_in)
-		features |= SHUNT_HAS_SAMPLE;
-	if (rule->mirror.to != SHUNT_MIRROR_NONE)
-		features |= SHUNT_HAS_MIRROR;
-	if (rule->rewrite.bits)
-		features |= SHUNT_HAS_REWRITE;
-	return features;
-}
-
 uint32_t shunt_policy_features(const struct shunt_policy *policy)
 {
 	uint32_t features = 0;
@@ -98,7 +81,8 @@ uint32_t shunt_policy_features(const struct shunt_policy *policy)
 
 		features |= of_layer(policy, &rule->layer[SHUNT_OUTER]) |
 			    of_layer(policy, &rule->layer[SHUNT_INNER]) |
-			    of_action(rule);
+			    shunt_mods_features(rule) |
+			    (rule->action == SHUNT_ACTION_COUNT ? SHUNT_HAS_COUNT : 0);
 		if (asks(&rule->layer[SHUNT_INNER]))
 			features |= SHUNT_HAS_TUNNEL;
 	}

@@ -5,7 +5,7 @@
 #include "loader/policy/policy.h"
 #include "maps/config.h"
 
-/* enum shunt_feature of all that the policy needs. */
+/* enum shunt_feature of what the policy asks for; the compiler adds its engines'. */
 uint32_t shunt_policy_features(const struct shunt_policy *policy);
 
 /* "sets" for SHUNT_HAS_SETS; NULL for a bit that is none. */
