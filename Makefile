@@ -134,6 +134,11 @@ $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
+# This one makes allocations and system calls of the library fail, by their number.
+FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \
+	bpf_map_delete_elem bpf_map_update_batch
+$(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
+
 $(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lm -o $@

@@ -2,7 +2,9 @@
 /* The TC hooks, ingress and egress. */
 #include "vmlinux/vmlinux.h"
 
+#include "bpf/lib/act_tc.h"
 #include "bpf/lib/datapath.h"
+#include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
 #include "maps/config.h"
 #include "maps/scratch.h"
@@ -71,16 +73,30 @@ static __always_inline int shunt_tc_swap(struct __sk_buff *skb)
 	__u8 swapped[12];
 
 	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
-		return TC_ACT_SHOT;
+		return -1;
 	__builtin_memcpy(swapped, eth.src, 6);
 	__builtin_memcpy(swapped + 6, eth.dst, 6);
-	if (bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0))
+	return bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0);
+}
+
+/* TC serves a consumer of any kind by its ring buffer. */
+static __always_inline int shunt_tc_consume(struct __sk_buff *skb,
+					    struct shunt_trace *t, __u32 live)
+{
+	__u32 place = shunt_ring_place(t->rule_data.arg);
+
+	if (live ? !shunt_tc_emit(skb, t, place, SHUNT_RING_CONSUMER,
+				  SHUNT_RING_FRAME_MAX)
+		 : shunt_ring_is_read(place))
 		return TC_ACT_SHOT;
-	return bpf_redirect(skb->ifindex, 0);
+	t->reason = SHUNT_REASON_CONSUMER_DOWN;
+	t->verdict = t->rule_data.if_down;
+	return t->verdict == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 /* Does what the rule wants; where this hook cannot, says what became of the packet. */
-static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trace *t)
+static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trace *t,
+					__u32 live)
 {
 	const struct shunt_image_rule *rule = &t->rule_data;
 	__u32 ifindex = rule->arg;
@@ -92,7 +108,7 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 	case SHUNT_VERDICT_TX:
 		/* From egress it would come back to ingress, and out again, for ever. */
 		if (t->hook == SHUNT_HOOK_TC_INGRESS)
-			return shunt_tc_swap(skb);
+			return bpf_redirect(skb->ifindex, 0);
 		t->reason = SHUNT_REASON_HOOK_CANNOT;
 		t->verdict = SHUNT_VERDICT_PASS;
 		return TC_ACT_UNSPEC;
@@ -106,6 +122,8 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 		t->verdict = SHUNT_VERDICT_PASS;
 		return TC_ACT_UNSPEC;
 	case SHUNT_VERDICT_CONSUMER:
+		if (SHUNT_HAS(RING))
+			return shunt_tc_consume(skb, t, live);
 		t->reason = SHUNT_REASON_HOOK_CANNOT;
 		t->verdict = rule->if_down;
 		return rule->if_down == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC
@@ -113,6 +131,45 @@ static __always_inline int shunt_tc_act(struct __sk_buff *skb, struct shunt_trac
 	}
 	t->verdict = SHUNT_VERDICT_DROP;
 	return TC_ACT_SHOT;
+}
+
+/*
+ * What comes before the rule's action: its limit, and changes. SHUNT_REASON_RULE, or
+ * another reason, by which the packet ends here with the trace's verdict.
+ */
+static __always_inline int shunt_tc_change(struct __sk_buff *skb, struct shunt_trace *t,
+					   __u32 live)
+{
+	int code = SHUNT_REASON_RULE;
+
+	if (SHUNT_HAS(LIMIT) && shunt_has_mods(t) && shunt_limit_stops(t, live))
+		return SHUNT_REASON_LIMITED;
+	if (t->rule_data.action == SHUNT_VERDICT_TX &&
+	    t->hook == SHUNT_HOOK_TC_INGRESS && shunt_tc_swap(skb))
+		code = SHUNT_REASON_REWRITE;
+	if (code == SHUNT_REASON_RULE && SHUNT_HAS(REWRITE) && shunt_has_mods(t))
+		code = shunt_tc_rewrite(skb, t);
+	if (code != SHUNT_REASON_RULE) {
+		t->reason = code;
+		t->verdict = SHUNT_VERDICT_DROP;
+	}
+	return code;
+}
+
+static __always_inline int shunt_tc_do(struct __sk_buff *skb, struct shunt_trace *t,
+				       __u32 live)
+{
+	__u32 copies = live && shunt_has_mods(t);
+	int code;
+
+	if (shunt_tc_change(skb, t, live) != SHUNT_REASON_RULE)
+		return t->verdict == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	if (SHUNT_HAS(MIRROR) && copies)
+		shunt_tc_mirror(skb, t);
+	code = shunt_tc_act(skb, t, live);
+	if ((SHUNT_HAS(MIRROR) || SHUNT_HAS(SAMPLE)) && copies)
+		shunt_tc_copies(skb, t);
+	return code;
 }
 
 static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
@@ -128,7 +185,7 @@ static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
 	code = shunt_parse_tc(skb, &t->pkt);
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
 	shunt_judge(s, !token);
-	code = shunt_tc_act(skb, t);
+	code = shunt_tc_do(skb, t, !token);
 	shunt_exit(t, token);
 	return code;
 }

@@ -2,7 +2,9 @@
 /* The XDP hook. */
 #include "vmlinux/vmlinux.h"
 
+#include "bpf/lib/act_xdp.h"
 #include "bpf/lib/datapath.h"
+#include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
 #include "maps/config.h"
 #include "maps/consumer.h"
@@ -59,21 +61,46 @@ static __always_inline int shunt_xdp_swap(struct xdp_md *ctx)
 	int i;
 
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
-		return XDP_DROP;
+		return -1;
 	for (i = 0; i < 3; i++) {
 		__u16 half = mac[i];
 
 		mac[i] = mac[i + 3];
 		mac[i + 3] = half;
 	}
-	return XDP_TX;
+	return 0;
+}
+
+/* Into the socket of this queue, or the consumer's ring, whichever serves it. */
+static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_trace *t,
+					     __u32 live)
+{
+	const struct shunt_image_rule *rule = &t->rule_data;
+	int down = rule->if_down == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP, code = down;
+	__u32 place = shunt_ring_place(rule->arg), queue = ctx->rx_queue_index;
+
+	if (SHUNT_HAS(RING) && rule->kind == SHUNT_CONSUMER_RING) {
+		if (live ? !shunt_xdp_emit(ctx, t, place, SHUNT_RING_CONSUMER,
+					   SHUNT_RING_FRAME_MAX)
+			 : shunt_ring_is_read(place))
+			return XDP_DROP;
+	} else {
+		if (queue < SHUNT_QUEUE_MAX)
+			code = bpf_redirect_map(
+				&shunt_xsk, shunt_consumer_key(rule->arg, queue), down);
+		if (code == XDP_REDIRECT)
+			return code;
+	}
+	t->reason = SHUNT_REASON_CONSUMER_DOWN;
+	t->verdict = rule->if_down;
+	return down;
 }
 
 /* Does what the rule wants; where that cannot be, says what became of the packet. */
-static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace *t)
+static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace *t,
+					 __u32 live)
 {
 	const struct shunt_image_rule *rule = &t->rule_data;
-	__u32 queue = ctx->rx_queue_index;
 	int code;
 
 	t->verdict = rule->action;
@@ -81,7 +108,7 @@ static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace 
 	case SHUNT_VERDICT_PASS:
 		return XDP_PASS;
 	case SHUNT_VERDICT_TX:
-		return shunt_xdp_swap(ctx);
+		return XDP_TX;
 	case SHUNT_VERDICT_INTERFACE:
 		code = bpf_redirect_map(&shunt_dev, rule->arg, XDP_DROP);
 		break;
@@ -89,15 +116,7 @@ static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace 
 		code = bpf_redirect_map(&shunt_cpu, rule->arg, XDP_DROP);
 		break;
 	case SHUNT_VERDICT_CONSUMER:
-		code = rule->if_down == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP;
-		if (queue < SHUNT_QUEUE_MAX)
-			code = bpf_redirect_map(
-				&shunt_xsk, shunt_consumer_key(rule->arg, queue), code);
-		if (code == XDP_REDIRECT)
-			return code;
-		t->reason = SHUNT_REASON_CONSUMER_DOWN;
-		t->verdict = rule->if_down;
-		return code;
+		return shunt_xdp_consume(ctx, t, live);
 	default:
 		t->verdict = SHUNT_VERDICT_DROP;
 		return XDP_DROP;
@@ -107,6 +126,41 @@ static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace 
 	t->reason = SHUNT_REASON_TARGET_DOWN;
 	t->verdict = SHUNT_VERDICT_DROP;
 	return XDP_DROP;
+}
+
+/*
+ * What comes before the rule's action: its limit, and changes. SHUNT_REASON_RULE, or
+ * another reason, by which the packet ends here with the trace's verdict.
+ */
+static __always_inline int shunt_xdp_change(struct xdp_md *ctx, struct shunt_trace *t,
+					    __u32 live)
+{
+	int code = SHUNT_REASON_RULE;
+
+	if (SHUNT_HAS(LIMIT) && shunt_has_mods(t) && shunt_limit_stops(t, live))
+		return SHUNT_REASON_LIMITED;
+	if (t->rule_data.action == SHUNT_VERDICT_TX && shunt_xdp_swap(ctx))
+		code = SHUNT_REASON_REWRITE;
+	if (code == SHUNT_REASON_RULE && SHUNT_HAS(REWRITE) && shunt_has_mods(t))
+		code = shunt_xdp_rewrite(ctx, t);
+	if (code != SHUNT_REASON_RULE) {
+		t->reason = code;
+		t->verdict = SHUNT_VERDICT_DROP;
+	}
+	return code;
+}
+
+static __always_inline int shunt_xdp_do(struct xdp_md *ctx, struct shunt_trace *t,
+					__u32 live)
+{
+	int code;
+
+	if (shunt_xdp_change(ctx, t, live) != SHUNT_REASON_RULE)
+		return t->verdict == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP;
+	code = shunt_xdp_act(ctx, t, live);
+	if ((SHUNT_HAS(MIRROR) || SHUNT_HAS(SAMPLE)) && live && shunt_has_mods(t))
+		shunt_xdp_copies(ctx, t);
+	return code;
 }
 
 SEC("xdp.frags")
@@ -123,7 +177,7 @@ int shunt_xdp(struct xdp_md *ctx)
 	code = shunt_parse_xdp(ctx, &t->pkt);
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
 	shunt_judge(s, !token);
-	code = shunt_xdp_act(ctx, t);
+	code = shunt_xdp_do(ctx, t, !token);
 	shunt_exit(t, token);
 	return code;
 }

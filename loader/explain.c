@@ -241,7 +241,7 @@ static void put_rule(cJSON *reply, const struct shunt_state *state,
 	uint32_t i;
 
 	/* a malformed packet is asked no rule */
-	if (trace->reason >= SHUNT_REASON_ETH_SHORT)
+	if (shunt_reason_is_malformed(trace->reason))
 		rule = NULL;
 	if (rule)
 		cJSON_AddStringToObject(reply, "rule", rule->name);

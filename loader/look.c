@@ -12,11 +12,6 @@
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
-static const char *set_type_name(enum shunt_set_type type)
-{
-	return type == SHUNT_SET_PREFIX ? "prefix" : "address";
-}
-
 static void put_times(cJSON *reply, const struct shunt_state *state)
 {
 	shunt_json_add_u64(reply, "attached_at", state->attached_at);
@@ -115,17 +110,16 @@ static int show_sets(cJSON *reply, const struct shunt_instance *instance,
 	for (s = 0; s < instance->state->sets; s++) {
 		const struct shunt_state_set *set = &instance->state->set[s];
 		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
-		_free_ struct shunt_prefix *element = NULL;
 		cJSON *item = cJSON_CreateObject();
 		size_t elements;
 		int ret;
 
 		cJSON_AddItemToArray(list, item);
-		ret = shunt_set_list(&instance->maps, &ref, &element, &elements, err);
+		ret = shunt_set_count(&instance->maps, &ref, &elements, err);
 		if (ret)
 			return ret;
 		cJSON_AddStringToObject(item, "name", set->name);
-		cJSON_AddStringToObject(item, "type", set_type_name(set->type));
+		cJSON_AddStringToObject(item, "type", shunt_set_type_name(set->type));
 		cJSON_AddNumberToObject(item, "members", elements);
 		cJSON_AddNumberToObject(item, "size", set->size);
 		cJSON_AddBoolToObject(item, "dynamic", set->dynamic);

@@ -16,14 +16,15 @@ struct bpf_object;
 	X(GEN, "gen")                                                                  \
 	X(IMAGE, "image")                                                              \
 	X(COUNTER, "counter")                                                          \
-	X(ADDR4, "addr4")                                                              \
-	X(ADDR6, "addr6")                                                              \
-	X(LPM4, "lpm4")                                                                \
-	X(LPM6, "lpm6")                                                                \
+	X(SET, "set")                                                                  \
+	X(SERVICE, "service")                                                          \
 	X(XSK, "xsk")                                                                  \
 	X(DEV, "dev")                                                                  \
 	X(CPU, "cpu")                                                                  \
-	X(TRACE, "trace")
+	X(TRACE, "trace")                                                              \
+	X(LIMIT, "limit")                                                              \
+	X(LIMIT_BY, "limit_by")                                                        \
+	X(RING, "ring")
 
 enum shunt_map {
 #define X(id, name) SHUNT_MAP_##id,

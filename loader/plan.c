@@ -12,6 +12,8 @@
 #include <bpf/libbpf.h>
 
 #include "loader/counters.h"
+#include "loader/limits.h"
+#include "loader/rings.h"
 #include "loader/sets.h"
 #include "maps/consumer.h"
 #include "maps/counter.h"
@@ -96,9 +98,44 @@ static void bind_consumers(struct shunt_plan *plan, const struct shunt_state *ol
 		strcpy(next->name, consumer->name);
 		next->queues = consumer->queues;
 		next->if_down = consumer->if_down;
+		next->kind = consumer->kind;
+		next->ring_bytes = consumer->ring_bytes;
 		next->slot = same ? same->slot : take_id(taken);
 		plan->kept_slot[c] = same;
 	}
+}
+
+/* Interfaces by name; with `offline`, loopback stands for one that there is not. */
+static int find_interface(const char *name, const char *rule, const char *verb,
+			  bool offline, uint32_t *ifindex, struct shunt_err *err)
+{
+	*ifindex = if_nametoindex(name);
+	if (!*ifindex && offline)
+		*ifindex = if_nametoindex("lo");
+	else if (!*ifindex)
+		return shunt_fail(err, -ENODEV,
+				  "rule %s %s interface %s, which does not exist in "
+				  "this network namespace; `ip link` lists those that do",
+				  rule, verb, name);
+	return 0;
+}
+
+/* The modifiers' part of a rule: what its record remembers, and its mirror's target. */
+static int bind_mods(struct shunt_plan *plan, size_t r, bool offline,
+		     struct shunt_err *err)
+{
+	const struct shunt_policy_rule *rule = &plan->policy->rule[r];
+	struct shunt_state_rule *next = &plan->next->rule[r];
+	struct shunt_bound_rule *bound = &plan->binding.rule[r];
+
+	next->mirror = rule->mirror;
+	next->copies = rule->sample.one_in || rule->mirror.to == SHUNT_MIRROR_RING;
+	next->readdress = rule->rewrite.bits & (SHUNT_REWRITE_SRC | SHUNT_REWRITE_DST |
+						SHUNT_REWRITE_PORTS);
+	if (rule->mirror.to != SHUNT_MIRROR_INTERFACE)
+		return 0;
+	return find_interface(rule->mirror.target, rule->name, "mirrors to", offline,
+			      &bound->mirror, err);
 }
 
 /* Where each rule's redirect goes; needs the consumers' slots. */
@@ -110,20 +147,15 @@ static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *e
 		const struct shunt_policy_rule *rule = &plan->policy->rule[r];
 		struct shunt_state_rule *next = &plan->next->rule[plan->next->rules++];
 		uint32_t arg = rule->arg;
+		int ret;
 
 		strcpy(next->name, rule->name);
 		strcpy(next->target, rule->target);
 		if (rule->action == SHUNT_VERDICT_INTERFACE) {
-			arg = if_nametoindex(rule->target);
-			if (!arg && offline)
-				arg = if_nametoindex("lo");
-			else if (!arg)
-				return shunt_fail(
-					err, -ENODEV,
-					"rule %s redirects to interface %s, "
-					"which does not exist in this network "
-					"namespace; `ip link` lists those that do",
-					rule->name, rule->target);
+			ret = find_interface(rule->target, rule->name, "redirects to",
+					     offline, &arg, err);
+			if (ret)
+				return ret;
 		} else if (rule->action == SHUNT_VERDICT_CONSUMER) {
 			strcpy(next->target, plan->policy->consumer[rule->arg].name);
 			arg = plan->next->consumer[rule->arg].slot;
@@ -131,6 +163,9 @@ static int bind_rules(struct shunt_plan *plan, bool offline, struct shunt_err *e
 		next->action = rule->action;
 		next->counter = plan->binding.rule[r].counter;
 		next->arg = plan->binding.rule[r].arg = arg;
+		ret = bind_mods(plan, r, offline, err);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -157,16 +192,21 @@ int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
 	next->applied_at = time(NULL);
 	next->default_action = policy->default_action;
 	next->malformed = policy->malformed;
+	next->ring_bytes = policy->ring_bytes;
 	next->text = strdup(policy->text);
 	next->source = strdup(policy->source ? policy->source : "");
 	next->rule = calloc(policy->rules + 1, sizeof(*next->rule));
 	plan->binding.rule = calloc(policy->rules + 1, sizeof(*plan->binding.rule));
-	if (!next->text || !next->source || !next->rule || !plan->binding.rule)
+	plan->kept_limit = calloc(policy->rules + 1, sizeof(*plan->kept_limit));
+	if (!next->text || !next->source || !next->rule || !plan->binding.rule ||
+	    !plan->kept_limit)
 		return shunt_fail(err, -ENOMEM, "plan the policy: out of memory");
 	bind_counters(plan, old);
 	bind_sets(plan, old);
 	bind_consumers(plan, old);
 	ret = bind_rules(plan, offline, err);
+	if (!ret)
+		ret = shunt_limits_bind(plan, old, err);
 	if (!ret)
 		ret = shunt_compile(policy, &plan->binding, &plan->compiled, err);
 	return ret;
@@ -177,6 +217,7 @@ void shunt_plan_free(struct shunt_plan *plan)
 	shunt_state_free(plan->next);
 	free(plan->compiled.image);
 	free(plan->binding.rule);
+	free(plan->kept_limit);
 	memset(plan, 0, sizeof(*plan));
 }
 
@@ -198,16 +239,15 @@ static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *ma
 		made[n].ref =
 			(struct shunt_set_ref){ set->name, plan->binding.set_id[s],
 						set->type, set->size };
-		ret = shunt_set_make(&made[n].ref, set->element, set->elements,
-				     made[n].fd, err);
+		made[n].fd =
+			shunt_set_make(&made[n].ref, set->element, set->elements, err);
+		ret = made[n].fd < 0 ? made[n].fd : 0;
 		n += !ret;
 	}
 	if (!ret)
 		ret = shunt_sets_place(maps, made, n, err);
-	while (n--) {
-		close(made[n].fd[0]);
-		close(made[n].fd[1]);
-	}
+	while (n--)
+		close(made[n].fd);
 	return ret;
 }
 
@@ -267,6 +307,8 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 	int ret = shunt_plan_targets(maps, plan->next, err);
 
 	clear_slots(plan, maps);
+	if (!ret)
+		ret = shunt_limits_write(plan, maps, err);
 	if (!ret)
 		ret = write_sets(plan, maps, err);
 	if (ret)
@@ -385,10 +427,20 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 {
 	struct used used;
 	int ret = just_flipped ? shunt_sets_place(maps, NULL, 0, err) : 0;
+	size_t s;
 
 	find_used(&used, state);
 	tidy_targets(maps, state);
+	shunt_rings_tidy(maps, state);
 	if (!ret)
 		ret = shunt_sets_drop(maps, used.set, err);
+	if (!ret)
+		ret = shunt_limits_tidy(maps, state, err);
+	for (s = 0; !ret && s < state->sets; s++) {
+		const struct shunt_state_set *set = &state->set[s];
+		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
+
+		ret = shunt_set_finish(maps, &ref, err);
+	}
 	return ret ? ret : retire_counters(maps, state, &used, err);
 }

@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/reply.h"
 
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 
 #include "loader/program.h"
+#include "user/base/cleanup.h"
 #include "user/base/json.h"
 
 cJSON *shunt_reply_new(const char *schema, const struct shunt_state *state)
@@ -54,21 +62,76 @@ void shunt_reply_warn(cJSON *reply, const char *fmt, ...)
 	cJSON_AddItemToArray(list, cJSON_CreateString(text));
 }
 
+/* Does the rule redirect into sockets? */
+static bool is_socket(const struct shunt_state *state,
+		      const struct shunt_state_rule *rule)
+{
+	const struct shunt_state_consumer *consumer =
+		rule->action == SHUNT_VERDICT_CONSUMER
+			? shunt_state_consumer(state, rule->target)
+			: NULL;
+
+	return consumer && consumer->kind == SHUNT_CONSUMER_XSK;
+}
+
+/* Is the interface one end of a veth? Its peer's packets may lack their checksums. */
+static bool is_veth(const char *interface)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq request = { .ifr_data = (void *)&info };
+	_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	return fd >= 0 && !ioctl(fd, SIOCETHTOOL, &request) &&
+	       !strcmp(info.driver, "veth");
+}
+
+static void warn_xdp(cJSON *reply, const struct shunt_state *state)
+{
+	const char *readdress = NULL;
+	size_t r;
+
+	for (r = 0; r < state->rules; r++) {
+		const struct shunt_state_rule *rule = &state->rule[r];
+
+		if (rule->mirror.to == SHUNT_MIRROR_INTERFACE)
+			shunt_reply_warn(
+				reply,
+				"rule %s: xdp cannot copy a packet to an interface: "
+				"its packets go their way and no copy to %s, which "
+				"counts as mirror_lost. Attach tc-ingress instead, "
+				"or write \"mirror\": \"ring\"",
+				rule->name, rule->mirror.target);
+		if (rule->readdress && !readdress)
+			readdress = rule->name;
+	}
+	if (readdress && is_veth(state->interface))
+		shunt_reply_warn(
+			reply,
+			"rule %s: %s is a veth, whose peer leaves checksums to "
+			"hardware; xdp cannot put right those that are not made yet. "
+			"On the peer: `ethtool -K PEER tx off`; or attach tc-ingress "
+			"instead",
+			readdress, state->interface);
+}
+
 void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state)
 {
 	int hook;
 	size_t r;
 
+	if (state->place[SHUNT_HOOK_XDP].on)
+		warn_xdp(reply, state);
 	for (hook = SHUNT_HOOK_TC_INGRESS; hook < SHUNT_HOOK_MAX; hook++) {
 		for (r = 0; state->place[hook].on && r < state->rules; r++) {
 			const struct shunt_state_rule *rule = &state->rule[r];
 
-			if (rule->action == SHUNT_VERDICT_CONSUMER)
+			if (is_socket(state, rule))
 				shunt_reply_warn(
 					reply,
-					"rule %s: %s cannot redirect to consumer "
-					"%s, only XDP can: its if_down decides "
-					"there",
+					"rule %s: %s cannot redirect into the sockets "
+					"of consumer %s, only XDP can: it gets its "
+					"packets from there by a ring buffer",
 					rule->name, shunt_hook_name(hook),
 					rule->target);
 			if (rule->action == SHUNT_VERDICT_CPU ||

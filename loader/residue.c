@@ -9,6 +9,7 @@
 
 #include "loader/bpffs.h"
 #include "loader/hook.h"
+#include "loader/limits.h"
 #include "loader/program.h"
 #include "loader/sets.h"
 #include "user/base/cleanup.h"
@@ -82,7 +83,7 @@ static void note_id(void *self, uint32_t map_id)
 	residue->map[residue->maps++] = map_id;
 }
 
-/* The maps, and those inside the maps of sets. */
+/* The maps, and those inside the maps of sets and limits. */
 static void note_maps(struct shunt_residue *residue, const struct shunt_maps *maps)
 {
 	size_t i;
@@ -91,6 +92,7 @@ static void note_maps(struct shunt_residue *residue, const struct shunt_maps *ma
 		if (maps->fd[i] >= 0)
 			note_map(residue, maps->fd[i]);
 	shunt_sets_each_map(maps, note_id, residue);
+	shunt_limits_each_map(maps, note_id, residue);
 }
 
 static bool map_exists(uint32_t id)

@@ -71,10 +71,14 @@ SHUNT_API int shunt_detach(const char *interface, const char *hook, cJSON **repl
 /* Removes what interfaces that are gone have left behind. */
 SHUNT_API int shunt_detach_stale(cJSON **reply, struct shunt_err *err);
 
-/* Adds or deletes members of a set; "add" or "del". */
+/*
+ * Changes the members of a set: "add", "del", or "replace" all of them. Members come
+ * as words, as a file with one a line ("-": standard input; NULL: none), or both. All
+ * of them or, where it fails, none.
+ */
 SHUNT_API int shunt_set_edit(const char *interface, const char *set, const char *verb,
-			     const char *const *element, size_t elements, cJSON **reply,
-			     struct shunt_err *err);
+			     const char *const *element, size_t elements,
+			     const char *file, cJSON **reply, struct shunt_err *err);
 
 /* --- looking ----------------------------------------------------------------- */
 

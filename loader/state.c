@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "loader/bpffs.h"
+#include "loader/limits.h"
 #include "loader/program.h"
 #include "maps/abi.h"
 #include "maps/counter.h"
@@ -67,6 +68,34 @@ static void put_hooks(cJSON *root, const struct shunt_state *state)
 	}
 }
 
+/* What only rules with modifiers have. */
+static void put_mods(cJSON *item, const struct shunt_state_rule *rule)
+{
+	const struct shunt_policy_limit *limit = &rule->limit;
+
+	if (limit->rate) {
+		cJSON *to = cJSON_AddObjectToObject(item, "limit");
+
+		cJSON_AddNumberToObject(to, "id", rule->limiter);
+		shunt_json_add_u64(to, "rate", limit->rate);
+		shunt_json_add_u64(to, "burst", limit->burst);
+		cJSON_AddNumberToObject(to, "bytes", limit->bytes);
+		cJSON_AddNumberToObject(to, "by", limit->by);
+		cJSON_AddNumberToObject(to, "bits4", limit->bits4);
+		cJSON_AddNumberToObject(to, "bits6", limit->bits6);
+		cJSON_AddNumberToObject(to, "size", limit->size);
+		cJSON_AddNumberToObject(to, "over", limit->over);
+	}
+	if (rule->mirror.to) {
+		cJSON_AddNumberToObject(item, "mirror", rule->mirror.to);
+		cJSON_AddStringToObject(item, "mirror_target", rule->mirror.target);
+	}
+	if (rule->copies)
+		cJSON_AddTrueToObject(item, "copies");
+	if (rule->readdress)
+		cJSON_AddTrueToObject(item, "readdress");
+}
+
 static void put_rules(cJSON *root, const struct shunt_state *state)
 {
 	cJSON *list = cJSON_AddArrayToObject(root, "rules");
@@ -81,6 +110,7 @@ static void put_rules(cJSON *root, const struct shunt_state *state)
 		cJSON_AddNumberToObject(item, "action", rule->action);
 		cJSON_AddNumberToObject(item, "arg", rule->arg);
 		cJSON_AddStringToObject(item, "target", rule->target);
+		put_mods(item, rule);
 		cJSON_AddItemToArray(list, item);
 	}
 }
@@ -117,6 +147,8 @@ static void put_consumers(cJSON *root, const struct shunt_state *state)
 		shunt_json_add_u64(item, "queues_low", consumer->queues & 0xffffffff);
 		shunt_json_add_u64(item, "queues_high", consumer->queues >> 32);
 		cJSON_AddNumberToObject(item, "if_down", consumer->if_down);
+		cJSON_AddNumberToObject(item, "kind", consumer->kind);
+		cJSON_AddNumberToObject(item, "ring_bytes", consumer->ring_bytes);
 		cJSON_AddItemToArray(list, item);
 	}
 }
@@ -136,6 +168,7 @@ static char *to_text(const struct shunt_state *state)
 	cJSON_AddStringToObject(root, "source", state->source);
 	cJSON_AddNumberToObject(root, "default", state->default_action);
 	cJSON_AddNumberToObject(root, "malformed", state->malformed);
+	cJSON_AddNumberToObject(root, "ring_bytes", state->ring_bytes);
 	put_hooks(root, state);
 	put_rules(root, state);
 	put_sets(root, state);
@@ -172,6 +205,29 @@ static void get_hooks(struct shunt_state *state, const cJSON *list)
 	}
 }
 
+static void get_mods(struct shunt_state_rule *rule, const cJSON *item)
+{
+	const cJSON *from = cJSON_GetObjectItemCaseSensitive(item, "limit");
+	struct shunt_policy_limit *limit = &rule->limit;
+
+	if (from) {
+		rule->limiter = shunt_json_u64(from, "id");
+		limit->rate = shunt_json_u64(from, "rate");
+		limit->burst = shunt_json_u64(from, "burst");
+		limit->bytes = shunt_json_u64(from, "bytes");
+		limit->by = shunt_json_u64(from, "by");
+		limit->bits4 = shunt_json_u64(from, "bits4");
+		limit->bits6 = shunt_json_u64(from, "bits6");
+		limit->size = shunt_json_u64(from, "size");
+		limit->over = shunt_json_u64(from, "over");
+	}
+	rule->mirror.to = shunt_json_u64(item, "mirror");
+	get_name(rule->mirror.target, item, "mirror_target");
+	rule->copies = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "copies"));
+	rule->readdress =
+		cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "readdress"));
+}
+
 static int get_rules(struct shunt_state *state, const cJSON *list)
 {
 	const cJSON *item;
@@ -188,6 +244,7 @@ static int get_rules(struct shunt_state *state, const cJSON *list)
 		rule->counter = shunt_json_u64(item, "counter");
 		rule->action = shunt_json_u64(item, "action");
 		rule->arg = shunt_json_u64(item, "arg");
+		get_mods(rule, item);
 	}
 	return 0;
 }
@@ -204,8 +261,7 @@ static void get_sets(struct shunt_state *state, const cJSON *list)
 			break;
 		get_name(set->name, item, "name");
 		set->id = shunt_json_u64(item, "id");
-		set->type = shunt_json_u64(item, "type") ? SHUNT_SET_PREFIX
-							 : SHUNT_SET_ADDRESS;
+		set->type = shunt_json_u64(item, "type");
 		set->size = shunt_json_u64(item, "size");
 		set->dynamic =
 			cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "dynamic"));
@@ -228,6 +284,8 @@ static void get_consumers(struct shunt_state *state, const cJSON *list)
 		consumer->queues = shunt_json_u64(item, "queues_low") |
 				   shunt_json_u64(item, "queues_high") << 32;
 		consumer->if_down = shunt_json_u64(item, "if_down");
+		consumer->kind = shunt_json_u64(item, "kind");
+		consumer->ring_bytes = shunt_json_u64(item, "ring_bytes");
 	}
 }
 
@@ -242,10 +300,12 @@ static bool sound(const struct shunt_state *state)
 	for (i = 0; i < state->rules; i++)
 		if (state->rule[i].counter < SHUNT_COUNTER_RULES ||
 		    state->rule[i].counter >= SHUNT_COUNTER_BLOCK ||
-		    !shunt_action_name(state->rule[i].action))
+		    !shunt_action_name(state->rule[i].action) ||
+		    !shunt_limiter_sound(&state->rule[i]))
 			return false;
 	for (i = 0; i < state->sets; i++)
-		if (state->set[i].id >= SHUNT_SET_IDS)
+		if (state->set[i].id >= SHUNT_SET_IDS ||
+		    state->set[i].type > SHUNT_SET_SERVICE)
 			return false;
 	for (i = 0; i < state->consumers; i++)
 		if (state->consumer[i].slot >= SHUNT_CONSUMER_SLOTS)
@@ -279,6 +339,7 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 	state->applied_at = shunt_json_u64(root, "applied_at");
 	state->default_action = shunt_json_u64(root, "default");
 	state->malformed = shunt_json_u64(root, "malformed");
+	state->ring_bytes = shunt_json_u64(root, "ring_bytes");
 	state->text = strdup(shunt_json_str(root, "policy"));
 	state->source = strdup(shunt_json_str(root, "source"));
 	get_hooks(state, cJSON_GetObjectItemCaseSensitive(root, "hooks"));

@@ -27,6 +27,11 @@ struct shunt_state_rule {
 	uint32_t arg;	  /* as in struct shunt_image_rule */
 	uint8_t action;
 	char target[SHUNT_NAME_MAX]; /* interface or consumer name, else empty */
+	uint32_t limiter;	     /* limiter id (maps/limit.h) */
+	struct shunt_policy_limit limit; /* rate 0: none */
+	struct shunt_policy_mirror mirror;
+	bool copies;	/* into the ring: sampled, or mirrored there */
+	bool readdress; /* rewrites addresses or ports */
 };
 
 struct shunt_state_set {
@@ -42,6 +47,8 @@ struct shunt_state_consumer {
 	uint32_t slot;
 	uint64_t queues; /* as in struct shunt_policy_consumer */
 	uint8_t if_down;
+	uint8_t kind;	     /* enum shunt_consumer_kind */
+	uint32_t ring_bytes; /* of RING */
 };
 
 struct shunt_state {
@@ -61,6 +68,7 @@ struct shunt_state {
 	size_t sets;
 	struct shunt_state_consumer consumer[SHUNT_CONSUMER_MAX];
 	size_t consumers;
+	uint32_t ring_bytes; /* of the ring buffer for samples and mirrored frames */
 };
 
 /* NULL is fine. */

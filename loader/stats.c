@@ -159,6 +159,27 @@ static void put_verdicts(cJSON *reply, const struct ledger *ledger)
 	}
 }
 
+/* Copies are no packets: they stand beside the ledger. */
+static void put_copies(cJSON *reply, const struct ledger *ledger)
+{
+	static const struct {
+		uint32_t id;
+		const char *name;
+	} copies[] = {
+#define X(id, value, name, help) { value, name },
+		SHUNT_COPIES(X)
+#undef X
+	};
+	cJSON *object = cJSON_AddObjectToObject(reply, "copies");
+	size_t i;
+
+	for (i = 0; i < sizeof(copies) / sizeof(*copies); i++) {
+		struct shunt_counter sum = over_hooks(ledger, copies[i].id);
+
+		put(cJSON_AddObjectToObject(object, copies[i].name), &sum);
+	}
+}
+
 static cJSON *answer(const struct ledger *ledger)
 {
 	const struct shunt_state *state = ledger->instance->state;
@@ -172,6 +193,7 @@ static cJSON *answer(const struct ledger *ledger)
 		put_rule(list, ledger, &state->rule[r]);
 	put_reasons(reply, ledger);
 	put_verdicts(reply, ledger);
+	put_copies(reply, ledger);
 	item = cJSON_AddObjectToObject(reply, "default");
 	cJSON_AddStringToObject(item, "action",
 				shunt_action_name(state->default_action));

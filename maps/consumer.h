@@ -16,6 +16,12 @@
 #define SHUNT_CONSUMER_SLOTS (2 * SHUNT_CONSUMER_MAX) /* old policy's and new one's */
 #define SHUNT_QUEUE_MAX 64
 
+/*
+ * How a consumer is served: by an AF_XDP socket, or by a ring buffer (maps/ring.h), which
+ * is how TC serves either kind.
+ */
+enum shunt_consumer_kind { SHUNT_CONSUMER_XSK = 0, SHUNT_CONSUMER_RING = 1 };
+
 static inline __u32 shunt_consumer_key(__u32 slot, __u32 queue)
 {
 	return slot * SHUNT_QUEUE_MAX + queue;

@@ -14,7 +14,11 @@
  *                   their sum is the number of packets that the hook was offered
  *     256           rules that are gone: what they had counted is added here
  *     257           the default
- *     258 .. 1023   rules, by counter id. An id belongs to a rule's name and
+ *     258 .. 261    samples and mirrored frames (SHUNT_COPIES): what went on its way, and
+ *                   what was lost because nobody reads, the ring is full, or the
+ *                   interface is down
+ *     262 .. 271    nothing yet
+ *     272 .. 1023   rules, by counter id. An id belongs to a rule's name and
  *                   outlives a policy swap; the state record says whose
  *
  * Written by: the programs; by user space only for ids that no active policy names.
@@ -28,10 +32,29 @@ struct shunt_counter {
 #define SHUNT_COUNTER_REASONS (SHUNT_REASON_MAX * SHUNT_VERDICT_MAX)
 #define SHUNT_COUNTER_RETIRED (SHUNT_COUNTER_REASONS + 0)
 #define SHUNT_COUNTER_DEFAULT (SHUNT_COUNTER_REASONS + 1)
-#define SHUNT_COUNTER_RULES (SHUNT_COUNTER_REASONS + 2)
+#define SHUNT_COUNTER_RULES (SHUNT_COUNTER_REASONS + 16)
 #define SHUNT_COUNTER_BLOCK 1024
 
+/* Copies of packets; X(ENUM, value, name, help). Explicit, append-only. */
+#define SHUNT_COPIES(X)                                                                \
+	X(SAMPLED, 258, "sampled", "packets whose sample went into the ring buffer")   \
+	X(SAMPLE_LOST, 259, "sample_lost",                                             \
+	  "samples lost: the ring buffer is full, or nobody reads it")                 \
+	X(MIRRORED, 260, "mirrored", "packets whose copy was sent or is in the ring")  \
+	X(MIRROR_LOST, 261, "mirror_lost",                                             \
+	  "copies lost: the ring is full or not read, the interface down, or the "     \
+	  "hook cannot")
+
+enum shunt_copy {
+#define X(id, value, name, help) SHUNT_COUNTER_##id = value,
+	SHUNT_COPIES(X)
+#undef X
+};
+
 _Static_assert(SHUNT_COUNTER_REASONS == 256, "the comment above says so");
+_Static_assert(SHUNT_COUNTER_DEFAULT < SHUNT_COUNTER_SAMPLED &&
+		       SHUNT_COUNTER_MIRROR_LOST < SHUNT_COUNTER_RULES,
+	       "no id has two meanings");
 
 static inline __u32 shunt_counter_key(__u32 hook, __u32 id)
 {

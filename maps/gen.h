@@ -15,13 +15,14 @@ struct shunt_gen {
 	__u64 word; /* generation, from 1 upwards; its lowest bit is the image slot */
 	__u64 trace_cookie; /* random; proves that a test run is ours (maps/trace.h) */
 	/*
-	 * User space's own, by enum shunt_set_type, bit i for set id i: members stand
+	 * User space's own, by enum shunt_set_kind, bit i for set id i: members stand
 	 * there; a map stands there, be it an empty one. Old kernels (6.1) wait for
 	 * programs when they are asked what stands in a map in a map, once an id.
 	 */
 	__u64 set_members[2];
 	__u64 set_maps[2];
-	__u64 pad[2];
+	__u64 limit_maps; /* user space's own: bit i: a table stands in shunt_limit_by */
+	__u64 rings;	  /* readers' own: bit i: a ring buffer stands in shunt_ring */
 };
 
 _Static_assert(sizeof(struct shunt_gen) == 64, "one cache line");

@@ -213,7 +213,8 @@ struct shunt_image_rule {
 	__u32 arg;     /* ifindex, CPU, or consumer slot */
 	__u8 action;   /* enum shunt_verdict, or SHUNT_ACTION_COUNT */
 	__u8 if_down;  /* for a consumer that is not there: PASS or DROP */
-	__u16 pad;
+	__u8 kind;     /* of a consumer: enum shunt_consumer_kind */
+	__u8 pad;
 	__u32 mods; /* offset of struct shunt_image_mods (maps/mods.h); 0: none */
 };
 

@@ -21,6 +21,10 @@
 	  "a rule's action is impossible in this hook: if_down for a consumer, "       \
 	  "else passed")                                                               \
 	X(INTERNAL, 5, "internal", 0, "the policy image was unreadable: passed")       \
+	X(LIMITED, 6, "limited", 0,                                                    \
+	  "a rule's limit is used up: its \"over\" decided")                           \
+	X(TTL, 7, "ttl-expired", 0,                                                    \
+	  "a rule counts the TTL or hop limit down, and it was at its end: dropped")   \
 	X(ETH_SHORT, 8, "eth-short", 1, "frame ends inside the Ethernet header")       \
 	X(VLAN_SHORT, 9, "vlan-short", 1, "frame ends inside a VLAN tag")              \
 	X(ARP_SHORT, 10, "arp-short", 1, "frame ends inside the ARP packet")           \
@@ -47,7 +51,10 @@
 	X(ICMP_SHORT, 25, "icmp-short", 1, "packet ends inside the ICMP header")       \
 	X(ICMP6_SHORT, 26, "icmp6-short", 1, "packet ends inside the ICMPv6 header")   \
 	X(DEEP, 27, "headers-deep", 1,                                                 \
-	  "headers reach beyond the part of the packet that the hook can see")
+	  "headers reach beyond the part of the packet that the hook can see")         \
+	X(REWRITE, 31, "rewrite-failed", 0,                                            \
+	  "a rule's rewrite was impossible, as where a driver leaves no room for a "   \
+	  "tag: dropped")
 
 enum shunt_reason {
 #define X(id, value, name, malformed, help) SHUNT_REASON_##id = value,
@@ -56,3 +63,11 @@ enum shunt_reason {
 };
 
 #define SHUNT_REASON_MAX 32 /* exclusive bound of the values above */
+
+/* 1: the parser's, so that no rule was asked. */
+static inline int shunt_reason_is_malformed(unsigned int reason)
+{
+#define X(id, value, name, malformed, help) | (unsigned int)malformed << value
+	return reason < SHUNT_REASON_MAX && ((0u SHUNT_REASONS(X)) >> reason & 1);
+#undef X
+}

@@ -15,6 +15,8 @@
 struct shunt_scratch {
 	struct shunt_trace trace;
 	struct shunt_search search;
+	__u32 busy; /* a copy of the packet is being sent, which may come by here */
+	__u32 pad;
 };
 
 #ifdef __bpf__
@@ -25,12 +27,21 @@ struct {
 	__type(value, struct shunt_scratch);
 } shunt_scratch SEC(".maps");
 
-/* For a new packet; NULL cannot be. */
+static __always_inline void shunt_scratch_busy(struct shunt_trace *t, __u32 busy)
+{
+	__u32 hook = t->hook;
+	struct shunt_scratch *s = bpf_map_lookup_elem(&shunt_scratch, &hook);
+
+	if (s)
+		s->busy = busy;
+}
+
+/* For a new packet; NULL: it is a copy that this very hook has made. */
 static __always_inline struct shunt_scratch *shunt_scratch_take(__u32 hook)
 {
 	struct shunt_scratch *s = bpf_map_lookup_elem(&shunt_scratch, &hook);
 
-	if (!s)
+	if (!s || s->busy)
 		return 0;
 	__builtin_memset(&s->trace, 0, sizeof(s->trace));
 	s->trace.hook = hook;

@@ -13,7 +13,7 @@
 	  "back out of the interface it came from, MAC addresses swapped")             \
 	X(INTERFACE, 3, "redirect-interface", "out of another interface")              \
 	X(CPU, 4, "redirect-cpu", "on to the stack, on another CPU")                   \
-	X(CONSUMER, 5, "redirect-consumer", "into a consumer's AF_XDP socket")
+	X(CONSUMER, 5, "redirect-consumer", "into a consumer's AF_XDP socket or ring")
 
 enum shunt_verdict {
 #define X(id, value, name, help) SHUNT_VERDICT_##id = value,

@@ -33,15 +33,26 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_CPUMAP = 16,
 	BPF_MAP_TYPE_XSKMAP = 17,
 	BPF_MAP_TYPE_DEVMAP_HASH = 25,
+	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
 enum {
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+};
+
+/* Of bpf_skb_store_bytes(), then of bpf_l4_csum_replace(). */
+enum {
+	BPF_F_RECOMPUTE_CSUM = 1ULL << 0,
+	BPF_F_INVALIDATE_HASH = 1ULL << 1,
+	BPF_F_PSEUDO_HDR = 1ULL << 4,
+	BPF_F_MARK_MANGLED_0 = 1ULL << 5,
 };
 
 enum {
 	BPF_F_NO_PREALLOC = 1U << 0,
 	BPF_F_MMAPABLE = 1U << 10,
+	BPF_F_INNER_MAP = 1U << 12,
 };
 
 enum xdp_action {

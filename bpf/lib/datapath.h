@@ -20,45 +20,7 @@
 #include "maps/set.h"
 #include "maps/trace.h"
 
-/*
- * Is the address in the set? A global function, so that the loop over a policy's sets is
- * cheap to verify. Keys are copied: Linux 6.1 takes them from the own stack only.
- */
-__noinline int shunt_set_find(__u32 id, __u32 type, __u32 l3,
-			      const struct shunt_addr6 *addr)
-{
-	struct shunt_lpm6 key; /* the IPv4 keys are its beginning */
-	void *inner;
-
-	if (!addr)
-		return 0;
-	key.bits = l3 == SHUNT_L3_IP4 ? 32 : 128;
-	key.addr[0] = addr->addr[0];
-	key.addr[1] = addr->addr[1];
-	key.addr[2] = addr->addr[2];
-	key.addr[3] = addr->addr[3];
-	if (type == SHUNT_SET_ADDRESS && l3 == SHUNT_L3_IP4) {
-		inner = bpf_map_lookup_elem(&shunt_addr4, &id);
-		return inner && bpf_map_lookup_elem(inner, key.addr);
-	}
-	if (type == SHUNT_SET_ADDRESS) {
-		inner = bpf_map_lookup_elem(&shunt_addr6, &id);
-		return inner && bpf_map_lookup_elem(inner, key.addr);
-	}
-	if (l3 == SHUNT_L3_IP4) {
-		inner = bpf_map_lookup_elem(&shunt_lpm4, &id);
-		return inner && bpf_map_lookup_elem(inner, &key);
-	}
-	inner = bpf_map_lookup_elem(&shunt_lpm6, &id);
-	return inner && bpf_map_lookup_elem(inner, &key);
-}
-
-static __always_inline int shunt_set_has(__u32 id, __u32 type, __u32 l3,
-					 const __u32 addr[4], __u32 service)
-{
-	(void)service;
-	return shunt_set_find(id, type, l3, (const struct shunt_addr6 *)addr);
-}
+#include "bpf/lib/set.h"
 
 /* The image that the packet is judged by. */
 static __always_inline struct shunt_image *shunt_image_of(const struct shunt_search *s)

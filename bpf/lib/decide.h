@@ -8,7 +8,7 @@
 #define SHUNT_NO_SERVICE 0xffffffffu
 
 /* Protocol << 16 | port, of one side of a layer; or SHUNT_NO_SERVICE. */
-SHUNT_INLINE __u32 shunt_service(const struct shunt_layer *layer, __u32 side)
+SHUNT_INLINE __u32 shunt_service_of(const struct shunt_layer *layer, __u32 side)
 {
 	__u32 port = layer->field[side == SHUNT_SIDE_SRC ? SHUNT_FIELD_SPORT
 							 : SHUNT_FIELD_DPORT];
@@ -36,7 +36,7 @@ SHUNT_INLINE void shunt_ask_sets(const struct shunt_image *image,
 			break;
 		if (layer->l3 != SHUNT_L3_NONE &&
 		    shunt_set_has(set->id, set->type, layer->l3, layer->addr[side],
-				  shunt_service(layer, side)))
+				  shunt_service_of(layer, side)))
 			s->in[where] |= 1ull << (set->bit & 63);
 	}
 }

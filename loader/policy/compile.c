@@ -6,11 +6,47 @@
 #include <string.h>
 
 #include "loader/policy/build.h"
+#include "loader/policy/mods.h"
 #include "maps/abi.h"
 #include "maps/counter.h"
 #include "user/base/cleanup.h"
 
 /* --- rules ------------------------------------------------------------------- */
+
+/* The modifiers of all rules behind the rules, and each rule's offset of its own. */
+static int build_mods(struct shunt_build *b)
+{
+	const struct shunt_policy *policy = b->policy;
+	struct shunt_mods_pool pool = { 0 };
+	struct shunt_image_rule *rule;
+	struct shunt_image_mods mods;
+	uint32_t base = 0;
+	int index = 0;
+	size_t r;
+
+	/* a place first, then, when it is known where they lie, the offset */
+	rule = shunt_build_at(b, shunt_build_head(b)->rule);
+	for (r = 0; index >= 0 && r < policy->rules; r++) {
+		if (!shunt_mods_of(&policy->rule[r],
+				   b->binding->rule ? &b->binding->rule[r] : NULL,
+				   &mods))
+			continue;
+		index = shunt_mods_pool_add(&pool, &mods);
+		rule[r].mods = index + 1;
+	}
+	if (index >= 0 && pool.n)
+		base = shunt_build_piece(b, pool.n * sizeof(mods));
+	if (base)
+		memcpy(shunt_build_at(b, base), pool.at, pool.n * sizeof(mods));
+	rule = shunt_build_at(b, shunt_build_head(b)->rule);
+	for (r = 0; base && r < policy->rules; r++)
+		if (rule[r].mods)
+			rule[r].mods = base + (rule[r].mods - 1) * sizeof(mods);
+	if (index >= 0 && pool.n && !base)
+		index = -ENOMEM;
+	shunt_mods_pool_free(&pool);
+	return index < 0 ? index : 0;
+}
 
 static int build_rules(struct shunt_build *b)
 {
@@ -29,14 +65,16 @@ static int build_rules(struct shunt_build *b)
 			rule[r].arg = b->binding->rule[r].arg;
 		}
 		rule[r].action = policy->rule[r].action;
-		if (rule[r].action == SHUNT_VERDICT_CONSUMER)
+		if (rule[r].action == SHUNT_VERDICT_CONSUMER) {
 			rule[r].if_down = policy->consumer[policy->rule[r].arg].if_down;
+			rule[r].kind = policy->consumer[policy->rule[r].arg].kind;
+		}
 	}
 	rule[r].counter = SHUNT_COUNTER_DEFAULT;
 	rule[r].action = policy->default_action;
 	shunt_build_head(b)->rule = at;
 	shunt_build_head(b)->rules = policy->rules;
-	return 0;
+	return build_mods(b);
 }
 
 /* --- sets -------------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 #include "maps/consumer.h"
 #include "maps/field.h"
 #include "maps/image.h"
+#include "maps/mods.h"
 #include "maps/pkt.h"
 #include "maps/set.h"
 #include "maps/verdict.h"
@@ -29,13 +30,17 @@
 #define SHUNT_NAME_MAX 64	      /* bytes, the final NUL included */
 #define SHUNT_SET_SIZE_MAX (1u << 20) /* members of one set */
 
-/* An IPv4 or IPv6 prefix; a single address has its family's full length. */
+/*
+ * An IPv4 or IPv6 prefix; a single address has its family's full length. A member of a
+ * set of services is a single address with a protocol and a port.
+ */
 struct shunt_prefix {
 	uint8_t addr[16]; /* network order; IPv4 in the first 4 bytes, the rest 0 */
 	uint8_t family;	  /* 4 or 6 */
 	uint8_t bits;	  /* 0..32 or 0..128; the bits behind it are 0 */
 	uint16_t port;	  /* host order; of a member of a set of services, else 0 */
 	uint8_t proto;	  /* as port */
+	uint8_t pad;	  /* 0 */
 };
 
 /* Inclusive range of a field's index (maps/field.h: value + 1, 0 absent). */
@@ -74,8 +79,6 @@ struct shunt_policy_layer {
 /* --- modifiers: what else is done with a packet that a rule decides about -------- */
 
 /* Token bucket: `burst` at most, filled again with `rate` a second. */
-enum shunt_limit_by { SHUNT_LIMIT_RULE = 0, SHUNT_LIMIT_SRC = 1, SHUNT_LIMIT_DST = 2 };
-
 struct shunt_policy_limit {
 	uint64_t rate;	      /* packets or bytes a second; 0: no limit */
 	uint64_t burst;	      /* packets or bytes */
@@ -96,23 +99,6 @@ enum shunt_mirror_to { SHUNT_MIRROR_NONE, SHUNT_MIRROR_INTERFACE, SHUNT_MIRROR_R
 struct shunt_policy_mirror {
 	uint8_t to;		     /* enum shunt_mirror_to */
 	char target[SHUNT_NAME_MAX]; /* of INTERFACE: its name */
-};
-
-/* Which of struct shunt_policy_rewrite's members are to be written. */
-enum shunt_rewrite_bit {
-	SHUNT_REWRITE_SRC_MAC = 1 << 0,
-	SHUNT_REWRITE_DST_MAC = 1 << 1,
-	SHUNT_REWRITE_VLAN_PUSH = 1 << 2,
-	SHUNT_REWRITE_VLAN_POP = 1 << 3,
-	SHUNT_REWRITE_VLAN_SET = 1
-				 << 4, /* the id of the outer tag, where there is one */
-	SHUNT_REWRITE_DSCP = 1 << 5,
-	SHUNT_REWRITE_SRC = 1 << 6,
-	SHUNT_REWRITE_DST = 1 << 7,
-	SHUNT_REWRITE_SPORT = 1 << 8,
-	SHUNT_REWRITE_DPORT = 1 << 9,
-	SHUNT_REWRITE_TTL_SET = 1 << 10,
-	SHUNT_REWRITE_TTL_DEC = 1 << 11, /* a packet at 1 or 0 is dropped */
 };
 
 struct shunt_policy_rewrite {
@@ -146,11 +132,8 @@ struct shunt_policy_set {
 	struct shunt_prefix *element; /* each once; of ADDRESS: full length only */
 	size_t elements;
 	bool dynamic; /* neither "elements" nor "file": filled by `shunt set`, kept by apply */
-	uint32_t size; /* members it can hold, IPv4 and IPv6 each */
+	uint32_t size; /* members it can hold, IPv4 and IPv6 each; services: together */
 };
-
-/* How a consumer is served: by an AF_XDP socket (XDP only) or by a ring buffer. */
-enum shunt_consumer_kind { SHUNT_CONSUMER_XSK = 0, SHUNT_CONSUMER_RING = 1 };
 
 struct shunt_policy_consumer {
 	char name[SHUNT_NAME_MAX];
@@ -237,6 +220,9 @@ const char *shunt_prefix_format(const struct shunt_prefix *prefix,
 SHUNT_MUST_CHECK int shunt_set_file_read(const char *path, enum shunt_set_type type,
 					 struct shunt_prefix **element,
 					 size_t *elements, struct shunt_err *err);
+
+/* "address", "prefix", "address-port". */
+const char *shunt_set_type_name(enum shunt_set_type type);
 
 /* "tcp" for 6; NULL where the protocol has no name here. */
 const char *shunt_proto_name(unsigned int proto);

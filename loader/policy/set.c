@@ -14,8 +14,14 @@
 static const struct shunt_name types[] = {
 	{ "address", SHUNT_SET_ADDRESS },
 	{ "prefix", SHUNT_SET_PREFIX },
+	{ "address-port", SHUNT_SET_SERVICE },
 	{ NULL, 0 },
 };
+
+const char *shunt_set_type_name(enum shunt_set_type type)
+{
+	return shunt_name_text(types, type);
+}
 
 static const char empty[] =
 	"is empty, so that no packet could match: leave out \"elements\" "
@@ -79,7 +85,10 @@ static void read_elements(struct shunt_policy_set *set, const struct shunt_node 
 		return;
 	shunt_node_each(item, shunt_node_first(list))
 	{
-		const char *text = shunt_node_string(&item, "an address or prefix");
+		const char *text =
+			shunt_node_string(&item, set->type == SHUNT_SET_SERVICE
+							 ? "a service"
+							 : "an address or prefix");
 		struct shunt_err err;
 
 		member[n].index = item.index;
@@ -138,6 +147,24 @@ static uint32_t default_size(size_t elements)
 	return size;
 }
 
+/* Services of both families stand in one table. */
+static void check_services(const struct shunt_policy_set *set,
+			   const struct shunt_node *node, const struct shunt_node *size)
+{
+	if (set->elements <= set->size)
+		return;
+	if (size->json)
+		shunt_node_error(
+			size,
+			"%u is too small for %zu elements: raise it, or leave it out",
+			set->size, set->elements);
+	else
+		shunt_node_error(node,
+				 "has %zu elements, and a set of services holds at "
+				 "most %u: split it",
+				 set->elements, SHUNT_SET_SIZE_MAX);
+}
+
 static void read_size(struct shunt_policy_set *set, const struct shunt_node *node)
 {
 	struct shunt_node size = shunt_node_get(node, "size");
@@ -152,6 +179,10 @@ static void read_size(struct shunt_policy_set *set, const struct shunt_node *nod
 	set->size = value;
 	for (size_t i = 0; i < set->elements; i++)
 		count[set->element[i].family == 6]++;
+	if (set->type == SHUNT_SET_SERVICE) {
+		check_services(set, node, &size);
+		return;
+	}
 	for (int six = 0; six < 2; six++) {
 		if (count[six] <= set->size)
 			continue;

@@ -48,10 +48,12 @@ static void check(bool sound)
 }
 
 /* The one set, said once more. */
-static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4])
+static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4],
+			 __u32 service)
 {
 	const uint8_t *a = (const uint8_t *)addr;
 
+	(void)service;
 	check(id == SET_ID && type == SHUNT_SET_PREFIX);
 	return l3 == 4 ? a[0] == 192 && a[1] == 0 && a[2] == 2 : a[0] < 128;
 }

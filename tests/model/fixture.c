@@ -133,7 +133,7 @@ void shunt_fixture_free(struct shunt_fixture *f)
 bool shunt_fixture_holds(const struct shunt_fixture *f, const struct shunt_trace *got)
 {
 	bool decided =
-		got->reason < SHUNT_REASON_ETH_SHORT && got->rule < f->policy->rules;
+		!shunt_reason_is_malformed(got->reason) && got->rule < f->policy->rules;
 
 	return got->reason == f->reason && got->verdict == f->verdict &&
 	       !strcmp(decided ? f->policy->rule[got->rule].name : "", f->rule);

@@ -30,8 +30,7 @@ struct shunt_kind_row {
 };
 
 /* What the classifier cannot do yet, and kinds that are too large for it. */
-#define SHUNT_KIND_WITHOUT                                                             \
-	(SHUNT_AUTHOR_SERVICES | SHUNT_AUTHOR_MODIFIERS | SHUNT_AUTHOR_RINGS)
+#define SHUNT_KIND_WITHOUT 0
 
 extern const struct shunt_kind_row shunt_kind_rows[SHUNT_KIND_COUNT];
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "loader/sets.h"
-#include "tests/model/model.h"
 
 /* One set: where it stands, and what the model thinks is in it. */
 struct edited {
@@ -51,19 +50,21 @@ static bool draw_member(struct shunt_random *r, const struct shunt_policy *polic
 static void delete_one(struct edited *s, struct shunt_random *r)
 {
 	size_t i = shunt_random_below(r, *s->n);
-	bool was = false;
-	int ret = shunt_set_del(s->maps, &s->ref, &s->at[i], &was, NULL);
+	size_t changed = 0;
+	int ret =
+		shunt_set_change(s->maps, &s->ref, false, &s->at[i], 1, &changed, NULL);
 
-	assert(!ret && was);
+	assert(!ret && changed == 1);
 	s->at[i] = s->at[--*s->n];
 }
 
 static void add_one(struct edited *s, const struct shunt_prefix *p)
 {
-	bool there = has(s, p), was = !there;
-	int ret = shunt_set_add(s->maps, &s->ref, p, &was, NULL);
+	bool there = has(s, p);
+	size_t changed = there;
+	int ret = shunt_set_change(s->maps, &s->ref, true, p, 1, &changed, NULL);
 
-	assert(!ret && was == there);
+	assert(!ret && changed == !there);
 	if (!there)
 		s->at[(*s->n)++] = *p;
 }

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/model/outcome.h"
 
-#if __has_include("maps/ring.h") /* WAITING for the actions */
-#define TC_CONSUMER SHUNT_REASON_CONSUMER_DOWN
-#define TTL SHUNT_REASON_TTL
-#else
-#define TC_CONSUMER SHUNT_REASON_HOOK_CANNOT
-#define TTL 7
-#endif
-
 /* Does the packet's TTL or hop limit end here? Only IP has one. */
 static bool expires(const struct shunt_policy_rewrite *rewrite,
 		    const struct shunt_model_frame *frame)
@@ -28,11 +20,10 @@ static void act(const struct shunt_policy *policy, enum shunt_hook hook,
 	o->reason = SHUNT_REASON_RULE;
 	o->verdict = rule->action;
 	if (expires(&rule->rewrite, frame)) {
-		o->reason = TTL;
+		o->reason = SHUNT_REASON_TTL;
 		o->verdict = SHUNT_VERDICT_DROP;
 	} else if (rule->action == SHUNT_VERDICT_CONSUMER) {
-		o->reason = hook == SHUNT_HOOK_XDP ? SHUNT_REASON_CONSUMER_DOWN
-						   : TC_CONSUMER;
+		o->reason = SHUNT_REASON_CONSUMER_DOWN;
 		o->verdict = policy->consumer[rule->arg].if_down;
 	} else if ((rule->action == SHUNT_VERDICT_CPU && hook != SHUNT_HOOK_XDP) ||
 		   (rule->action == SHUNT_VERDICT_TX && hook == SHUNT_HOOK_TC_EGRESS)) {

@@ -140,7 +140,9 @@ def test_a_set_that_is_full_takes_nothing_of_what_it_was_given(wire, name, eleme
     assert words.startswith("set %s is full: it holds 2 IPv%d members; give it a larger "
                             '"size" in the policy' % (name, 6 if ":" in elements[0] else 4))
     assert sh.shunt("set", "list", "b0", name, ns=wire.b)["elements"] == []
+    traces.nothing_new()
     sh.shunt("set", "add", "b0", name, *elements[:2], ns=wire.b)
+    traces = sh.Traces()
     refused("add", "b0", name, elements[2])
     assert len(sh.shunt("set", "list", "b0", name, ns=wire.b)["elements"]) == 2
     traces.nothing_new()

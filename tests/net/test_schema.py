@@ -24,7 +24,7 @@ SEMANTIC = set("""
     limit-burst-large mac-host-bits not-all-addresses not-all-ports not-all-tags port-backwards
     port-of-later-fragment port-without-protocol ports-unknown redirect-consumer-unknown
     rewrite-any-family rewrite-no-tag rewrite-not-ip rewrite-port-of-any rule-name-twice
-    set-element-prefix set-element-twice set-file-empty set-file-missing set-file-wrong
+    set-element-prefix set-element-twice set-service-port set-file-empty set-file-missing set-file-wrong
     set-size-small src-bits-high src-host-bits src-not-an-address src-set-unknown
     syntax-nul-escape tunnel-inner-families tunnel-key-of-vxlan tunnel-mac-in-ipip
     tunnel-not-vni-of-any tunnel-of-later-fragment tunnel-other-protocol tunnel-ports-of-gre
@@ -214,7 +214,7 @@ def test_every_command_that_takes_json_has_a_schema():
             assert command in ("completion", "man", "help"), command
             continue
         name = command.replace(" ", ".")
-        if name in ("set.add", "set.del"):
+        if name in ("set.add", "set.del", "set.replace"):
             name = "set.edit"
         assert os.path.exists(os.path.join(sh.SCHEMAS, name + ".schema.json")), command
 

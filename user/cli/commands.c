@@ -38,6 +38,13 @@ static const struct shunt_option detach_options[] = {
 	END,
 };
 static const struct shunt_option plain_options[] = { JSON, NETNS, END };
+static const struct shunt_option set_options[] = {
+	JSON,
+	NETNS,
+	{ "file", 'F', "FILE",
+	  "take elements from a file, one a line; - is standard input" },
+	END,
+};
 static const struct shunt_option list_options[] = { JSON, END };
 static const struct shunt_option stats_options[] = {
 	JSON,
@@ -110,16 +117,25 @@ const struct shunt_command shunt_commands[] = {
 	  "INTERFACE, or "
 	  "one of its own under the policy of -p. Counters do not move.",
 	  explain_options, shunt_cli_explain, true, false },
-	{ "set add", "INTERFACE SET ELEMENT...", 3, 1024, "add members to a set", NULL,
-	  plain_options, shunt_cli_set_edit, true, true },
-	{ "set del", "INTERFACE SET ELEMENT...", 3, 1024, "delete members of a set",
-	  NULL, plain_options, shunt_cli_set_edit, true, true },
+	{ "set add", "INTERFACE SET [ELEMENT...]", 2, 1024, "add members to a set",
+	  "All of them or, where something is wrong, none. Many are put into place at "
+	  "one moment.",
+	  set_options, shunt_cli_set_edit, true, true },
+	{ "set del", "INTERFACE SET [ELEMENT...]", 2, 1024, "delete members of a set",
+	  "All of them or, where something is wrong, none. A prefix that another one "
+	  "contains is a member by itself.",
+	  set_options, shunt_cli_set_edit, true, true },
+	{ "set replace", "INTERFACE SET [ELEMENT...]", 2, 1024,
+	  "give a set other members, at one moment",
+	  "No packet sees a set that is half the old one and half the new one.",
+	  set_options, shunt_cli_set_edit, true, true },
 	{ "set list", "INTERFACE SET", 2, 2, "the members of a set", NULL,
 	  plain_options, shunt_cli_set_list, true, false },
 	{ "set test", "INTERFACE SET ADDRESS", 3, 3,
 	  "is an address in a set, and by which element",
-	  "Exits with status 1 where it is not.", plain_options, shunt_cli_set_test,
-	  true, false },
+	  "In a set of type address-port: ADDRESS,PROTOCOL:PORT. Exits with status 1 "
+	  "where it is not.",
+	  plain_options, shunt_cli_set_test, true, false },
 	{ "run count", "INTERFACE", 1, 1, "consume a redirect, counting packets", NULL,
 	  count_options, shunt_cli_run_count, true, false },
 	{ "run dump", "INTERFACE", 1, 1,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* set add, del, list and test. */
+/* set add, del, replace, list and test. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -11,10 +11,17 @@
 int shunt_cli_set_edit(struct shunt_cli *cli, struct shunt_err *err)
 {
 	const char *verb = cli->command->name + sizeof("set");
+	const char *file = shunt_cli_option(cli, "file");
 	_json_ cJSON *reply = NULL;
-	int ret = shunt_set_edit(cli->arg[0], cli->arg[1], verb, cli->arg + 2,
-				 cli->args - 2, &reply, err);
+	int ret;
 
+	if (cli->args == 2 && !file)
+		return shunt_fail(err, -EINVAL,
+				  "%s: no element is named: write some behind the "
+				  "set, or --file FILE with one a line",
+				  cli->command->name);
+	ret = shunt_set_edit(cli->arg[0], cli->arg[1], verb, cli->arg + 2,
+			     cli->args - 2, file, &reply, err);
 	if (ret)
 		return ret;
 	if (cli->json)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The reading end of a ring buffer (maps/ring.h): bursts of borrowed records. */
+#pragma once
+
+/*
+ *     program ── bpf_ringbuf_output() ─▶ ring ──▶ shunt_ring_rx()
+ *                                                     │  records, borrowed
+ *     room for new ones ◀── shunt_ring_release() ◀────┘
+ *
+ * Records lie in the ring itself, mapped twice in a row so that none is cut by its end
+ * (Documentation/bpf/ringbuf.rst). What does not fit is lost to the writer, who counts
+ * it. One thread at a time may read.
+ */
+#include <stdint.h>
+
+#include "maps/ring.h"
+#include "user/base/err.h"
+
+struct shunt_ring;
+
+/* Maps a ring buffer; ring_fd stays the caller's and must stay open. */
+SHUNT_MUST_CHECK int shunt_ring_open(struct shunt_ring **ring, int ring_fd,
+				     struct shunt_err *err);
+
+/* NULL is fine. */
+void shunt_ring_close(struct shunt_ring *ring);
+
+/* A borrowed record: good until it is released. */
+struct shunt_ring_record {
+	const struct shunt_ring_event *event;
+	const uint8_t *frame; /* event->captured bytes */
+};
+
+/* Takes up to max records; returns how many. Never blocks. */
+unsigned int shunt_ring_rx(struct shunt_ring *ring, struct shunt_ring_record *records,
+			   unsigned int max);
+
+/* Gives all records back that shunt_ring_rx() has handed out. */
+void shunt_ring_release(struct shunt_ring *ring);
+
+/* For poll(): POLLIN when records wait. */
+int shunt_ring_fd(const struct shunt_ring *ring);
