@@ -66,7 +66,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: san-tests all help deps install clean lint format test demo bench fuzz tests aux
+.PHONY: san-tests all help deps install clean lint format test demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -143,6 +143,10 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lm -o $@
 
+# The record of the verifier's opinions is by compiler.
+$(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
+$(B)/obj/tests/bpf/budget.o: $(SKEL)
+
 $(BENCH_SRC:%.c=$(B)/obj/%.o) $(RUN_SRC:%.c=$(B)/obj/%.o): | $(AUX_SKEL)
 
 # libFuzzer wants clang; the library's sources are compiled again, instrumented.
@@ -172,6 +176,10 @@ demo: deps ## the main job on real traffic, in its own network namespaces (as ro
 bench: deps ## measure, as ratios against named peers (as root; run it alone)
 	$(Q)$(MAKE) --no-print-directory all $(BENCH_BIN)
 	$(Q)bench/run
+
+budget: ## note what the verifier thinks of the programs (as root): tests/bpf/budget.txt
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/bpf/budget
+	$(Q)$(B)/tests/bpf/budget --write
 
 fuzz: deps ## run each fuzz target for FUZZ_SECONDS (default 60)
 	$(Q)$(MAKE) --no-print-directory $(FUZZ_BIN)

@@ -66,10 +66,17 @@ static inline int bench_put_in_force(struct bench_contender *c,
 				     struct shunt_err *err)
 {
 	struct shunt_plan plan = { 0 };
-	int ret = shunt_maps_mmap(&c->maps, err);
+	int ret = shunt_plan_make(&plan, policy, NULL, true, err);
 
-	if (!ret)
-		ret = shunt_plan_make(&plan, policy, NULL, true, err);
+	if (!ret) {
+		struct shunt_needs needs = shunt_plan_needs(&plan);
+
+		shunt_maps_choose(&c->maps, &needs);
+		ret = c->prog = shunt_program_load(SHUNT_HOOK_XDP, needs.features,
+						   &c->maps, err);
+	}
+	if (ret >= 0)
+		ret = shunt_maps_mmap(&c->maps, err);
 	if (!ret)
 		ret = shunt_plan_write(&plan, &c->maps, err);
 	if (!ret) {
@@ -88,11 +95,8 @@ static inline int bench_enter_shunt(struct bench_field *field, const char *name,
 	struct shunt_policy *policy = NULL;
 	int ret = bench_list_policy(&policy, list, with_set, err);
 
-	if (!ret) {
-		ret = c->prog = shunt_program_load(SHUNT_HOOK_XDP, &c->maps, err);
-		if (ret >= 0)
-			ret = bench_put_in_force(c, policy, err);
-	}
+	if (!ret)
+		ret = bench_put_in_force(c, policy, err);
 	shunt_policy_free(policy);
 	return ret;
 }
@@ -188,22 +192,24 @@ static inline void bench_leave(struct bench_field *field)
 static inline int bench_count_shunt(const struct bench_contender *c, uint64_t *matched,
 				    uint64_t *seen, struct shunt_err *err)
 {
-	_free_ struct shunt_counter *sum = calloc(SHUNT_COUNTER_BLOCK, sizeof(*sum));
+	struct shunt_ledger ledger = { 0 };
 	uint32_t reason, verdict;
-	int ret;
+	int ret = shunt_ledger_read(&ledger, &c->maps, err);
 
-	if (!sum)
-		return shunt_fail(err, -ENOMEM, "count packets: out of memory");
-	ret = shunt_counters_sum(&c->maps, SHUNT_HOOK_XDP, sum, err);
 	for (reason = 0; !ret && reason < SHUNT_REASON_MAX; reason++) {
 		for (verdict = 0; verdict < SHUNT_VERDICT_MAX; verdict++) {
-			uint32_t id = shunt_counter_reason_id(reason, verdict);
+			uint64_t packets =
+				shunt_ledger_of(&ledger, SHUNT_HOOK_XDP,
+						shunt_counter_reason_id(reason,
+									verdict))
+					.packets;
 
-			*seen += sum[id].packets;
+			*seen += packets;
 			if (reason == SHUNT_REASON_RULE)
-				*matched += sum[id].packets;
+				*matched += packets;
 		}
 	}
+	shunt_ledger_free(&ledger);
 	return ret;
 }
 

@@ -71,11 +71,6 @@ static int load_shunt(const struct set *set, struct cost *cost, struct shunt_err
 	int ret;
 
 	shunt = (struct bench_contender){ .name = "shunt", .maps = SHUNT_MAPS_NONE };
-	ret = shunt.prog = shunt_program_load(SHUNT_HOOK_XDP, &shunt.maps, err);
-	if (ret >= 0)
-		ret = shunt_maps_mmap(&shunt.maps, err);
-	if (ret < 0)
-		return ret;
 	start = bench_now_ns(CLOCK_MONOTONIC);
 	ret = shunt_policy_read(&policy, text, strlen(text), NULL, &diags);
 	if (ret)
@@ -84,6 +79,15 @@ static int load_shunt(const struct set *set, struct cost *cost, struct shunt_err
 	if (!ret)
 		ret = shunt_plan_make(&plan, policy, NULL, true, err);
 	cost->compile_ms = (bench_now_ns(CLOCK_MONOTONIC) - start) / 1e6;
+	if (!ret) {
+		struct shunt_needs needs = shunt_plan_needs(&plan);
+
+		shunt_maps_choose(&shunt.maps, &needs);
+		ret = shunt.prog = shunt_program_load(SHUNT_HOOK_XDP, needs.features,
+						      &shunt.maps, err);
+	}
+	if (ret >= 0)
+		ret = shunt_maps_mmap(&shunt.maps, err);
 	if (!ret)
 		ret = shunt_plan_write(&plan, &shunt.maps, err);
 	if (!ret)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
 #include "loader/instance.h"
 #include "loader/plan.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
+#include "loader/takeover.h"
+#include "user/base/cleanup.h"
 #include "user/base/json.h"
 
 /* The rules of one record that another one has, or lacks, by name. */
@@ -38,8 +42,16 @@ static cJSON *answer(const struct shunt_state *old, const struct shunt_state *ne
 static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 		 struct shunt_err *err)
 {
-	int ret = shunt_plan_write(plan, &instance->maps, err);
+	struct shunt_needs needs = shunt_plan_needs(plan);
+	int ret;
 
+	/* from here on, and until the flip, the programs can do either policy */
+	needs.features |= shunt_takeover_ruling(instance);
+	ret = shunt_takeover(instance, &needs, false, err);
+	if (ret)
+		return ret;
+	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
+	ret = shunt_plan_write(plan, &instance->maps, err);
 	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
 	if (ret) {
@@ -63,6 +75,23 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 		   : 0;
 }
 
+/*
+ * Programs that do no more than the policy needs are faster, but those that sit there
+ * are right as well: that the policy rules stands, whatever comes of this.
+ */
+static void trim(struct shunt_instance *instance, struct shunt_plan *plan, cJSON *reply)
+{
+	struct shunt_needs needs = shunt_plan_needs(plan);
+	struct shunt_err err = { "" };
+
+	if (shunt_takeover(instance, &needs, true, &err))
+		shunt_reply_warn(reply,
+				 "the programs keep code that this policy does not "
+				 "need, for others could not take over: %s",
+				 err.message);
+	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
+}
+
 int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON **reply,
 		struct shunt_err *err)
 {
@@ -76,8 +105,16 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON 
 		ret = shunt_plan_make(&plan, policy, instance.state, false, err);
 	if (!ret)
 		ret = apply(&instance, &plan, err);
-	if (!ret)
+	if (!ret) {
+		_json_ cJSON *notes = cJSON_CreateObject();
+		cJSON *note;
+
+		trim(&instance, &plan, notes);
 		*reply = answer(instance.state, plan.next);
+		cJSON_ArrayForEach(note,
+				   cJSON_GetObjectItemCaseSensitive(notes, "warnings"))
+			shunt_reply_warn(*reply, "%s", note->valuestring);
+	}
 	shunt_plan_free(&plan);
 	return ret;
 }

@@ -16,6 +16,7 @@
 #include "loader/reply.h"
 #include "loader/residue.h"
 #include "loader/shunt.h"
+#include "loader/takeover.h"
 #include "user/base/cleanup.h"
 
 /* One attach: the instance that it builds, and which hooks are wanted. */
@@ -73,7 +74,8 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 
 /* --- the steps --------------------------------------------------------------- */
 
-static int load_programs(struct attach *attach, struct shunt_err *err)
+static int load_programs(struct attach *attach, uint32_t features,
+			 struct shunt_err *err)
 {
 	int hook;
 
@@ -81,7 +83,8 @@ static int load_programs(struct attach *attach, struct shunt_err *err)
 		if (!attach->wanted[hook])
 			continue;
 		attach->prog_fd[hook] =
-			shunt_program_load(hook, &attach->instance->maps, err);
+			shunt_program_load(hook, features, &attach->instance->maps,
+					   err);
 		if (attach->prog_fd[hook] < 0)
 			return attach->prog_fd[hook];
 	}
@@ -177,11 +180,15 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		      ? shunt_place_free(attach->interface, instance->ifindex, err)
 		      : 0;
 	if (!ret)
-		ret = load_programs(attach, err);
+		ret = shunt_plan_make(&plan, policy, NULL, false, err);
+	if (!ret) {
+		struct shunt_needs needs = shunt_plan_needs(&plan);
+
+		shunt_maps_choose(&instance->maps, &needs);
+		ret = load_programs(attach, needs.features, err);
+	}
 	if (!ret)
 		ret = shunt_maps_mmap(&instance->maps, err);
-	if (!ret)
-		ret = shunt_plan_make(&plan, policy, NULL, false, err);
 	if (!ret)
 		ret = shunt_plan_write(&plan, &instance->maps, err);
 	if (ret) {
@@ -240,7 +247,7 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		      ? shunt_place_free(attach->interface, instance->ifindex, err)
 		      : 0;
 	if (!ret)
-		ret = load_programs(attach, err);
+		ret = load_programs(attach, shunt_takeover_ruling(instance), err);
 	if (!ret)
 		ret = shunt_plan_targets(&instance->maps, instance->state, err);
 	if (!ret)

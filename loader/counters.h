@@ -9,15 +9,27 @@
 #include "maps/counter.h"
 #include "user/base/err.h"
 
-/* All counters of one hook, each summed over the CPUs. */
-SHUNT_MUST_CHECK int shunt_counters_sum(const struct shunt_maps *maps, uint32_t hook,
-					struct shunt_counter sum[SHUNT_COUNTER_BLOCK],
-					struct shunt_err *err);
+/* All counters at one moment, each summed over the CPUs and over the maps. */
+struct shunt_ledger {
+	struct shunt_counter *at; /* by shunt_counter_key() */
+	uint32_t ids;		  /* the ids from here on have counted nothing */
+};
+
+/* The caller frees it, also after a failure. */
+SHUNT_MUST_CHECK int shunt_ledger_read(struct shunt_ledger *ledger,
+				       const struct shunt_maps *maps,
+				       struct shunt_err *err);
+void shunt_ledger_free(struct shunt_ledger *ledger);
+
+/* What one hook has counted under an id; any id is fine. */
+struct shunt_counter shunt_ledger_of(const struct shunt_ledger *ledger, uint32_t hook,
+				     uint32_t id);
 
 /*
- * Zeroes a counter that no program writes any more; with `keep` its packets are added to
- * the hook's SHUNT_COUNTER_RETIRED, CPU by CPU.
+ * Zeroes counters that no program writes any more, of all hooks: ids[i] where drop[i].
+ * Where keep[i] as well, its packets are added to the hook's SHUNT_COUNTER_RETIRED, CPU
+ * by CPU. Both arrays have `ids` entries.
  */
-SHUNT_MUST_CHECK int shunt_counter_retire(const struct shunt_maps *maps, uint32_t hook,
-					  uint32_t id, bool keep,
-					  struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_counters_retire(const struct shunt_maps *maps,
+					   const bool *drop, const bool *keep,
+					   uint32_t ids, struct shunt_err *err);

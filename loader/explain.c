@@ -25,7 +25,9 @@ struct shunt_explain {
 	struct shunt_instance instance; /* not pinned where a policy is explained */
 	int hook;
 	int prog_fd;
-	uint8_t *buf; /* request and frame, as the test run wants them */
+	uint32_t
+		prog_id; /* of what sits on the hook; 0: of none, a policy is explained */
+	uint8_t *buf;	 /* request and frame, as the test run wants them */
 	size_t room;
 };
 
@@ -60,11 +62,33 @@ static int start(struct shunt_explain **explain, const char *hook_name,
 	return 0;
 }
 
+/* The program that sits on the hook now; another may have taken over since the last. */
+static int open_program(struct shunt_explain *explain, struct shunt_err *err)
+{
+	const struct shunt_instance *instance = &explain->instance;
+	const struct shunt_place *place = &instance->state->place[explain->hook];
+	uint32_t id = shunt_place_program(explain->hook, place, instance->name,
+					  instance->ifindex);
+
+	if (!id)
+		id = place->prog_id;
+	if (id == explain->prog_id)
+		return 0;
+	if (explain->prog_fd >= 0)
+		close(explain->prog_fd);
+	explain->prog_fd = bpf_prog_get_fd_by_id(id);
+	if (explain->prog_fd < 0)
+		return shunt_fail_errno(err, explain->prog_fd,
+					"open the program of hook %s",
+					shunt_hook_name(explain->hook));
+	explain->prog_id = id;
+	return 0;
+}
+
 static int open_attached(struct shunt_explain *explain, const char *interface,
 			 struct shunt_err *err)
 {
 	const struct shunt_state *state;
-	char path[SHUNT_PIN_MAX];
 	int ret = shunt_instance_open(&explain->instance, interface, false, err), hook;
 
 	if (ret)
@@ -79,12 +103,7 @@ static int open_attached(struct shunt_explain *explain, const char *interface,
 			"explain: Shunt is not attached to that hook of %s; `shunt "
 			"show %s` lists the hooks that it is",
 			interface, interface);
-	shunt_pin_path(path, explain->instance.name, "progs",
-		       shunt_hook_name(explain->hook));
-	explain->prog_fd = bpf_obj_get(path);
-	if (explain->prog_fd < 0)
-		return shunt_fail_errno(err, -errno, "open the program %s", path);
-	return 0;
+	return open_program(explain, err);
 }
 
 int shunt_explain_open(struct shunt_explain **explain, const char *interface,
@@ -111,11 +130,16 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 
 	if (explain->hook < 0)
 		explain->hook = SHUNT_HOOK_XDP;
-	ret = explain->prog_fd = shunt_program_load(explain->hook, maps, err);
+	ret = shunt_plan_make(&plan, policy, NULL, true, err);
+	if (!ret) {
+		struct shunt_needs needs = shunt_plan_needs(&plan);
+
+		shunt_maps_choose(maps, &needs);
+		ret = explain->prog_fd =
+			shunt_program_load(explain->hook, needs.features, maps, err);
+	}
 	if (ret >= 0)
 		ret = shunt_maps_mmap(maps, err);
-	if (!ret)
-		ret = shunt_plan_make(&plan, policy, NULL, true, err);
 	if (!ret)
 		ret = shunt_plan_write(&plan, maps, err);
 	if (!ret && getrandom(&maps->gen->trace_cookie, sizeof(uint64_t), 0) < 0)
@@ -182,8 +206,8 @@ static int run_tc(struct shunt_explain *explain, const struct shunt_trace_req *r
 }
 
 /* Runs the program over the frame and fetches what it has recorded. */
-static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
-	       struct shunt_trace *trace, struct shunt_err *err)
+static int ask_once(struct shunt_explain *explain, const void *frame, size_t bytes,
+		    struct shunt_trace *trace, struct shunt_err *err)
 {
 	int map = explain->instance.maps.fd[SHUNT_MAP_TRACE], ret;
 	struct shunt_trace_req req = {
@@ -213,6 +237,22 @@ static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
 		return shunt_fail_errno(err, ret, "fetch the program's answer");
 	bpf_map_delete_elem(map, &req.token);
 	return 0;
+}
+
+/* A program that has been replaced may have looked at an image that rules no more. */
+static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
+	       struct shunt_trace *trace, struct shunt_err *err)
+{
+	uint32_t asked;
+	int ret;
+
+	do {
+		asked = explain->prog_id;
+		ret = ask_once(explain, frame, bytes, trace, err);
+		if (!ret && asked)
+			ret = open_program(explain, err);
+	} while (!ret && explain->prog_id != asked);
+	return ret;
 }
 
 /* A swap may have come between: names are those of the generation that answered. */

@@ -181,14 +181,25 @@ static int attach_tc(const struct shunt_place_request *request,
 	return attach_clsact(request, place, err);
 }
 
-/* The id of the program that the instance has pinned for a hook; 0: none. */
-static uint32_t pinned_program(const char *instance, enum shunt_hook hook)
+/* The pin of a hook's program, or of the one that is about to replace it. */
+static void program_path(char path[SHUNT_PIN_MAX], const char *instance,
+			 enum shunt_hook hook, bool next)
+{
+	char leaf[32];
+
+	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook),
+		 next ? "_next" : "");
+	shunt_pin_path(path, instance, "progs", leaf);
+}
+
+/* The id of the program that is pinned there; 0: none. */
+static uint32_t pinned_program(const char *instance, enum shunt_hook hook, bool next)
 {
 	struct bpf_prog_info info = { 0 };
 	__u32 len = sizeof(info);
 	char path[SHUNT_PIN_MAX];
 
-	shunt_pin_path(path, instance, "progs", shunt_hook_name(hook));
+	program_path(path, instance, hook, next);
 	_fd_ int fd = bpf_obj_get(path);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		return 0;
@@ -206,6 +217,18 @@ static uint32_t clsact_program(enum shunt_hook hook, unsigned int ifindex)
 	return ifindex && !bpf_tc_query(&at, &opts) ? opts.prog_id : 0;
 }
 
+/* The same, where the instance has it pinned; 0: the filter is not ours. */
+static uint32_t clsact_ours(enum shunt_hook hook, const char *instance,
+			    unsigned int ifindex)
+{
+	uint32_t id = clsact_program(hook, ifindex);
+
+	return id && (id == pinned_program(instance, hook, false) ||
+		      id == pinned_program(instance, hook, true))
+		       ? id
+		       : 0;
+}
+
 int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instance,
 		       unsigned int ifindex, struct shunt_err *err)
 {
@@ -213,10 +236,9 @@ int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instan
 		    .attach_point = tc_point(hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY);
-	uint32_t ours = pinned_program(instance, hook);
 	int ret;
 
-	if (hook == SHUNT_HOOK_XDP || !ours || clsact_program(hook, ifindex) != ours)
+	if (hook == SHUNT_HOOK_XDP || !clsact_ours(hook, instance, ifindex))
 		return 0;
 	ret = bpf_tc_detach(&at, &opts);
 	if (ret && ret != -ENOENT)
@@ -242,26 +264,98 @@ int shunt_place_attach(const struct shunt_place_request *request,
 	return attach_tc(request, place, link_fd, note, err);
 }
 
-static bool link_alive(const char *instance, enum shunt_hook hook)
+static int open_link(const char *instance, enum shunt_hook hook)
 {
-	struct bpf_link_info info = { 0 };
-	__u32 len = sizeof(info);
 	char path[SHUNT_PIN_MAX];
 
 	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
-	_fd_ int fd = bpf_obj_get(path);
+	return bpf_obj_get(path);
+}
+
+/* The program of a link that is on its interface; 0: it is not. */
+static uint32_t link_program(const char *instance, enum shunt_hook hook)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	_fd_ int fd = open_link(instance, hook);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return false;
+		return 0;
 	/* both kinds begin with the interface, which is 0 once it is gone */
-	return info.xdp.ifindex != 0;
+	return info.xdp.ifindex ? info.prog_id : 0;
+}
+
+uint32_t shunt_place_program(enum shunt_hook hook, const struct shunt_place *place,
+			     const char *instance, unsigned int ifindex)
+{
+	if (!place->on)
+		return 0;
+	return strcmp(place->mode, "clsact") ? link_program(instance, hook)
+					     : clsact_ours(hook, instance, ifindex);
 }
 
 bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex)
 {
-	if (!place->on)
-		return false;
-	if (strcmp(place->mode, "clsact"))
-		return link_alive(instance, hook);
-	return clsact_program(hook, ifindex) == place->prog_id;
+	return shunt_place_program(hook, place, instance, ifindex) != 0;
+}
+
+/* --- one program for another ------------------------------------------------- */
+
+static int replace_clsact(enum shunt_hook hook, unsigned int ifindex, int prog_fd)
+{
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
+		    .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+		    .priority = CLSACT_PRIORITY, .prog_fd = prog_fd,
+		    .flags = BPF_TC_F_REPLACE);
+
+	return bpf_tc_attach(&at, &opts);
+}
+
+static int replace_link(enum shunt_hook hook, const char *instance, int prog_fd)
+{
+	_fd_ int fd = open_link(instance, hook);
+
+	return fd < 0 ? -errno : bpf_link_update(fd, prog_fd, NULL);
+}
+
+int shunt_place_settle(enum shunt_hook hook, const struct shunt_place *place,
+		       const char *instance, unsigned int ifindex,
+		       struct shunt_err *err)
+{
+	uint32_t now = shunt_place_program(hook, place, instance, ifindex),
+		 next = pinned_program(instance, hook, true);
+	char from[SHUNT_PIN_MAX], to[SHUNT_PIN_MAX];
+
+	if (!next)
+		return 0;
+	program_path(from, instance, hook, true);
+	program_path(to, instance, hook, false);
+	if (now == next ? rename(from, to) : unlink(from))
+		return shunt_fail_errno(err, -errno, "settle the pin %s", from);
+	return 0;
+}
+
+int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
+			const char *instance, unsigned int ifindex, int prog_fd,
+			struct shunt_err *err)
+{
+	bool clsact = !strcmp(place->mode, "clsact");
+	char path[SHUNT_PIN_MAX];
+	int ret;
+
+	program_path(path, instance, hook, true);
+	unlink(path);
+	ret = shunt_pin_put(prog_fd, path, err);
+	if (ret)
+		return ret;
+	ret = clsact ? replace_clsact(hook, ifindex, prog_fd)
+		     : replace_link(hook, instance, prog_fd);
+	if (ret) {
+		unlink(path);
+		return shunt_fail_errno(err, ret, "replace the program of hook %s (%s)",
+					shunt_hook_name(hook), place->mode);
+	}
+	return shunt_place_settle(hook, place, instance, ifindex, err);
 }

@@ -50,6 +50,27 @@ SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex);
 
+/*
+ * The id of the program that sits there now; 0: none of the instance's does. A clsact
+ * filter can only be asked for from inside the interface's namespace.
+ */
+uint32_t shunt_place_program(enum shunt_hook hook, const struct shunt_place *place,
+			     const char *instance, unsigned int ifindex);
+
+/*
+ * Puts another program of ours into the place of the one that sits there: every packet
+ * meets one of the two. The new one is pinned as progs/<hook>_next before and as
+ * progs/<hook> afterwards; a kill in between is made good by shunt_place_settle().
+ */
+SHUNT_MUST_CHECK int shunt_place_replace(enum shunt_hook hook,
+					 const struct shunt_place *place,
+					 const char *instance, unsigned int ifindex,
+					 int prog_fd, struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_place_settle(enum shunt_hook hook,
+					const struct shunt_place *place,
+					const char *instance, unsigned int ifindex,
+					struct shunt_err *err);
+
 /* 0, or -EBUSY and who sits there: an XDP program that Shunt has not attached. */
 SHUNT_MUST_CHECK int shunt_place_free(const char *interface, unsigned int ifindex,
 				      struct shunt_err *err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "loader/plan.h"
+#include "loader/takeover.h"
 #include "user/base/cleanup.h"
 
 bool shunt_instance_exists(const char *name)
@@ -49,6 +50,21 @@ static uint64_t word(const struct shunt_instance *instance)
 	return __atomic_load_n(&instance->maps.gen->word, __ATOMIC_ACQUIRE);
 }
 
+/* A program may have taken over since the record was written. */
+static void refresh_programs(struct shunt_instance *instance)
+{
+	int hook;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		struct shunt_place *place = &instance->state->place[hook];
+		uint32_t id = shunt_place_program(hook, place, instance->name,
+						  instance->ifindex);
+
+		if (id)
+			place->prog_id = id;
+	}
+}
+
 /* The record of the generation that rules; an apply that is under way is waited out. */
 static int read_state(struct shunt_instance *instance, struct shunt_err *err)
 {
@@ -60,6 +76,8 @@ static int read_state(struct shunt_instance *instance, struct shunt_err *err)
 		ret = shunt_state_read(&instance->state, instance->name, word(instance),
 				       err);
 	}
+	if (!ret)
+		refresh_programs(instance);
 	return ret;
 }
 
@@ -69,6 +87,8 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 
 	if (!ret)
 		ret = read_state(instance, err);
+	if (!ret)
+		ret = shunt_takeover_recover(instance, err);
 	return ret ? ret
 		   : shunt_plan_tidy(&instance->maps, instance->state, false, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -35,11 +36,15 @@ static uint32_t take_id(bool *taken)
 }
 
 /* A counter is a rule's for as long as it counts the same: decisions, or mere passers-by. */
-static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old)
+static int bind_counters(struct shunt_plan *plan, const struct shunt_state *old,
+			 struct shunt_err *err)
 {
-	bool taken[SHUNT_COUNTER_BLOCK - SHUNT_COUNTER_RULES] = { false };
+	_free_ bool *taken = calloc(SHUNT_COUNTER_MAX - SHUNT_COUNTER_RULES, 1);
+	uint32_t free_id = 0;
 	size_t r;
 
+	if (!taken)
+		return shunt_fail(err, -ENOMEM, "plan the policy: out of memory");
 	for (r = 0; old && r < old->rules; r++)
 		taken[old->rule[r].counter - SHUNT_COUNTER_RULES] = true;
 	for (r = 0; r < plan->policy->rules; r++) {
@@ -49,9 +54,12 @@ static void bind_counters(struct shunt_plan *plan, const struct shunt_state *old
 		bool kept = same && (same->action == SHUNT_ACTION_COUNT) ==
 					    (rule->action == SHUNT_ACTION_COUNT);
 
+		while (!kept && taken[free_id])
+			free_id++;
 		plan->binding.rule[r].counter =
-			kept ? same->counter : SHUNT_COUNTER_RULES + take_id(taken);
+			kept ? same->counter : SHUNT_COUNTER_RULES + free_id++;
 	}
+	return 0;
 }
 
 /* A set that the policy fills gets a new id; one that `shunt set` fills keeps its own. */
@@ -201,15 +209,34 @@ int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
 	if (!next->text || !next->source || !next->rule || !plan->binding.rule ||
 	    !plan->kept_limit)
 		return shunt_fail(err, -ENOMEM, "plan the policy: out of memory");
-	bind_counters(plan, old);
+	ret = bind_counters(plan, old, err);
+	if (ret)
+		return ret;
 	bind_sets(plan, old);
 	bind_consumers(plan, old);
 	ret = bind_rules(plan, offline, err);
+	if (!ret)
+		ret = shunt_state_index(next, err);
 	if (!ret)
 		ret = shunt_limits_bind(plan, old, err);
 	if (!ret)
 		ret = shunt_compile(policy, &plan->binding, &plan->compiled, err);
 	return ret;
+}
+
+struct shunt_needs shunt_plan_needs(const struct shunt_plan *plan)
+{
+	struct shunt_needs needs = {
+		.features = plan->compiled.image->features,
+		.image_bytes = plan->compiled.image->bytes,
+		.counters = SHUNT_COUNTER_RULES,
+	};
+	size_t r;
+
+	for (r = 0; r < plan->policy->rules; r++)
+		if (plan->binding.rule[r].counter >= needs.counters)
+			needs.counters = plan->binding.rule[r].counter + 1;
+	return needs;
 }
 
 void shunt_plan_free(struct shunt_plan *plan)
@@ -251,36 +278,81 @@ static int write_sets(const struct shunt_plan *plan, const struct shunt_maps *ma
 	return ret;
 }
 
+static int add_interface(const struct shunt_maps *maps,
+			 const struct shunt_state_rule *rule, struct shunt_err *err)
+{
+	int ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_DEV], &rule->arg, &rule->arg,
+				      BPF_ANY);
+
+	if (ret == -E2BIG)
+		return shunt_fail(err, ret,
+				  "rule %s: redirect to interface %s: the old policy "
+				  "and the new one redirect to more than %u interfaces",
+				  rule->name, rule->target, SHUNT_DEV_MAX);
+	return ret ? shunt_fail_errno(err, ret, "rule %s: redirect to interface %s",
+				      rule->name, rule->target)
+		   : 0;
+}
+
+static int add_cpu(const struct shunt_maps *maps, const struct shunt_state_rule *rule,
+		   struct shunt_err *err)
+{
+	uint32_t queue = SHUNT_CPU_QUEUE;
+	int ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_CPU], &rule->arg, &queue,
+				      BPF_ANY);
+
+	return ret ? shunt_fail(err, ret,
+				"rule %s: redirect to CPU %u: %s; "
+				"`nproc --all` tells how many there are",
+				rule->name, rule->arg, strerror(-ret))
+		   : 0;
+}
+
+static int by_arg(const void *a, const void *b)
+{
+	const struct shunt_state_rule *x = *(const struct shunt_state_rule *const *)a,
+				      *y = *(const struct shunt_state_rule *const *)b;
+	int ret = (x->arg > y->arg) - (x->arg < y->arg);
+
+	return ret ? ret : (x > y) - (x < y);
+}
+
+/* The first rule that redirects to each interface, or to each CPU; returns how many. */
+static size_t find_targets(const struct shunt_state *state, uint8_t action,
+			   const struct shunt_state_rule **first)
+{
+	size_t r, n = 0, some = 0;
+
+	for (r = 0; r < state->rules; r++)
+		if (state->rule[r].action == action)
+			first[n++] = &state->rule[r];
+	if (n)
+		qsort(first, n, sizeof(*first), by_arg);
+	for (r = 0; r < n; r++)
+		if (!r || first[r]->arg != first[some - 1]->arg)
+			first[some++] = first[r];
+	return some;
+}
+
 int shunt_plan_targets(const struct shunt_maps *maps, const struct shunt_state *state,
 		       struct shunt_err *err)
 {
-	uint32_t queue = SHUNT_CPU_QUEUE;
-	size_t r;
-	int ret;
+	_free_ const struct shunt_state_rule **first =
+		calloc(state->rules + 1, sizeof(*first));
+	size_t n, i;
+	int ret = 0;
 
-	for (r = 0; r < state->rules; r++) {
-		const struct shunt_state_rule *rule = &state->rule[r];
-
-		if (rule->action == SHUNT_VERDICT_INTERFACE) {
-			ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_DEV], &rule->arg,
-						  &rule->arg, BPF_ANY);
-			if (ret)
-				return shunt_fail_errno(
-					err, ret, "rule %s: redirect to interface %s",
-					rule->name, rule->target);
-		}
-		if (rule->action == SHUNT_VERDICT_CPU && maps->fd[SHUNT_MAP_CPU] >= 0) {
-			ret = bpf_map_update_elem(maps->fd[SHUNT_MAP_CPU], &rule->arg,
-						  &queue, BPF_ANY);
-			if (ret)
-				return shunt_fail(
-					err, ret,
-					"rule %s: redirect to CPU %u: %s; "
-					"`nproc --all` tells how many there are",
-					rule->name, rule->arg, strerror(-ret));
-		}
-	}
-	return 0;
+	if (!first)
+		return shunt_fail(err, -ENOMEM, "fill the targets: out of memory");
+	n = find_targets(state, SHUNT_VERDICT_INTERFACE, first);
+	for (i = 0; !ret && i < n; i++)
+		ret = add_interface(maps, first[i], err);
+	if (ret || maps->fd[SHUNT_MAP_CPU] < 0)
+		return ret;
+	n = find_targets(state, SHUNT_VERDICT_CPU, first);
+	for (i = 0; !ret && i < n; i++)
+		ret = add_cpu(maps, first[i], err);
+	return ret;
 }
 
 /* A slot that is given out anew may hold sockets of the consumer that had it before. */
@@ -303,7 +375,6 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 		     struct shunt_err *err)
 {
 	uint64_t generation = plan->next->generation;
-	size_t slot = shunt_gen_slot(generation);
 	int ret = shunt_plan_targets(maps, plan->next, err);
 
 	clear_slots(plan, maps);
@@ -313,9 +384,10 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 		ret = write_sets(plan, maps, err);
 	if (ret)
 		return ret;
+	assert(plan->compiled.image->bytes <= maps->image_bytes);
 	/* nobody reads the idle slot any more: placing the sets has waited */
 	plan->compiled.image->generation = generation;
-	memcpy(maps->images + slot * SHUNT_IMAGE_BYTES, plan->compiled.image,
+	memcpy(shunt_maps_image(maps, generation), plan->compiled.image,
 	       plan->compiled.image->bytes);
 	return 0;
 }
@@ -328,69 +400,64 @@ void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *map
 
 /* --- tidying ----------------------------------------------------------------- */
 
-/* Which counters and set ids the record names. */
-struct used {
-	bool counter[SHUNT_COUNTER_BLOCK];
-	bool set[SHUNT_SET_IDS];
-};
-
-static void find_used(struct used *used, const struct shunt_state *state)
+/* Which set ids the record names. */
+static void find_sets(bool used[SHUNT_SET_IDS], const struct shunt_state *state)
 {
 	size_t i;
 
-	memset(used, 0, sizeof(*used));
-	for (i = 0; i < state->rules; i++)
-		used->counter[state->rule[i].counter] = true;
+	memset(used, 0, SHUNT_SET_IDS * sizeof(*used));
 	for (i = 0; i < state->sets; i++)
-		used->set[state->set[i].id] = true;
+		used[state->set[i].id] = true;
+}
+
+/* The counters of rules that are gone. */
+static void find_gone(const struct shunt_maps *maps, const struct shunt_state *state,
+		      bool *gone)
+{
+	uint32_t id;
+	size_t r;
+
+	for (id = 0; id < maps->counters; id++)
+		gone[id] = id >= SHUNT_COUNTER_RULES;
+	for (r = 0; r < state->rules; r++)
+		if (state->rule[r].counter < maps->counters)
+			gone[state->rule[r].counter] = false;
 }
 
 void shunt_plan_lapsed(const struct shunt_maps *maps, const struct shunt_state *state,
-		       bool lapsed[SHUNT_COUNTER_BLOCK])
+		       bool *lapsed)
 {
 	/* the idle image is that of the policy that has ruled before */
-	size_t slot = !shunt_gen_slot(maps->gen->word);
-	const uint8_t *bytes = maps->images + slot * SHUNT_IMAGE_BYTES;
-	const struct shunt_image *image = (const void *)bytes;
+	const struct shunt_image *image = shunt_maps_image(maps, maps->gen->word + 1);
+	const uint8_t *bytes = (const uint8_t *)image;
 	uint32_t r;
 
-	for (r = 0; r < SHUNT_COUNTER_BLOCK; r++)
-		lapsed[r] = r >= SHUNT_COUNTER_RULES;
-	for (r = 0; r < state->rules; r++)
-		lapsed[state->rule[r].counter] = false;
+	find_gone(maps, state, lapsed);
 	for (r = 0; r < image->rules && r < SHUNT_RULE_MAX; r++) {
+		uint64_t at =
+			image->rule + (uint64_t)r * sizeof(struct shunt_image_rule);
 		struct shunt_image_rule rule;
 
-		if (image->rule > SHUNT_IMAGE_BYTES - (r + 1) * sizeof(rule))
+		if (at + sizeof(rule) > maps->image_bytes)
 			return;
-		memcpy(&rule, bytes + image->rule + r * sizeof(rule), sizeof(rule));
-		if (rule.action == SHUNT_ACTION_COUNT &&
-		    rule.counter < SHUNT_COUNTER_BLOCK)
+		memcpy(&rule, bytes + at, sizeof(rule));
+		if (rule.action == SHUNT_ACTION_COUNT && rule.counter < maps->counters)
 			lapsed[rule.counter] = false;
 	}
 }
 
 /* Those that decided nothing are cleared, so that `retired` holds decisions alone. */
 static int retire_counters(const struct shunt_maps *maps,
-			   const struct shunt_state *state, const struct used *used,
-			   struct shunt_err *err)
+			   const struct shunt_state *state, struct shunt_err *err)
 {
-	_free_ struct shunt_counter *sum = calloc(SHUNT_COUNTER_BLOCK, sizeof(*sum));
-	bool lapsed[SHUNT_COUNTER_BLOCK];
-	uint32_t hook, id;
-	int ret = 0;
+	_free_ bool *gone = calloc(maps->counters, sizeof(*gone));
+	_free_ bool *lapsed = calloc(maps->counters, sizeof(*lapsed));
 
-	if (!sum)
+	if (!gone || !lapsed)
 		return shunt_fail(err, -ENOMEM, "retire counters: out of memory");
+	find_gone(maps, state, gone);
 	shunt_plan_lapsed(maps, state, lapsed);
-	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
-		ret = shunt_counters_sum(maps, hook, sum, err);
-		for (id = SHUNT_COUNTER_RULES; !ret && id < SHUNT_COUNTER_BLOCK; id++)
-			if (!used->counter[id] && sum[id].packets)
-				ret = shunt_counter_retire(maps, hook, id, lapsed[id],
-							   err);
-	}
-	return ret;
+	return shunt_counters_retire(maps, gone, lapsed, maps->counters, err);
 }
 
 static bool targets(const struct shunt_state *state, uint8_t action, uint32_t arg)
@@ -425,15 +492,15 @@ static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state
 int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *state,
 		    bool just_flipped, struct shunt_err *err)
 {
-	struct used used;
+	bool used[SHUNT_SET_IDS];
 	int ret = just_flipped ? shunt_sets_place(maps, NULL, 0, err) : 0;
 	size_t s;
 
-	find_used(&used, state);
+	find_sets(used, state);
 	tidy_targets(maps, state);
 	shunt_rings_tidy(maps, state);
 	if (!ret)
-		ret = shunt_sets_drop(maps, used.set, err);
+		ret = shunt_sets_drop(maps, used, err);
 	if (!ret)
 		ret = shunt_limits_tidy(maps, state, err);
 	for (s = 0; !ret && s < state->sets; s++) {
@@ -442,5 +509,5 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 
 		ret = shunt_set_finish(maps, &ref, err);
 	}
-	return ret ? ret : retire_counters(maps, state, &used, err);
+	return ret ? ret : retire_counters(maps, state, err);
 }

@@ -40,6 +40,10 @@ SHUNT_MUST_CHECK int shunt_plan_make(struct shunt_plan *plan,
 				     const struct shunt_policy *policy,
 				     const struct shunt_state *old, bool offline,
 				     struct shunt_err *err);
+
+/* Of a plan that was made: what its maps and programs must have before it is written. */
+struct shunt_needs shunt_plan_needs(const struct shunt_plan *plan);
+
 SHUNT_MUST_CHECK int shunt_plan_write(const struct shunt_plan *plan,
 				      const struct shunt_maps *maps,
 				      struct shunt_err *err);
@@ -50,11 +54,12 @@ SHUNT_MUST_CHECK int shunt_plan_tidy(const struct shunt_maps *maps,
 void shunt_plan_free(struct shunt_plan *plan);
 
 /*
- * Marks the counters of rules that are gone and had decided packets. What they hold
- * belongs to SHUNT_COUNTER_RETIRED; tidying adds it there.
+ * Marks the counters of rules that are gone and had decided packets: lapsed has
+ * maps->counters entries. What they hold belongs to SHUNT_COUNTER_RETIRED; tidying adds
+ * it there.
  */
 void shunt_plan_lapsed(const struct shunt_maps *maps, const struct shunt_state *state,
-		       bool lapsed[SHUNT_COUNTER_BLOCK]);
+		       bool *lapsed);
 
 /*
  * Puts the redirect targets of a record into the maps; an instance gets these with its

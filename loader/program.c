@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -111,7 +113,36 @@ static int btf_present(struct shunt_err *err)
 			  "CONFIG_DEBUG_INFO_BTF=y, as Debian's are, and mount sysfs");
 }
 
-int shunt_program_load(enum shunt_hook hook, struct shunt_maps *maps,
+static int load_xdp(uint32_t features, struct shunt_maps *maps, struct shunt_err *err)
+{
+	struct xdp_bpf *skel = xdp_bpf__open();
+	int ret;
+
+	if (!skel)
+		return shunt_fail_errno(err, -errno, "open the XDP object");
+	skel->rodata->shunt_config.features = features;
+	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
+	ret = load(skel->obj, hooks[SHUNT_HOOK_XDP].program, maps, err);
+	xdp_bpf__destroy(skel);
+	return ret;
+}
+
+static int load_tc(enum shunt_hook hook, uint32_t features, struct shunt_maps *maps,
+		   struct shunt_err *err)
+{
+	struct tc_bpf *skel = tc_bpf__open();
+	int ret;
+
+	if (!skel)
+		return shunt_fail_errno(err, -errno, "open the TC object");
+	skel->rodata->shunt_config.features = features;
+	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
+	ret = load(skel->obj, hooks[hook].program, maps, err);
+	tc_bpf__destroy(skel);
+	return ret;
+}
+
+int shunt_program_load(enum shunt_hook hook, uint32_t features, struct shunt_maps *maps,
 		       struct shunt_err *err)
 {
 	libbpf_print_fn_t before;
@@ -122,19 +153,56 @@ int shunt_program_load(enum shunt_hook hook, struct shunt_maps *maps,
 	said.len = 0;
 	said.text[0] = 0;
 	before = libbpf_set_print(listen_to);
-	if (hook == SHUNT_HOOK_XDP) {
-		struct xdp_bpf *skel = xdp_bpf__open();
-
-		ret = skel ? load(skel->obj, hooks[hook].program, maps, err)
-			   : shunt_fail_errno(err, -errno, "open the XDP object");
-		xdp_bpf__destroy(skel);
-	} else {
-		struct tc_bpf *skel = tc_bpf__open();
-
-		ret = skel ? load(skel->obj, hooks[hook].program, maps, err)
-			   : shunt_fail_errno(err, -errno, "open the TC object");
-		tc_bpf__destroy(skel);
-	}
+	ret = hook == SHUNT_HOOK_XDP ? load_xdp(features, maps, err)
+				     : load_tc(hook, features, maps, err);
 	libbpf_set_print(before);
 	return ret;
+}
+
+/* --- what is loaded ---------------------------------------------------------- */
+
+/* Takes what one map of a program says about it. */
+static void note_map(enum shunt_hook hook, uint32_t id,
+		     struct shunt_program_facts *facts)
+{
+	size_t at = hook == SHUNT_HOOK_XDP
+			    ? offsetof(struct xdp_bpf__rodata, shunt_config)
+			    : offsetof(struct tc_bpf__rodata, shunt_config);
+	_fd_ int fd = bpf_map_get_fd_by_id(id);
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), key = 0;
+	struct shunt_config config;
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return;
+	if (!strcmp(info.name, "shunt_image"))
+		facts->image = id;
+	if (!strcmp(info.name, "shunt_counter"))
+		facts->counter = id;
+	if (!strstr(info.name, ".rodata") || info.value_size < at + sizeof(config))
+		return;
+	_free_ uint8_t *value = calloc(1, info.value_size);
+	if (!value || bpf_map_lookup_elem(fd, &key, value))
+		return;
+	memcpy(&config, value + at, sizeof(config));
+	facts->features = config.features;
+}
+
+int shunt_program_ask(enum shunt_hook hook, uint32_t id,
+		      struct shunt_program_facts *facts, struct shunt_err *err)
+{
+	uint32_t map[64];
+	struct bpf_prog_info info = { .map_ids = (uintptr_t)map,
+				      .nr_map_ids = sizeof(map) / sizeof(*map) };
+	__u32 len = sizeof(info), i;
+
+	memset(facts, 0, sizeof(*facts));
+	_fd_ int fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return shunt_fail_errno(err, fd < 0 ? fd : -errno,
+					"ask for the program %u of hook %s", id,
+					shunt_hook_name(hook));
+	for (i = 0; i < info.nr_map_ids && i < sizeof(map) / sizeof(*map); i++)
+		note_map(hook, map[i], facts);
+	return 0;
 }

@@ -7,12 +7,27 @@
 #include "user/base/err.h"
 
 /*
- * Loads the program over the maps that exist, and adds those that it makes to them.
+ * Loads the program, with the code of these features (enum shunt_feature) alone, over
+ * the maps that exist, and adds those that it makes to them, in the size that they say.
  * Returns its descriptor, which the caller owns, or -errno; the verifier's last words
  * are in the sentence.
  */
-SHUNT_MUST_CHECK int shunt_program_load(enum shunt_hook hook, struct shunt_maps *maps,
-					struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_program_load(enum shunt_hook hook, uint32_t features,
+					struct shunt_maps *maps, struct shunt_err *err);
+
+#define SHUNT_FEATURES_ALL UINT32_MAX
+
+/* What a loaded program was made for, as the kernel has it. */
+struct shunt_program_facts {
+	uint32_t features;
+	uint32_t image; /* ids of the maps that it uses */
+	uint32_t counter;
+};
+
+/* Of the program with this id. */
+SHUNT_MUST_CHECK int shunt_program_ask(enum shunt_hook hook, uint32_t id,
+				       struct shunt_program_facts *facts,
+				       struct shunt_err *err);
 
 /* "xdp" for SHUNT_HOOK_XDP; NULL for a number that is no hook. */
 const char *shunt_hook_name(unsigned int hook);

@@ -62,16 +62,36 @@ void shunt_reply_warn(cJSON *reply, const char *fmt, ...)
 	cJSON_AddItemToArray(list, cJSON_CreateString(text));
 }
 
-/* Does the rule redirect into sockets? */
-static bool is_socket(const struct shunt_state *state,
-		      const struct shunt_state_rule *rule)
+static bool xdp_cannot(struct shunt_err *why, const struct shunt_reply_deed *deed)
 {
-	const struct shunt_state_consumer *consumer =
-		rule->action == SHUNT_VERDICT_CONSUMER
-			? shunt_state_consumer(state, rule->target)
-			: NULL;
+	if (!deed->mirror)
+		return false;
+	return shunt_fail(why, 1,
+			  "rule %s: xdp cannot copy a packet to an interface: its packets "
+			  "go their way and no copy to %s, which counts as mirror_lost. "
+			  "Attach tc-ingress instead, or write \"mirror\": \"ring\"",
+			  deed->rule, deed->mirror);
+}
 
-	return consumer && consumer->kind == SHUNT_CONSUMER_XSK;
+bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,
+			const struct shunt_reply_deed *deed)
+{
+	const char *name = shunt_hook_name(hook);
+
+	if (hook == SHUNT_HOOK_XDP)
+		return xdp_cannot(why, deed);
+	if (deed->action == SHUNT_VERDICT_CONSUMER && deed->sockets)
+		return shunt_fail(
+			why, 1,
+			"rule %s: %s cannot redirect into the sockets of consumer %s, "
+			"only XDP can: it gets its packets from there by a ring buffer",
+			deed->rule, name, deed->target);
+	if (deed->action == SHUNT_VERDICT_CPU ||
+	    (deed->action == SHUNT_VERDICT_TX && hook == SHUNT_HOOK_TC_EGRESS))
+		return shunt_fail(why, 1,
+				  "rule %s: %s cannot do %s: its packets pass there",
+				  deed->rule, name, shunt_action_name(deed->action));
+	return false;
 }
 
 /* Is the interface one end of a veth? Its peer's packets may lack their checksums. */
@@ -86,63 +106,57 @@ static bool is_veth(const char *interface)
 	       !strcmp(info.driver, "veth");
 }
 
-static void warn_xdp(cJSON *reply, const struct shunt_state *state)
+static void warn_checksums(cJSON *reply, const struct shunt_state *state)
 {
-	const char *readdress = NULL;
+	const char *rule = NULL;
 	size_t r;
 
-	for (r = 0; r < state->rules; r++) {
-		const struct shunt_state_rule *rule = &state->rule[r];
-
-		if (rule->mirror.to == SHUNT_MIRROR_INTERFACE)
-			shunt_reply_warn(
-				reply,
-				"rule %s: xdp cannot copy a packet to an interface: "
-				"its packets go their way and no copy to %s, which "
-				"counts as mirror_lost. Attach tc-ingress instead, "
-				"or write \"mirror\": \"ring\"",
-				rule->name, rule->mirror.target);
-		if (rule->readdress && !readdress)
-			readdress = rule->name;
-	}
-	if (readdress && is_veth(state->interface))
+	for (r = 0; r < state->rules && !rule; r++)
+		if (state->rule[r].readdress)
+			rule = state->rule[r].name;
+	if (rule && is_veth(state->interface))
 		shunt_reply_warn(
 			reply,
 			"rule %s: %s is a veth, whose peer leaves checksums to "
 			"hardware; xdp cannot put right those that are not made yet. "
 			"On the peer: `ethtool -K PEER tx off`; or attach tc-ingress "
 			"instead",
-			readdress, state->interface);
+			rule, state->interface);
+}
+
+static struct shunt_reply_deed deed_of(const struct shunt_state *state,
+				       const struct shunt_state_rule *rule)
+{
+	const struct shunt_state_consumer *consumer =
+		rule->action == SHUNT_VERDICT_CONSUMER
+			? shunt_state_consumer(state, rule->target)
+			: NULL;
+
+	return (struct shunt_reply_deed){
+		.rule = rule->name,
+		.action = rule->action,
+		.target = rule->target,
+		.sockets = consumer && consumer->kind == SHUNT_CONSUMER_XSK,
+		.mirror = rule->mirror.to == SHUNT_MIRROR_INTERFACE
+				  ? rule->mirror.target
+				  : NULL,
+	};
 }
 
 void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state)
 {
+	struct shunt_err why;
 	int hook;
 	size_t r;
 
 	if (state->place[SHUNT_HOOK_XDP].on)
-		warn_xdp(reply, state);
-	for (hook = SHUNT_HOOK_TC_INGRESS; hook < SHUNT_HOOK_MAX; hook++) {
+		warn_checksums(reply, state);
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		for (r = 0; state->place[hook].on && r < state->rules; r++) {
-			const struct shunt_state_rule *rule = &state->rule[r];
+			struct shunt_reply_deed deed = deed_of(state, &state->rule[r]);
 
-			if (is_socket(state, rule))
-				shunt_reply_warn(
-					reply,
-					"rule %s: %s cannot redirect into the sockets "
-					"of consumer %s, only XDP can: it gets its "
-					"packets from there by a ring buffer",
-					rule->name, shunt_hook_name(hook),
-					rule->target);
-			if (rule->action == SHUNT_VERDICT_CPU ||
-			    (rule->action == SHUNT_VERDICT_TX &&
-			     hook == SHUNT_HOOK_TC_EGRESS))
-				shunt_reply_warn(
-					reply,
-					"rule %s: %s cannot do %s: its packets "
-					"pass there",
-					rule->name, shunt_hook_name(hook),
-					shunt_action_name(rule->action));
+			if (shunt_reply_cannot(&why, hook, &deed))
+				shunt_reply_warn(reply, "%s", why.message);
 		}
 	}
 }

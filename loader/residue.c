@@ -2,6 +2,7 @@
 #include "loader/residue.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,11 +16,12 @@
 #include "user/base/cleanup.h"
 
 static int unpin(const char *instance, const char *folder, enum shunt_hook hook,
-		 struct shunt_err *err)
+		 const char *suffix, struct shunt_err *err)
 {
-	char path[SHUNT_PIN_MAX];
+	char path[SHUNT_PIN_MAX], leaf[32];
 
-	shunt_pin_path(path, instance, folder, shunt_hook_name(hook));
+	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook), suffix);
+	shunt_pin_path(path, instance, folder, leaf);
 	if (unlink(path) && errno != ENOENT)
 		return shunt_fail_errno(err, -errno, "unpin %s", path);
 	return 0;
@@ -54,12 +56,14 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 	int ret;
 
 	let_go(instance->name, hook);
-	ret = unpin(instance->name, "links", hook, err);
+	ret = unpin(instance->name, "links", hook, "", err);
 	if (!ret)
 		ret = shunt_place_detach(hook, place->made_qdisc, instance->name,
 					 instance->ifindex, err);
 	if (!ret)
-		ret = unpin(instance->name, "progs", hook, err);
+		ret = unpin(instance->name, "progs", hook, "", err);
+	if (!ret)
+		ret = unpin(instance->name, "progs", hook, "_next", err);
 	if (ret)
 		return ret;
 	hand_over_qdisc(instance->state, hook);
@@ -91,6 +95,8 @@ static void note_maps(struct shunt_residue *residue, const struct shunt_maps *ma
 	for (i = 0; i < SHUNT_MAP_COUNT; i++)
 		if (maps->fd[i] >= 0)
 			note_map(residue, maps->fd[i]);
+	for (i = 0; i < maps->past_counters; i++)
+		note_map(residue, maps->past_counter[i]);
 	shunt_sets_each_map(maps, note_id, residue);
 	shunt_limits_each_map(maps, note_id, residue);
 }

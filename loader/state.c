@@ -38,6 +38,7 @@ void shunt_state_free(struct shunt_state *state)
 	free(state->text);
 	free(state->source);
 	free(state->rule);
+	free(state->by_name);
 	free(state);
 }
 
@@ -299,7 +300,7 @@ static bool sound(const struct shunt_state *state)
 		return false;
 	for (i = 0; i < state->rules; i++)
 		if (state->rule[i].counter < SHUNT_COUNTER_RULES ||
-		    state->rule[i].counter >= SHUNT_COUNTER_BLOCK ||
+		    state->rule[i].counter >= SHUNT_COUNTER_MAX ||
 		    !shunt_action_name(state->rule[i].action) ||
 		    !shunt_limiter_sound(&state->rule[i]))
 			return false;
@@ -354,6 +355,8 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 			"%s is damaged: a number in it is out of range; `shunt "
 			"detach %s` removes the instance",
 			path, state->interface);
+	if (shunt_state_index(state, err))
+		return -ENOMEM;
 	*out = shunt_steal(&state);
 	return 0;
 }
@@ -464,6 +467,54 @@ int shunt_state_recover(const char *instance, uint64_t word, struct shunt_err *e
 
 /* --- by name ----------------------------------------------------------------- */
 
+/* FNV-1a. */
+static uint32_t hash(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h ^ h >> 15;
+}
+
+int shunt_state_index(struct shunt_state *state, struct shunt_err *err)
+{
+	size_t r, at;
+
+	free(state->by_name);
+	for (state->buckets = 16; state->buckets < 2 * state->rules;)
+		state->buckets *= 2;
+	state->by_name = calloc(state->buckets, sizeof(*state->by_name));
+	if (!state->by_name) {
+		state->buckets = 0;
+		return shunt_fail(err, -ENOMEM, "index the rules: out of memory");
+	}
+	for (r = 0; r < state->rules; r++) {
+		at = hash(state->rule[r].name) & (state->buckets - 1);
+		while (state->by_name[at])
+			at = (at + 1) & (state->buckets - 1);
+		state->by_name[at] = r + 1;
+	}
+	return 0;
+}
+
+const struct shunt_state_rule *shunt_state_rule(const struct shunt_state *state,
+						const char *name)
+{
+	size_t at = hash(name) & (state->buckets - 1);
+
+	if (!state->buckets)
+		return NULL;
+	for (; state->by_name[at]; at = (at + 1) & (state->buckets - 1)) {
+		const struct shunt_state_rule *rule =
+			&state->rule[state->by_name[at] - 1];
+
+		if (!strcmp(rule->name, name))
+			return rule;
+	}
+	return NULL;
+}
+
 #define FIND(list, count)                                                              \
 	do {                                                                           \
 		size_t i;                                                              \
@@ -472,12 +523,6 @@ int shunt_state_recover(const char *instance, uint64_t word, struct shunt_err *e
 				return &(list)[i];                                     \
 		return NULL;                                                           \
 	} while (0)
-
-const struct shunt_state_rule *shunt_state_rule(const struct shunt_state *state,
-						const char *name)
-{
-	FIND(state->rule, state->rules);
-}
 
 const struct shunt_state_set *shunt_state_set(const struct shunt_state *state,
 					      const char *name)

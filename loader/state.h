@@ -64,6 +64,8 @@ struct shunt_state {
 	struct shunt_place place[SHUNT_HOOK_MAX];
 	struct shunt_state_rule *rule; /* in the policy's order */
 	size_t rules;
+	uint32_t *by_name; /* hash of the rules' names: place + 1, 0 empty */
+	size_t buckets;	   /* a power of two; 0: no index yet */
 	struct shunt_state_set set[SHUNT_SET_MAX];
 	size_t sets;
 	struct shunt_state_consumer consumer[SHUNT_CONSUMER_MAX];
@@ -91,6 +93,10 @@ SHUNT_MUST_CHECK int shunt_state_commit(const char *instance, struct shunt_err *
 /* Ends what a killed writer has begun; `word` as above. Under the lock. */
 SHUNT_MUST_CHECK int shunt_state_recover(const char *instance, uint64_t word,
 					 struct shunt_err *err);
+
+/* Makes rules be found by name quickly, once all are there. */
+SHUNT_MUST_CHECK int shunt_state_index(struct shunt_state *state,
+				       struct shunt_err *err);
 
 /* By name; NULL: there is none. */
 const struct shunt_state_rule *shunt_state_rule(const struct shunt_state *state,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "loader/counters.h"
 #include "loader/instance.h"
@@ -13,13 +15,19 @@
 /* Everything that was counted, read once: the answer's parts add up. */
 struct ledger {
 	const struct shunt_instance *instance;
-	struct shunt_counter of[SHUNT_HOOK_MAX][SHUNT_COUNTER_BLOCK];
+	struct shunt_ledger counted;
+	struct shunt_counter retired[SHUNT_HOOK_MAX];
 };
 
 static void add(struct shunt_counter *sum, const struct shunt_counter *more)
 {
 	sum->packets += more->packets;
 	sum->bytes += more->bytes;
+}
+
+static struct shunt_counter of(const struct ledger *ledger, uint32_t hook, uint32_t id)
+{
+	return shunt_ledger_of(&ledger->counted, hook, id);
 }
 
 /*
@@ -29,18 +37,22 @@ static void add(struct shunt_counter *sum, const struct shunt_counter *more)
 static int read_ledger(struct ledger *ledger, struct shunt_err *err)
 {
 	const struct shunt_maps *maps = &ledger->instance->maps;
-	bool lapsed[SHUNT_COUNTER_BLOCK];
+	_free_ bool *lapsed = calloc(maps->counters, sizeof(*lapsed));
 	uint32_t hook, id;
-	int ret = 0;
+	int ret;
 
+	if (!lapsed)
+		return shunt_fail(err, -ENOMEM, "read the statistics: out of memory");
 	shunt_plan_lapsed(maps, ledger->instance->state, lapsed);
+	ret = shunt_ledger_read(&ledger->counted, maps, err);
 	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
-		struct shunt_counter *of = ledger->of[hook];
+		ledger->retired[hook] = of(ledger, hook, SHUNT_COUNTER_RETIRED);
+		for (id = 0; id < maps->counters; id++) {
+			struct shunt_counter one = of(ledger, hook, id);
 
-		ret = shunt_counters_sum(maps, hook, of, err);
-		for (id = 0; !ret && id < SHUNT_COUNTER_BLOCK; id++)
 			if (lapsed[id])
-				add(&of[SHUNT_COUNTER_RETIRED], &of[id]);
+				add(&ledger->retired[hook], &one);
+		}
 	}
 	return ret;
 }
@@ -66,8 +78,11 @@ static struct shunt_counter over_hooks(const struct ledger *ledger, uint32_t id)
 	struct shunt_counter sum = { 0 };
 	uint32_t hook;
 
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		add(&sum, &ledger->of[hook][id]);
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		struct shunt_counter one = of(ledger, hook, id);
+
+		add(&sum, &one);
+	}
 	return sum;
 }
 
@@ -81,8 +96,11 @@ static void put_hooks(cJSON *reply, const struct ledger *ledger)
 		int hook = shunt_hook_find(shunt_json_str(item, "hook"), NULL);
 		struct shunt_counter sum = { 0 };
 
-		for (id = 0; id < SHUNT_COUNTER_REASONS; id++)
-			add(&sum, &ledger->of[hook][id]);
+		for (id = 0; id < SHUNT_COUNTER_REASONS; id++) {
+			struct shunt_counter one = of(ledger, hook, id);
+
+			add(&sum, &one);
+		}
 		put(item, &sum);
 	}
 }
@@ -100,10 +118,11 @@ static void put_rule(cJSON *list, const struct ledger *ledger,
 	put(item, &sum);
 	hooks = cJSON_AddObjectToObject(item, "hooks");
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		struct shunt_counter one = of(ledger, hook, rule->counter);
+
 		if (!ledger->instance->state->place[hook].on)
 			continue;
-		put(cJSON_AddObjectToObject(hooks, shunt_hook_name(hook)),
-		    &ledger->of[hook][rule->counter]);
+		put(cJSON_AddObjectToObject(hooks, shunt_hook_name(hook)), &one);
 	}
 }
 
@@ -185,6 +204,7 @@ static cJSON *answer(const struct ledger *ledger)
 	const struct shunt_state *state = ledger->instance->state;
 	cJSON *reply = shunt_reply_new("shunt.stats/1", state), *list, *item;
 	struct shunt_counter sum = over_hooks(ledger, SHUNT_COUNTER_DEFAULT);
+	uint32_t hook;
 	size_t r;
 
 	put_hooks(reply, ledger);
@@ -198,7 +218,9 @@ static cJSON *answer(const struct ledger *ledger)
 	cJSON_AddStringToObject(item, "action",
 				shunt_action_name(state->default_action));
 	put(item, &sum);
-	sum = over_hooks(ledger, SHUNT_COUNTER_RETIRED);
+	memset(&sum, 0, sizeof(sum));
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		add(&sum, &ledger->retired[hook]);
 	put(cJSON_AddObjectToObject(reply, "retired"), &sum);
 	return reply;
 }
@@ -206,18 +228,16 @@ static cJSON *answer(const struct ledger *ledger)
 int shunt_stats(const char *interface, cJSON **reply, struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
-	_free_ struct ledger *ledger = calloc(1, sizeof(*ledger));
+	struct ledger ledger = { .instance = &instance };
 	int ret;
 
 	*reply = NULL;
-	if (!ledger)
-		return shunt_fail(err, -ENOMEM, "read the statistics: out of memory");
 	ret = shunt_instance_open(&instance, interface, false, err);
 	if (ret)
 		return ret;
-	ledger->instance = &instance;
-	ret = read_ledger(ledger, err);
+	ret = read_ledger(&ledger, err);
 	if (!ret)
-		*reply = answer(ledger);
+		*reply = answer(&ledger);
+	shunt_ledger_free(&ledger.counted);
 	return ret;
 }

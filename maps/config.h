@@ -42,6 +42,8 @@ struct shunt_config {
 };
 
 #ifdef __bpf__
-const volatile struct shunt_config shunt_config = { ~0u, 0 };
+const volatile struct shunt_config shunt_config = { ~0u, 4096 };
 #define SHUNT_HAS(id) (shunt_config.features & SHUNT_HAS_##id)
+#else
+#define SHUNT_HAS(id) 1
 #endif

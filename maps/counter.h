@@ -3,12 +3,13 @@
 #pragma once
 
 #include "maps/hook.h"
+#include "maps/image.h"
 #include "maps/reason.h"
 #include "maps/type.h"
 #include "maps/verdict.h"
 
 /*
- * Each hook owns a block of SHUNT_COUNTER_BLOCK counters:
+ * Each hook has a counter of every id:
  *
  *     0 .. 255      reason * 8 + verdict: every packet is in exactly one of them, so
  *                   their sum is the number of packets that the hook was offered
@@ -18,8 +19,12 @@
  *                   what was lost because nobody reads, the ring is full, or the
  *                   interface is down
  *     262 .. 271    nothing yet
- *     272 .. 1023   rules, by counter id. An id belongs to a rule's name and
+ *     272 ..        rules, by counter id. An id belongs to a rule's name and
  *                   outlives a policy swap; the state record says whose
+ *
+ * How many ids there are is for the instance to choose, as its policies need them. When
+ * they run out, programs with a larger map take over; the smaller ones stay as they
+ * were left, and what a counter holds is the sum over all of them (loader/maps.h).
  *
  * Written by: the programs; by user space only for ids that no active policy names.
  * Read by: user space, which sums over the CPUs.
@@ -33,7 +38,7 @@ struct shunt_counter {
 #define SHUNT_COUNTER_RETIRED (SHUNT_COUNTER_REASONS + 0)
 #define SHUNT_COUNTER_DEFAULT (SHUNT_COUNTER_REASONS + 1)
 #define SHUNT_COUNTER_RULES (SHUNT_COUNTER_REASONS + 16)
-#define SHUNT_COUNTER_BLOCK 1024
+#define SHUNT_COUNTER_MAX (SHUNT_COUNTER_RULES + 2 * SHUNT_RULE_MAX) /* old and new */
 
 /* Copies of packets; X(ENUM, value, name, help). Explicit, append-only. */
 #define SHUNT_COPIES(X)                                                                \
@@ -58,7 +63,7 @@ _Static_assert(SHUNT_COUNTER_DEFAULT < SHUNT_COUNTER_SAMPLED &&
 
 static inline __u32 shunt_counter_key(__u32 hook, __u32 id)
 {
-	return hook * SHUNT_COUNTER_BLOCK + id;
+	return id * SHUNT_HOOK_MAX + hook;
 }
 
 static inline __u32 shunt_counter_reason_id(__u32 reason, __u32 verdict)
@@ -69,7 +74,7 @@ static inline __u32 shunt_counter_reason_id(__u32 reason, __u32 verdict)
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SHUNT_HOOK_MAX *SHUNT_COUNTER_BLOCK);
+	__uint(max_entries, SHUNT_HOOK_MAX); /* the loader's to choose */
 	__type(key, __u32);
 	__type(value, struct shunt_counter);
 } shunt_counter SEC(".maps");

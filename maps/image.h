@@ -37,15 +37,23 @@
  *
  * Written by: user space, into the slot that does not rule. Read by: the programs.
  */
+#include "maps/config.h"
 #include "maps/field.h"
 #include "maps/pkt.h"
 #include "maps/set.h"
 #include "maps/type.h"
 
 #define SHUNT_RULE_MAX 16384
-#define SHUNT_VECTOR_MAX 256
+#define SHUNT_VECTOR_MAX 256 /* rules by bit vectors */
 #define SHUNT_IMAGE_WORDS (SHUNT_VECTOR_MAX / 64)
-#define SHUNT_IMAGE_BYTES (16u << 20) /* one slot */
+#define SHUNT_IMAGE_BYTES (64u << 20) /* one slot at most: offsets reach as far */
+
+/* How much of it there is. BPF's slot has the size that it was loaded for. */
+#ifdef __bpf__
+#define SHUNT_IMAGE_ROOM shunt_config.image_bytes
+#else
+#define SHUNT_IMAGE_ROOM SHUNT_IMAGE_BYTES
+#endif
 
 /* --- lookups ----------------------------------------------------------------- */
 
@@ -240,15 +248,11 @@ _Static_assert(sizeof(struct shunt_image_tuple) == 24, "shared with pinned maps"
 _Static_assert(sizeof(struct shunt_image_tables) % 8 == 0, "no hole behind it");
 
 #ifdef __bpf__
-struct shunt_image_slot {
-	__u8 bytes[SHUNT_IMAGE_BYTES];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct shunt_image_slot);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct shunt_image)); /* the loader's to choose */
 } shunt_image SEC(".maps");
 #endif

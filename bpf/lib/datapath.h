@@ -247,7 +247,8 @@ __noinline int shunt_judge(struct shunt_scratch *s, __u32 counts)
 	t->generation = *(volatile __u64 *)&gen->word;
 	s->search.slot = shunt_gen_slot(t->generation);
 	image = shunt_image_of(&s->search);
-	if (!image || image->abi != SHUNT_ABI)
+	if (!image || image->abi != SHUNT_ABI ||
+	    image->features & ~shunt_config.features)
 		goto damaged;
 	t->rule = image->rules;
 	if (t->reason != SHUNT_REASON_RULE) {

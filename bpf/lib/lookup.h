@@ -18,15 +18,6 @@
 #include "maps/pkt.h"
 #include "maps/search.h"
 
-/* On the host everything is there. */
-#ifndef SHUNT_HAS
-#define SHUNT_HAS(id) 1
-#endif
-
-#ifndef SHUNT_IMAGE_ROOM
-#define SHUNT_IMAGE_ROOM SHUNT_IMAGE_BYTES /* bytes that may be read */
-#endif
-
 /* The bytes [off, off + n) of the image, or NULL. */
 SHUNT_INLINE const void *shunt_image_at(const struct shunt_image *image, __u64 off,
 					__u64 n)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "loader/policy/build.h"
+#include "loader/policy/features.h"
 #include "loader/policy/mods.h"
 #include "maps/abi.h"
 #include "maps/counter.h"
@@ -181,7 +182,13 @@ static int build_all(struct shunt_build *b)
 	shunt_build_head(b)->malformed = b->policy->malformed;
 	build_sets(b);
 	ret = build_rules(b);
-	return ret ? ret : build_engines(b);
+	if (!ret)
+		ret = build_engines(b);
+	shunt_build_head(b)->features =
+		shunt_policy_features(b->policy) |
+		(shunt_build_head(b)->vectors.rules ? SHUNT_HAS_VECTORS : 0) |
+		(shunt_build_head(b)->tuples.tuples ? SHUNT_HAS_TUPLES : 0);
+	return ret;
 }
 
 static int refuse(const struct shunt_build *b, int ret, struct shunt_err *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/policy/judge.h"
 
-/* What the programs' steps ask for (bpf/lib/datapath.h has the kernel's answers). */
+#undef SHUNT_IMAGE_ROOM
 #define SHUNT_IMAGE_ROOM (image->bytes)
 
 #include "bpf/lib/decide.h"

@@ -29,6 +29,8 @@
 #define PASS "\"pass\""
 #define COUNT "\"count\""
 
+#define ROOM (16u << 20) /* of the rig's images */
+
 static struct shunt_rig rig;
 static struct shunt_counted before;
 
@@ -306,9 +308,7 @@ static void a_wrong_cookie_is_an_ordinary_packet(void **ctx)
 
 static struct shunt_image *ruling(void)
 {
-	return (struct shunt_image *)(rig.maps.images +
-				      shunt_gen_slot(rig.maps.gen->word) *
-					      SHUNT_IMAGE_BYTES);
+	return shunt_maps_image(&rig.maps, rig.maps.gen->word);
 }
 
 /* Passed, and counted as internal, whatever the rules would have said. */
@@ -344,19 +344,19 @@ static void a_damaged_image_passes_packets_as_internal(void **ctx)
 		{ "no image", offsetof(struct shunt_image, abi), 0 },
 		{ "another ABI", offsetof(struct shunt_image, abi), SHUNT_ABI + 1 },
 		{ "rules behind the end", offsetof(struct shunt_image, rule),
-		  SHUNT_IMAGE_BYTES - 11 },
+		  ROOM - 11 },
 		{ "rules far away", offsetof(struct shunt_image, rule), UINT32_MAX },
-		{ "vectors behind the end", offsetof(struct shunt_image, vector),
-		  SHUNT_IMAGE_BYTES - 31 },
-		{ "vectors far away", offsetof(struct shunt_image, vector),
+		{ "vectors behind the end", offsetof(struct shunt_image, vectors.vector),
+		  ROOM - 31 },
+		{ "vectors far away", offsetof(struct shunt_image, vectors.vector),
 		  UINT32_MAX },
 		{ "a field's table behind the end",
-		  offsetof(struct shunt_image, field[0].table), SHUNT_IMAGE_BYTES - 1 },
+		  offsetof(struct shunt_image, vectors.tables.narrow[0].table), ROOM - 1 },
 		{ "a field's table far away",
-		  offsetof(struct shunt_image, field[0].table), UINT32_MAX },
-		{ "a root behind the end", offsetof(struct shunt_image, side[0].root4),
-		  SHUNT_IMAGE_BYTES },
-		{ "a root far away", offsetof(struct shunt_image, side[0].root4),
+		  offsetof(struct shunt_image, vectors.tables.narrow[0].table), UINT32_MAX },
+		{ "a root behind the end", offsetof(struct shunt_image, vectors.tables.side[0].root4),
+		  ROOM },
+		{ "a root far away", offsetof(struct shunt_image, vectors.tables.side[0].root4),
 		  UINT32_MAX },
 	};
 	struct shunt_model_frame frame;
@@ -379,8 +379,7 @@ static void a_damaged_node_passes_packets_as_internal(void **ctx)
 		SHUNT_NODE_BUCKET | 1u << SHUNT_NODE_STEPS_SHIFT |
 			SHUNT_NODE_OFFSET_MASK,
 		SHUNT_NODE_BUCKET | SHUNT_NODE_OFFSET_MASK,
-		SHUNT_NODE_BUCKET | 31u << SHUNT_NODE_STEPS_SHIFT |
-			(SHUNT_IMAGE_BYTES / 8 - 1),
+		SHUNT_NODE_BUCKET | 31u << SHUNT_NODE_STEPS_SHIFT | (ROOM / 8 - 1),
 		SHUNT_NODE_BUCKET | 31u << SHUNT_NODE_STEPS_SHIFT,
 		SHUNT_NODE_BUCKET - 1, /* a class that has no vector */
 	};
@@ -393,7 +392,7 @@ static void a_damaged_node_passes_packets_as_internal(void **ctx)
 
 		rule(DAMAGE);
 		image = ruling();
-		root = (uint32_t *)((uint8_t *)image + image->side[0].root4);
+		root = (uint32_t *)((uint8_t *)image + image->vectors.tables.side[0].root4);
 		root[192 << 8 | 0] = nodes[i];
 		check_internal("a node");
 	}
@@ -430,28 +429,6 @@ static void random_images_do_no_harm(void **ctx)
 	}
 }
 
-/* --- what the verifier thinks ------------------------------------------------ */
-
-/* Compilers and kernels differ several times in the steps that they need: keep away. */
-static void the_verifier_is_far_from_its_limit(void **ctx)
-{
-	const uint32_t limit = 1000000, most = limit / 4;
-	struct bpf_prog_info info;
-	uint32_t size;
-	int hook;
-
-	(void)ctx;
-	for (hook = XDP; hook <= SHUNT_HOOK_TC_EGRESS; hook++) {
-		memset(&info, 0, sizeof(info));
-		size = sizeof(info);
-		assert_int_equal(bpf_obj_get_info_by_fd(rig.prog[hook], &info, &size),
-				 0);
-		print_message("hook %d: %u steps of the verifier\n", hook,
-			      info.verified_insns);
-		assert_in_range(info.verified_insns, 1, most);
-	}
-}
-
 static int open_rig(void **ctx)
 {
 	struct shunt_err err;
@@ -482,7 +459,6 @@ int main(void)
 		cmocka_unit_test(a_damaged_image_passes_packets_as_internal),
 		cmocka_unit_test(a_damaged_node_passes_packets_as_internal),
 		cmocka_unit_test(random_images_do_no_harm),
-		cmocka_unit_test(the_verifier_is_far_from_its_limit),
 	};
 
 	return cmocka_run_group_tests(tests, open_rig, close_rig);

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/lib/parse.h"
 #include "loader/policy/compile.h"
+#include "loader/policy/judge.h"
 #include "maps/counter.h"
 #include "tests/model/frame.h"
 #include "tests/model/model.h"
@@ -39,7 +41,7 @@ static const char text[] =
 	"\"action\":\"pass\"}]}";
 
 static struct shunt_policy *policy;
-static struct shunt_image *slot;
+static struct shunt_image *image[2];
 
 static void check(bool sound)
 {
@@ -48,18 +50,16 @@ static void check(bool sound)
 }
 
 /* The one set, said once more. */
-static int shunt_set_has(__u32 id, __u32 type, __u32 l3, const __u32 addr[4],
-			 __u32 service)
+static bool set_has(void *self, uint32_t id, uint32_t type, uint32_t l3,
+		    const uint32_t addr[4], uint32_t service)
 {
 	const uint8_t *a = (const uint8_t *)addr;
 
+	(void)self;
 	(void)service;
 	check(id == SET_ID && type == SHUNT_SET_PREFIX);
 	return l3 == 4 ? a[0] == 192 && a[1] == 0 && a[2] == 2 : a[0] < 128;
 }
-
-#include "bpf/lib/parse.h"
-#include "bpf/lib/decide.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -71,24 +71,29 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	check(!shunt_policy_read(&policy, text, strlen(text), NULL, &diags));
 	check(!shunt_compile(policy, &binding, &compiled, NULL));
-	slot = calloc(1, SHUNT_IMAGE_BYTES);
-	check(slot);
-	memcpy(slot, compiled.image, compiled.image->bytes);
-	free(compiled.image);
+	image[0] = compiled.image;
+	binding.vector_max = 1; /* the same rules by the other engine */
+	check(!shunt_compile(policy, &binding, &compiled, NULL));
+	image[1] = compiled.image;
 	return 0;
 }
 
 static void check_decision(const struct shunt_pkt *pkt)
 {
 	struct shunt_model want;
-	struct shunt_hits hits;
-	size_t i;
+	struct shunt_judged got;
+	size_t i, engine;
 
 	shunt_model_decide(policy, "eth0", pkt, &want);
-	check(!shunt_decide(slot, pkt, &hits));
-	for (i = 0; i < want.counted; i++)
-		check(shunt_hits_take(&hits, slot->rules) == want.counted_rule[i]);
-	check(shunt_hits_take(&hits, slot->rules) == want.rule);
+	for (engine = 0; engine < 2; engine++) {
+		struct shunt_judge judge = { .image = image[engine],
+					     .set_has = set_has };
+
+		check(!shunt_judge_packet(&judge, pkt, &got));
+		check(got.counted == want.counted && got.rule == want.rule);
+		for (i = 0; i < want.counted; i++)
+			check(got.counted_rule[i] == want.counted_rule[i]);
+	}
 }
 
 /* All of the frame, or only its first `view` bytes to be seen. */

@@ -6,27 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
+#include "loader/counters.h"
 #include "loader/program.h"
 #include "user/base/cleanup.h"
 
 void shunt_counted_read(const struct shunt_maps *maps, struct shunt_counted *counted)
 {
-	int cpus = libbpf_num_possible_cpus(), cpu, ret;
-	_free_ struct shunt_counter *value = calloc(cpus, sizeof(*value));
-	uint32_t key;
+	struct shunt_ledger ledger = { 0 };
+	int ret = shunt_ledger_read(&ledger, maps, NULL);
 
+	assert(!ret && ledger.ids <= SHUNT_COUNTER_MAX);
+	(void)ret;
 	memset(counted, 0, sizeof(*counted));
-	for (key = 0; key < SHUNT_HOOK_MAX * SHUNT_COUNTER_BLOCK; key++) {
-		ret = bpf_map_lookup_elem(maps->fd[SHUNT_MAP_COUNTER], &key, value);
-		assert(!ret);
-		for (cpu = 0; !ret && cpu < cpus; cpu++) {
-			counted->at[key].packets += value[cpu].packets;
-			counted->at[key].bytes += value[cpu].bytes;
-		}
-	}
+	memcpy(counted->at, ledger.at,
+	       ledger.ids * SHUNT_HOOK_MAX * sizeof(*ledger.at));
+	shunt_ledger_free(&ledger);
 }
 
 void shunt_counted_add(struct shunt_counted *counted, uint32_t hook, uint32_t id,
@@ -45,7 +39,7 @@ bool shunt_counted_is(const struct shunt_maps *maps, const struct shunt_counted 
 	uint32_t key;
 
 	shunt_counted_read(maps, got);
-	for (key = 0; key < SHUNT_HOOK_MAX * SHUNT_COUNTER_BLOCK; key++) {
+	for (key = 0; key < SHUNT_HOOK_MAX * SHUNT_COUNTER_MAX; key++) {
 		const struct shunt_counter *w = &want->at[key], *g = &got->at[key];
 
 		if (w->packets == g->packets && w->bytes == g->bytes)
@@ -53,10 +47,9 @@ bool shunt_counted_is(const struct shunt_maps *maps, const struct shunt_counted 
 		snprintf(text, room,
 			 "%s, counter %u: %llu packets and %llu bytes instead of %llu "
 			 "and %llu",
-			 shunt_hook_name(key / SHUNT_COUNTER_BLOCK),
-			 key % SHUNT_COUNTER_BLOCK, (unsigned long long)g->packets,
-			 (unsigned long long)g->bytes, (unsigned long long)w->packets,
-			 (unsigned long long)w->bytes);
+			 shunt_hook_name(key % SHUNT_HOOK_MAX), key / SHUNT_HOOK_MAX,
+			 (unsigned long long)g->packets, (unsigned long long)g->bytes,
+			 (unsigned long long)w->packets, (unsigned long long)w->bytes);
 		return false;
 	}
 	return true;

@@ -9,7 +9,7 @@
 #include "maps/counter.h"
 
 struct shunt_counted {
-	struct shunt_counter at[SHUNT_HOOK_MAX * SHUNT_COUNTER_BLOCK]; /* all CPUs' */
+	struct shunt_counter at[SHUNT_HOOK_MAX * SHUNT_COUNTER_MAX]; /* all CPUs' */
 };
 
 void shunt_counted_read(const struct shunt_maps *maps, struct shunt_counted *counted);

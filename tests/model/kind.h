@@ -30,7 +30,7 @@ struct shunt_kind_row {
 };
 
 /* What the classifier cannot do yet, and kinds that are too large for it. */
-#define SHUNT_KIND_WITHOUT 0
+#define SHUNT_KIND_WITHOUT SHUNT_AUTHOR_IFACES
 
 extern const struct shunt_kind_row shunt_kind_rows[SHUNT_KIND_COUNT];
 

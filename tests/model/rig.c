@@ -15,18 +15,23 @@
 #include "user/base/cleanup.h"
 
 #define FRAME_MAX (1u << 18)
+#define RIG_IMAGE (12u << 20) /* bytes; with room to spare, 16 MiB */
 
 int shunt_rig_open(struct shunt_rig *rig, struct shunt_err *err)
 {
 	static const struct shunt_maps none = SHUNT_MAPS_NONE;
+	const struct shunt_needs needs = { .image_bytes = RIG_IMAGE,
+					   .counters = SHUNT_COUNTER_MAX };
 	int hook, ret = 0;
 
 	*rig = (struct shunt_rig){ .maps = none, .prog = { -1, -1, -1, -1 } };
 	rig->in = malloc(sizeof(struct shunt_trace_req) + FRAME_MAX);
 	if (!rig->in)
 		return shunt_fail(err, -ENOMEM, "open the rig: out of memory");
+	shunt_maps_choose(&rig->maps, &needs);
 	for (hook = SHUNT_HOOK_XDP; ret >= 0 && hook <= SHUNT_HOOK_TC_EGRESS; hook++)
-		ret = rig->prog[hook] = shunt_program_load(hook, &rig->maps, err);
+		ret = rig->prog[hook] =
+			shunt_program_load(hook, SHUNT_FEATURES_ALL, &rig->maps, err);
 	if (ret >= 0)
 		ret = shunt_maps_mmap(&rig->maps, err);
 	if (!ret && getrandom(&rig->maps.gen->trace_cookie, sizeof(uint64_t), 0) < 0)

@@ -57,6 +57,52 @@ def test_no_packet_is_lost_or_sees_a_mix_while_policies_alternate(wire, hook):
     assert stats.rule("old") + stats["retired"]["packets"] == sent == stats.rule("all")
 
 
+def other_needs():
+    """Policies that each need other features than the one before, and larger maps."""
+    some = ["2001:db8:%x::/48" % number for number in range(0, 40000, 2)]
+    ports = [{"name": "p%d" % port, "match": {"proto": "udp", "dport": port}, "action": "pass"}
+             for port in range(6000, 6240)]
+    own = {"match": {"proto": "udp", "dport": 5000}, "action": "drop"}
+    plain = {"default": "drop", "rules": [{"name": "plain", **own}]}
+    counting = {"default": "drop", "rules": [
+        {"name": "seen", "match": {"dport": 5000}, "action": "count"}, *ports,
+        {"name": "counting", **own}]}
+    six = {"default": "drop", "rules": [{"name": "six", "match": {"src": some}, "action": "pass"},
+                                        {"name": "large", **own}]}
+    sets = {"default": "drop", "sets": {"s": {"type": "prefix", "elements": ["192.0.2.0/24"]}},
+            "rules": [{"name": "in-set", "match": {"src": "@s", "dport": 5000}, "action": "drop"}]}
+    return [plain, counting, sets, six, plain, sets, counting, six, counting]
+
+
+@pytest.mark.parametrize("hook, mode", [("xdp", "native"), ("xdp", "generic"),
+                                        ("tc-ingress", "tcx"), ("tc-ingress", "clsact")])
+def test_no_packet_is_lost_or_counted_twice_while_programs_take_over(wire, traces, hook, mode):
+    first, *others = other_needs()
+    where = wire.attach(first, "--hook", hook, "--mode", mode)["hooks"]
+    before = wire.a.sent("a0")[0]
+    flow = wire.a.start("/usr/bin/python3", os.path.join(sh.ROOT, "tests/net/flow.py"), B4, 5000,
+                        RATE).says("flowing")
+    sh.wait(lambda: wire.stats().hook(hook) >= 1000, "the first packets")
+    judged, programs = [], [where[0]["program"]]
+    for policy in others:
+        reply = wire.apply(policy)
+        assert not reply["warnings"] and reply["hooks"][0]["mode"] == mode
+        programs.append(reply["hooks"][0]["program"])
+        judged.append(wire.stats().hook(hook))
+    flow.end(signal.SIGINT)
+    sent = int(flow.lines[-1])
+    stats = wire.seen(sent, hook)
+    assert judged == sorted(set(judged)), "traffic flowed under every one of the policies"
+    assert sent == stats.hook(hook) == wire.a.sent("a0")[0] - before
+    assert stats.reasons() == {"rule": sent} and stats.rule("default") == 0
+    assert stats.rule("counting") + stats["retired"]["packets"] == sent
+    assert stats.rule("seen") <= stats.rule("counting")
+    assert all(ours != theirs for ours, theirs in zip(programs, programs[1:]))
+    assert wire.stats()["hooks"][0]["program"] == programs[-1]
+    assert wire.detach()["gone"]
+    traces.nothing_new()
+
+
 def test_all_hooks_change_over_together_and_keep_their_counters(wire):
     wire.attach(OLD, "--hook", "xdp", "--hook", "tc-ingress")
     reply = wire.apply({"rules": [{"name": "all", "match": {"proto": "icmp"}, "action": "count"}]})
@@ -78,14 +124,13 @@ def test_an_apply_needs_a_policy_and_an_interface_that_is_attached(wire):
 # --- in vain ------------------------------------------------------------------------------
 
 def too_large():
-    """More distinct prefixes than an image has room for."""
-    draw = random.Random(1)
-    lists = [["%x:%x:%x:%x::/64" % (0x2000 + draw.randrange(0x1000), *(
-        draw.randrange(0x10000) for _ in range(3))) for _ in range(1500)] for _ in range(80)]
-    return {"rules": [{"name": "r%d" % number, "match": {side: some}, "action": "drop"}
-                      for number, some in enumerate(lists[::2]) for side in ("src",)] +
-            [{"name": "d%d" % number, "match": {"dst": some}, "action": "drop"}
-             for number, some in enumerate(lists[1::2])]}
+    """More classes than an image has room for: rule r takes addresses with bit r set."""
+    def taken(bit):
+        values = ((high << 1 | 1) << (31 - bit) for high in range(1 << bit))
+        return ["%d.%d.%d.0/%d" % (value >> 24, value >> 16 & 255, value >> 8 & 255, bit + 1)
+                for value in values]
+    return {"rules": [{"name": "r%d" % bit, "match": {"src": taken(bit)}, "action": "drop"}
+                      for bit in range(17)]}
 
 
 VAIN = {
@@ -94,7 +139,7 @@ VAIN = {
                   "namespace; `ip link` lists those that do"),
     "cpu": ({"rules": [{"name": "over", "action": {"redirect": {"cpu": 200}}}]},
             "rule over: redirect to CPU 200"),
-    "image": (too_large(), "there is room for 4194304 bytes and 65536 classes: move long lists of "
+    "image": (too_large(), "there is room for 67108864 bytes and 65536 classes: move long lists of "
               "addresses into sets"),
     "set": ({"sets": {"s": {"type": "address", "size": 1, "elements": ["192.0.2.1", "192.0.2.2"]}}},
             "/sets/s/size"),
@@ -127,15 +172,16 @@ def command(wire, *words):
     return [sh.BINARY, *words, "--netns", wire.b.name]
 
 
-def points(wire, *words):
-    """Where to kill a command: the first and the last of each system call that changes things.
+def points(wire, *words, every=()):
+    """Where to kill a command: the first and the last of each system call that changes things,
+    and every use of some of them.
 
     Runs it once, undisturbed, and returns [(system call, number of its use)] in their order.
     """
     path = wire.file("calls")
     subprocess.run(["strace", "-o", path, "-e", "trace=" + CALLS, *command(wire, *words)],
                    check=True, capture_output=True)
-    used, first, last = {}, {}, {}
+    used, first, last, all_of = {}, {}, {}, []
     with open(path, encoding="utf-8") as file:
         for line, (call, rest) in enumerate(re.findall(r"^(\w+)\((\w*)", file.read(), re.M)):
             used[call] = used.get(call, 0) + 1
@@ -143,7 +189,8 @@ def points(wire, *words):
             if not any(word in kind for word in READS):
                 last[kind] = line, call, used[call]
                 first.setdefault(kind, last[kind])
-    return [place[1:] for place in sorted({*first.values(), *last.values()})]
+                all_of += [last[kind]] if any(word in kind for word in every) else []
+    return [place[1:] for place in sorted({*first.values(), *last.values(), *all_of})]
 
 
 def killed(wire, call, number, *words):
@@ -223,6 +270,50 @@ def test_an_apply_killed_at_any_change_leaves_the_old_policy_or_the_new_one(wire
         wire.apply({"old": OLD, "new": NEW}[rules])
         wire.stats().balances()
     assert seen == {False, True}, "some kills came before the change, some after it"
+    assert wire.detach()["gone"]
+    traces.nothing_new()
+
+
+TAKES_OVER = ("OBJ_PIN", "LINK_UPDATE", "rename", "unlink", "sendto")
+
+
+@pytest.mark.parametrize("options", [("--hook", "xdp", "--hook", "tc-ingress"),
+                                     ("--hook", "tc-ingress", "--mode", "clsact")])
+def test_a_takeover_killed_at_any_change_leaves_a_policy_that_rules(wire, traces, options):
+    """Each turn starts small, and needs larger maps and other programs."""
+    small, large = other_needs()[0], other_needs()[3]
+    paths = [wire.policy(policy, name) for policy, name in ((small, "s.json"), (large, "l.json"))]
+    wire.attach(small, *options)
+    where = points(wire, "apply", "b0", "-p", paths[1], every=TAKES_OVER)
+    assert len(where) >= 12
+    client = wire.a.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM)
+    hook, seen = options[-1] if options[-1] != "clsact" else "tc-ingress", set()
+    hook = "xdp" if "xdp" in options else hook
+    for turn, (call, number) in enumerate(where):
+        assert wire.detach()["gone"]
+        traces.nothing_new()
+        wire.attach(small, *options)
+        client.sendto(b"x", (B4, 5000))
+        wire.seen(1, hook)
+        killed(wire, call, number, "apply", "b0", "-p", paths[1])
+        show = sh.shunt("show", "b0", ns=wire.b)
+        assert show["state"] == "attached", (call, number)
+        seen.add(show["rules"][-1]["name"])
+        client.sendto(b"x", (B4, 5000))
+        stats = wire.seen(2, hook)
+        assert stats.reasons() == {"rule": 2}, (call, number)
+        if turn % 2:  # one that needs no more than there was
+            wire.apply(small)
+        reply = wire.apply(large)
+        assert not reply["warnings"]
+        client.sendto(b"x", (B4, 5000))
+        stats = wire.seen(3, hook)
+        assert stats.reasons() == {"rule": 3}, (call, number)
+        assert stats.rule("large") + stats["retired"]["packets"] == 3
+        pins = os.listdir(os.path.join(sh.TREE, [name for name in sh.instances() if name.startswith(
+            "ns%d:" % wire.b.cookie)][0], "progs"))
+        assert not [name for name in pins if name.endswith("_next")], (call, number)
+    assert seen == {"plain", "large"}, "some kills came before the change, some after it"
     assert wire.detach()["gone"]
     traces.nothing_new()
 

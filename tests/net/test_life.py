@@ -109,6 +109,62 @@ def test_the_policy_rules_without_any_process_of_shunt(wire):
     assert wire.stats().rule("no-ping") == 2
 
 
+def charged(before):
+    """Bytes that the kernel charges for the maps that are new, by name."""
+    found = {}
+    for key, item in sh.objects().items():
+        if key[0] == "map" and key not in before:
+            found[item["name"]] = found.get(item["name"], 0) + item["bytes_memlock"]
+    return found
+
+
+@pytest.mark.parametrize("size, rules", [(0, 1), (100000, 2), (3000, 250)])
+def test_check_reckons_the_memory_that_is_charged(wire, size, rules):
+    sets = {"s": {"type": "address", "size": size}} if size else {}
+    policy = {"sets": sets, "rules": [
+        {"name": "r%d" % number, "match": {"src": "@s" if size else A4, "sport": number + 1},
+         "action": "drop"} for number in range(rules)]}
+    memory = sh.shunt("check", wire.policy(policy))["memory"]
+    before = sh.objects()
+    wire.attach(policy)
+    maps = charged(before)
+    assert abs(maps["shunt_image"] - memory["image"]) <= 8192
+    assert abs(maps["shunt_counter"] - memory["counters"]) <= 1024
+    members = maps.get("shunt_addr4_in", 0) + maps.get("shunt_addr6_in", 0)
+    if size:
+        assert 0.9 * members <= memory["sets"] <= 1.2 * members, (members, memory)
+    assert 0 <= sum(maps.values()) - memory["total"] + max(memory["sets"] - members, 0) <= 131072
+    # one that fits into what there is takes no more than that
+    wire.apply({"rules": []})
+    assert charged(before)["shunt_image"] == maps["shunt_image"]
+
+
+def test_a_small_policy_takes_little_memory(wire):
+    before = sh.objects()
+    wire.attach({})
+    assert sum(charged(before).values()) < 512 << 10
+
+
+def test_check_says_what_a_hook_cannot_do(wire):
+    path = wire.policy({**POLICY, "rules": POLICY["rules"] + [{"name": "back", "action": "tx"}]})
+    tap = "rule tap: %s cannot redirect to consumer tap, only XDP can: its if_down decides there"
+    back = "rule back: tc-egress cannot do tx: its packets pass there"
+    reply = sh.shunt("check", path)
+    cannot = {item["hook"]: [(one["pointer"], one["message"]) for one in item["cannot"]]
+              for item in reply["hooks"]}
+    assert cannot == {"xdp": [], "tc-ingress": [("/rules/2/action", tap % "tc-ingress")],
+                      "tc-egress": [("/rules/2/action", tap % "tc-egress"),
+                                    ("/rules/4/action", back)]}
+    assert reply["features"] == ["vectors", "sets", "count"]
+    done = sh.run("check", path, "--hook", "tc-egress", text=True)
+    assert done.code == 0
+    assert done.err.splitlines() == ["%s: warning at /rules/2/action: %s" % (path,
+                                                                             tap % "tc-egress"),
+                                     "%s: warning at /rules/4/action: %s" % (path, back)]
+    assert "features: vectors sets count\n" in done.out and "memory: " in done.out
+    assert 'hook "xpd" is unknown' in sh.refused("check", path, "--hook", "xpd")
+
+
 def test_statistics_come_again_and_again(wire):
     wire.attach({})
     argv = [sh.BINARY, "stats", "b0", "--netns", wire.b.name, "--json", "--interval", "20ms"]

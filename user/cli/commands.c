@@ -18,7 +18,13 @@
 #define END { 0 }
 /* clang-format on */
 
-static const struct shunt_option check_options[] = { JSON, POLICY, END };
+static const struct shunt_option check_options[] = {
+	JSON,
+	POLICY,
+	{ "hook", 'H', "HOOK",
+	  "warn of what this hook cannot do: tc-ingress, tc-egress; may be repeated" },
+	END,
+};
 static const struct shunt_option attach_options[] = {
 	JSON,
 	NETNS,
@@ -85,9 +91,10 @@ static const struct shunt_option no_options[] = { END };
 
 const struct shunt_command shunt_commands[] = {
 	{ "check", "[FILE]", 0, 1, "check a policy; needs no root",
-	  "Reports every error and warning at once, each with its JSON pointer, and "
-	  "the "
-	  "room that the compiled policy takes.",
+	  "Reports every error and warning at once, each with its JSON pointer, the "
+	  "memory "
+	  "that the policy takes, the features that it needs, and what which hook "
+	  "cannot do.",
 	  check_options, shunt_cli_check, false, false },
 	{ "attach", "INTERFACE", 1, 1, "put an interface under a policy",
 	  "Loads the program, fills its maps, pins both under /sys/fs/bpf/shunt and "
