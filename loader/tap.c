@@ -52,17 +52,16 @@ static int find_place(struct shunt_tap *tap, const char *name, uint32_t *bytes,
 /* Copies lost over all hooks, since the instance was attached. */
 static int sum_lost(const struct shunt_tap *tap, uint64_t *lost, struct shunt_err *err)
 {
-	_free_ struct shunt_counter *sum = calloc(SHUNT_COUNTER_BLOCK, sizeof(*sum));
-	int hook, ret = 0;
+	struct shunt_ledger ledger = { 0 };
+	int ret = shunt_ledger_read(&ledger, &tap->instance.maps, err), hook;
 
-	if (!sum)
-		return shunt_fail(err, -ENOMEM, "count what was lost: out of memory");
 	*lost = 0;
-	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
-		ret = shunt_counters_sum(&tap->instance.maps, hook, sum, err);
-		*lost += sum[SHUNT_COUNTER_SAMPLE_LOST].packets +
-			 sum[SHUNT_COUNTER_MIRROR_LOST].packets;
-	}
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++)
+		*lost += shunt_ledger_of(&ledger, hook, SHUNT_COUNTER_SAMPLE_LOST)
+				 .packets +
+			 shunt_ledger_of(&ledger, hook, SHUNT_COUNTER_MIRROR_LOST)
+				 .packets;
+	shunt_ledger_free(&ledger);
 	return ret;
 }
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "tests/model/model.h"
-
 static const uint64_t field_values[SHUNT_FIELD_COUNT] = {
 #define X(id, name, values, help) [SHUNT_FIELD_##id] = values,
 	SHUNT_FIELDS(X)

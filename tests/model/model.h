@@ -15,7 +15,6 @@
 /* A policy of more rules has at most so many that count (docs/policy.md). */
 #define SHUNT_MODEL_COUNTED 256
 
-#define SHUNT_SET_SERVICE 2
 struct shunt_model {
 	size_t rule;	/* the deciding rule's place; policy->rules: the default */
 	uint8_t action; /* enum shunt_verdict: never a `count` */

@@ -43,7 +43,7 @@ static bool set_has(void *self, uint32_t id, uint32_t type, uint32_t l3,
 		if (p->family != l3 || memcmp(p->addr, addr, bytes))
 			continue;
 		if (set->type == SHUNT_SET_SERVICE &&
-		    service != ((uint32_t)p->proto << 16 | p->port))
+		    service != SHUNT_SERVICE(p->proto, p->port))
 			continue;
 		diff = rest ? p->addr[bytes] ^ ((const uint8_t *)addr)[bytes] : 0;
 		if (!(diff >> (8 - rest)))

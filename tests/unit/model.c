@@ -227,9 +227,7 @@ static void random_packets_meet_every_key(void **ctx)
 	const uint64_t seed = shunt_random_seed(0x6d6f64656c);
 	const uint64_t cases = shunt_random_cases(300000);
 	struct shunt_random r = { seed };
-	struct shunt_author author = { .random = &r,
-				       .cpus = 4,
-				       .without = SHUNT_AUTHOR_SERVICES };
+	struct shunt_author author = { .random = &r, .cpus = 4 };
 	struct shunt_tally tally = { 0 };
 	const char *gap;
 
@@ -261,7 +259,7 @@ static void random_packets_meet_every_key(void **ctx)
 		shunt_policy_free(policy);
 	}
 	shunt_tally_print(&tally, seed);
-	gap = shunt_tally_gap(&tally, author.without);
+	gap = shunt_tally_gap(&tally, 0);
 	if (gap)
 		fail_msg("%s was not tried enough", gap);
 }

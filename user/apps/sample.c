@@ -100,7 +100,7 @@ static void put_line(const struct sample *sample, const struct shunt_ring_event 
 		time.tv_nsec / 1000, kind_name(event->kind),
 		shunt_hook_name(event->hook), rule ? rule : "?",
 		shunt_action_name(event->verdict), reason_name(event->reason),
-		event->len, shunt_line(frame, &pkt, reason, text));
+		event->len, shunt_line(&pkt, reason, text));
 }
 
 static cJSON *to_object(const struct sample *sample,
