@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "loader/policy/compile.h"
@@ -22,6 +23,25 @@ static void put_diags(cJSON *reply, const struct shunt_diags *diags, bool warnin
 		cJSON_AddStringToObject(item, "pointer", diag->pointer);
 		cJSON_AddStringToObject(item, "message", diag->message);
 		cJSON_AddItemToArray(list, item);
+	}
+}
+
+/* What not every hook can do; which one is meant is not known yet. */
+static void warn_hooks(const struct shunt_policy *policy, struct shunt_diags *diags)
+{
+	char pointer[64];
+	size_t r;
+
+	for (r = 0; r < policy->rules; r++) {
+		const struct shunt_policy_rule *rule = &policy->rule[r];
+
+		if (rule->mirror.to == SHUNT_MIRROR_INTERFACE) {
+			snprintf(pointer, sizeof(pointer), "/rules/%zu/mirror", r);
+			shunt_diag_add(diags, true, pointer,
+				       "xdp cannot copy a packet to an interface, "
+				       "tc-ingress and tc-egress can; write \"ring\" to "
+				       "get copies in every hook");
+		}
 	}
 }
 
@@ -59,6 +79,8 @@ int shunt_check(const char *path, struct shunt_policy **policy, cJSON **reply,
 	ret = shunt_policy_read_file(policy, path, &diags);
 	cJSON_AddStringToObject(*reply, "schema", "shunt.check/1");
 	cJSON_AddStringToObject(*reply, "source", path);
+	if (!ret)
+		warn_hooks(*policy, &diags);
 	if (!ret)
 		ret = put_size(*reply, *policy, &diags);
 	if (ret) {
