@@ -37,10 +37,11 @@ static void warn_hooks(const struct shunt_policy *policy, struct shunt_diags *di
 
 		if (rule->mirror.to == SHUNT_MIRROR_INTERFACE) {
 			snprintf(pointer, sizeof(pointer), "/rules/%zu/mirror", r);
-			shunt_diag_add(diags, true, pointer,
-				       "xdp cannot copy a packet to an interface, "
-				       "tc-ingress and tc-egress can; write \"ring\" to "
-				       "get copies in every hook");
+			shunt_diag_add(
+				diags, true, pointer,
+				"xdp cannot copy a packet to an interface, "
+				"tc-ingress and tc-egress can; write \"ring\" to "
+				"get copies in every hook");
 		}
 	}
 }
