@@ -206,8 +206,10 @@ static void draw_frame(struct shunt_random *random, struct shunt_model_frame *fr
 		ip[at.version == 4 ? 8 : 7] = shunt_random_one_in(random, 4)
 						      ? shunt_random_below(random, 3)
 						      : shunt_random_next(random);
-		if (at.version == 4)
-			ip[1] = shunt_random_next(random);
+		/* TOS, or traffic class and flow label */
+		if (at.version == 6)
+			ip[0] = 0x60 | shunt_random_below(random, 16);
+		ip[1] = shunt_random_next(random);
 		fill(random, frame->bytes + frame->len - spec.pad - spec.payload,
 		     spec.payload);
 	}
