@@ -76,7 +76,8 @@ static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_tr
 					     __u32 live)
 {
 	const struct shunt_image_rule *rule = &t->rule_data;
-	int down = rule->if_down == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP, code = down;
+	int down = rule->if_down == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP,
+	    code = down;
 	__u32 place = shunt_ring_place(rule->arg), queue = ctx->rx_queue_index;
 
 	if (SHUNT_HAS(RING) && rule->kind == SHUNT_CONSUMER_RING) {

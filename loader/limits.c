@@ -98,10 +98,10 @@ int shunt_limits_bind(struct shunt_plan *plan, const struct shunt_state *old,
 			continue;
 		before = old ? shunt_state_rule(old, rule->name) : NULL;
 		plan->kept_limit[r] = before && same(&before->limit, &rule->limit);
-		next->limiter = plan->kept_limit[r]
-					? before->limiter
-					: take_limiter(by ? taken->by : taken->one,
-						       &from[by]);
+		next->limiter =
+			plan->kept_limit[r]
+				? before->limiter
+				: take_limiter(by ? taken->by : taken->one, &from[by]);
 		plan->binding.rule[r].limit = next->limiter;
 	}
 	return 0;

@@ -122,10 +122,11 @@ static int find_interface(const char *name, const char *rule, const char *verb,
 	if (!*ifindex && offline)
 		*ifindex = if_nametoindex("lo");
 	else if (!*ifindex)
-		return shunt_fail(err, -ENODEV,
-				  "rule %s %s interface %s, which does not exist in "
-				  "this network namespace; `ip link` lists those that do",
-				  rule, verb, name);
+		return shunt_fail(
+			err, -ENODEV,
+			"rule %s %s interface %s, which does not exist in "
+			"this network namespace; `ip link` lists those that do",
+			rule, verb, name);
 	return 0;
 }
 
@@ -139,8 +140,8 @@ static int bind_mods(struct shunt_plan *plan, size_t r, bool offline,
 
 	next->mirror = rule->mirror;
 	next->copies = rule->sample.one_in || rule->mirror.to == SHUNT_MIRROR_RING;
-	next->readdress = rule->rewrite.bits & (SHUNT_REWRITE_SRC | SHUNT_REWRITE_DST |
-						SHUNT_REWRITE_PORTS);
+	next->readdress = rule->rewrite.bits &
+			  (SHUNT_REWRITE_SRC | SHUNT_REWRITE_DST | SHUNT_REWRITE_PORTS);
 	if (rule->mirror.to != SHUNT_MIRROR_INTERFACE)
 		return 0;
 	return find_interface(rule->mirror.target, rule->name, "mirrors to", offline,

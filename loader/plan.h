@@ -27,7 +27,7 @@ struct shunt_plan {
 	struct shunt_compiled compiled;
 	struct shunt_state *next;	    /* the record that goes with it */
 	bool kept_slot[SHUNT_CONSUMER_MAX]; /* as kept_set, of a consumer's sockets */
-	bool *kept_limit;	      /* one a rule: its bucket stays as full as it is */
+	bool *kept_limit; /* one a rule: its bucket stays as full as it is */
 	bool kept_set[SHUNT_SET_MAX]; /* its members stay those of the ruling policy */
 };
 

@@ -109,7 +109,8 @@ void shunt_rings_tidy(const struct shunt_maps *maps, const struct shunt_state *s
 	uint32_t place;
 
 	for (place = 0; place < SHUNT_RING_PLACES; place++) {
-		if (!(__atomic_load_n(&maps->gen->rings, __ATOMIC_RELAXED) >> place & 1))
+		if (!(__atomic_load_n(&maps->gen->rings, __ATOMIC_RELAXED) >> place &
+		      1))
 			continue;
 		_fd_ int fd = claim(maps, place);
 		if (fd >= 0 || !is_named(state, place))

@@ -26,8 +26,8 @@ struct shunt_state_rule {
 	uint32_t counter; /* counter id (maps/counter.h) */
 	uint32_t arg;	  /* as in struct shunt_image_rule */
 	uint8_t action;
-	char target[SHUNT_NAME_MAX]; /* interface or consumer name, else empty */
-	uint32_t limiter;	     /* limiter id (maps/limit.h) */
+	char target[SHUNT_NAME_MAX];	 /* interface or consumer name, else empty */
+	uint32_t limiter;		 /* limiter id (maps/limit.h) */
 	struct shunt_policy_limit limit; /* rate 0: none */
 	struct shunt_policy_mirror mirror;
 	bool copies;	/* into the ring: sampled, or mirrored there */

@@ -71,20 +71,20 @@ struct shunt_image_limit {
 struct shunt_image_rewrite {
 	__u32 bits; /* enum shunt_rewrite_bit */
 	__u8 mac[2][6];
-	__u16 port[2];	 /* network order */
-	__u16 vlan;	 /* id, host order */
-	__u8 dscp;	 /* 0..63 */
+	__u16 port[2]; /* network order */
+	__u16 vlan;    /* id, host order */
+	__u8 dscp;     /* 0..63 */
 	__u8 ttl;
-	__u8 family[2];	 /* of the addresses: 4 or 6; 0: none */
+	__u8 family[2]; /* of the addresses: 4 or 6; 0: none */
 	__u16 pad;
 	__u32 addr[2][4]; /* network order; IPv4 in the first word */
 };
 
 struct shunt_image_mods {
-	__u32 bits;	    /* enum shunt_mod_bit */
+	__u32 bits;	     /* enum shunt_mod_bit */
 	__u32 sample_one_in; /* at least 1 */
-	__u32 sample_bytes; /* of a frame at most: 1..SHUNT_RING_FRAME_MAX */
-	__u32 mirror;	    /* ifindex */
+	__u32 sample_bytes;  /* of a frame at most: 1..SHUNT_RING_FRAME_MAX */
+	__u32 mirror;	     /* ifindex */
 	struct shunt_image_limit limit;
 	struct shunt_image_rewrite rewrite;
 } SHUNT_ALIGN8;

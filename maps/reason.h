@@ -21,8 +21,7 @@
 	  "a rule's action is impossible in this hook: if_down for a consumer, "       \
 	  "else passed")                                                               \
 	X(INTERNAL, 5, "internal", 0, "the policy image was unreadable: passed")       \
-	X(LIMITED, 6, "limited", 0,                                                    \
-	  "a rule's limit is used up: its \"over\" decided")                           \
+	X(LIMITED, 6, "limited", 0, "a rule's limit is used up: its \"over\" decided") \
 	X(TTL, 7, "ttl-expired", 0,                                                    \
 	  "a rule counts the TTL or hop limit down, and it was at its end: dropped")   \
 	X(ETH_SHORT, 8, "eth-short", 1, "frame ends inside the Ethernet header")       \

@@ -48,12 +48,12 @@ struct shunt_ring_event {
 	__u32 kind; /* enum shunt_ring_kind */
 	__u32 hook; /* enum shunt_hook */
 	__u32 ifindex;
-	__u32 queue;   /* receive queue; 0 in TC */
-	__u32 rule;    /* its place in the policy of this generation */
-	__u32 counter; /* its counter id */
-	__u32 verdict; /* enum shunt_verdict */
-	__u32 reason;  /* enum shunt_reason */
-	__u32 len;     /* of the frame, FCS not counted */
+	__u32 queue;	/* receive queue; 0 in TC */
+	__u32 rule;	/* its place in the policy of this generation */
+	__u32 counter;	/* its counter id */
+	__u32 verdict;	/* enum shunt_verdict */
+	__u32 reason;	/* enum shunt_reason */
+	__u32 len;	/* of the frame, FCS not counted */
 	__u32 captured; /* bytes of it that follow */
 };
 

@@ -136,7 +136,8 @@ __noinline int shunt_xdp_rewrite_vlan(struct xdp_md *ctx, struct shunt_trace *t)
 		return SHUNT_REASON_REWRITE;
 	bits = mods->rewrite.bits;
 	vlan = mods->rewrite.vlan & 0xfff;
-	if (bits & SHUNT_REWRITE_VLAN_POP && tag && shunt_is_tag(shunt_be16(tag->type))) {
+	if (bits & SHUNT_REWRITE_VLAN_POP && tag &&
+	    shunt_is_tag(shunt_be16(tag->type))) {
 		if (shunt_xdp_move(ctx, 4))
 			return SHUNT_REASON_REWRITE;
 	}
@@ -199,7 +200,8 @@ __noinline int shunt_xdp_emit(struct xdp_md *ctx, struct shunt_trace *t, __u32 p
 		return -1;
 	s->event.ifindex = ctx->ingress_ifindex;
 	s->event.queue = ctx->rx_queue_index;
-	if (n < 1 || n > SHUNT_RING_FRAME_MAX || bpf_xdp_load_bytes(ctx, 0, s->frame, n))
+	if (n < 1 || n > SHUNT_RING_FRAME_MAX ||
+	    bpf_xdp_load_bytes(ctx, 0, s->frame, n))
 		return -1;
 	return shunt_ring_end(s, place, n);
 }

@@ -61,9 +61,9 @@ SHUNT_INLINE int shunt_rewrite_ip4(struct shunt_ip4 *ip,
 					     shunt_csum_word(ip->version_ihl, ip->tos),
 					     shunt_csum_word(ip->version_ihl, tos));
 	if (ttl != ip->ttl)
-		header = shunt_csum_change16(header,
-					     shunt_csum_word(ip->ttl, ip->proto),
-					     shunt_csum_word(ttl, ip->proto));
+		header =
+			shunt_csum_change16(header, shunt_csum_word(ip->ttl, ip->proto),
+					    shunt_csum_word(ttl, ip->proto));
 	ip->tos = tos;
 	ip->ttl = ttl;
 	if (shunt_rewrites_addr(rw, SHUNT_SIDE_SRC, 4)) {
@@ -98,16 +98,16 @@ SHUNT_INLINE int shunt_rewrite_ip6(struct shunt_ip6 *ip,
 	if (shunt_rewrites_addr(rw, SHUNT_SIDE_SRC, 6)) {
 		SHUNT_UNROLL
 		for (i = 0; i < 4; i++) {
-			pseudo = shunt_csum_change32(pseudo, ip->src[i],
-						     rw->addr[0][i]);
+			pseudo =
+				shunt_csum_change32(pseudo, ip->src[i], rw->addr[0][i]);
 			ip->src[i] = rw->addr[0][i];
 		}
 	}
 	if (shunt_rewrites_addr(rw, SHUNT_SIDE_DST, 6)) {
 		SHUNT_UNROLL
 		for (i = 0; i < 4; i++) {
-			pseudo = shunt_csum_change32(pseudo, ip->dst[i],
-						     rw->addr[1][i]);
+			pseudo =
+				shunt_csum_change32(pseudo, ip->dst[i], rw->addr[1][i]);
 			ip->dst[i] = rw->addr[1][i];
 		}
 	}

@@ -203,12 +203,13 @@ static void draw_frame(struct shunt_random *random, struct shunt_model_frame *fr
 	if (at.l3) {
 		uint8_t *ip = frame->bytes + at.l3;
 
-		ip[at.version == 4 ? 8 : 7] =
-			shunt_random_one_in(random, 4)
-				? shunt_random_below(random, 3)
-				: shunt_random_next(random);
-		if (at.version == 4)
-			ip[1] = shunt_random_next(random);
+		ip[at.version == 4 ? 8 : 7] = shunt_random_one_in(random, 4)
+						      ? shunt_random_below(random, 3)
+						      : shunt_random_next(random);
+		/* TOS, or traffic class and flow label */
+		if (at.version == 6)
+			ip[0] = 0x60 | shunt_random_below(random, 16);
+		ip[1] = shunt_random_next(random);
 		fill(random, frame->bytes + frame->len - spec.pad - spec.payload,
 		     spec.payload);
 	}
@@ -337,7 +338,9 @@ static void a_udp_checksum_of_zero_is_sent_as_its_other_form(void **ctx)
 	(void)ctx;
 	reader_open(&reader, SHUNT_RING_COPIES, RING_BYTES);
 	for (i = 0; i < 2; i++) {
-		struct shunt_frame_spec spec = { .l3 = l3[i], .proto = 17, .payload = 9 };
+		struct shunt_frame_spec spec = { .l3 = l3[i],
+						 .proto = 17,
+						 .payload = 9 };
 		struct shunt_model_frame in;
 
 		shunt_frame_build(&spec, &in);
@@ -517,8 +520,8 @@ static void a_mirror_to_an_interface_is_for_tc(void **ctx)
 /* --- consumers ------------------------------------------------------------- */
 
 #define TO_RING(kind)                                                                  \
-	POLICY(PASSING, "\"consumers\":{\"c\":{\"kind\":\"" kind                          \
-			"\",\"if_down\":\"pass\"}}," RULES(RULE(                          \
+	POLICY(PASSING, "\"consumers\":{\"c\":{\"kind\":\"" kind                       \
+			"\",\"if_down\":\"pass\"}}," RULES(RULE(                       \
 				"r", DNS, "{\"redirect\":{\"consumer\":\"c\"}}")))
 
 /* Runs and traces one frame: both say what becomes of it. */
@@ -624,7 +627,8 @@ int main(void)
 			rewritten_frames_are_what_a_naive_rewrite_makes_of_them),
 		cmocka_unit_test(a_udp_checksum_of_zero_is_sent_as_its_other_form),
 		cmocka_unit_test(a_policy_s_rewrite_is_the_one_that_is_done),
-		cmocka_unit_test(a_sample_says_whose_packet_it_is_and_what_became_of_it),
+		cmocka_unit_test(
+			a_sample_says_whose_packet_it_is_and_what_became_of_it),
 		cmocka_unit_test(samples_are_one_in_n_and_all_accounted_for),
 		cmocka_unit_test(a_mirror_to_an_interface_is_for_tc),
 		cmocka_unit_test(a_ring_takes_a_consumer_s_packets_until_it_is_full),

@@ -15,11 +15,11 @@
 #include "loader/policy/policy.h"
 
 struct shunt_sums_at {
-	size_t tags;	 /* VLAN tags, up to 2 */
-	size_t l3, l4;	 /* offsets; 0: none, or a later fragment's */
-	size_t end;	 /* of the IP packet */
+	size_t tags;   /* VLAN tags, up to 2 */
+	size_t l3, l4; /* offsets; 0: none, or a later fragment's */
+	size_t end;    /* of the IP packet */
 	unsigned int version, proto;
-	size_t check;	 /* offset of the transport checksum; 0: none */
+	size_t check; /* offset of the transport checksum; 0: none */
 };
 
 void shunt_sums_find(const uint8_t *bytes, size_t len, struct shunt_sums_at *at);

@@ -235,12 +235,6 @@ def test_what_a_consumer_is_told_must_make_sense(wire, options, words):
     assert sh.refused("run", "count", "b0", *options, ns=wire.b) == words
 
 
-def test_a_consumer_needs_the_xdp_hook(wire):
-    wire.attach(POLICY, "--hook", "tc-ingress")
-    words = sh.refused("run", "count", "b0", "--consumer", "tap", ns=wire.b)
-    assert "Shunt is not attached to b0's XDP hook, the only one that redirects" in words
-
-
 @pytest.mark.parametrize("wait", ["adaptive", "poll", "spin"])
 def test_every_way_of_waiting_receives(wire, wait):
     wire.attach(POLICY)

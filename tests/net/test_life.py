@@ -197,8 +197,9 @@ def test_another_hook_joins_and_shares_the_policy(wire):
     reply = wire.attach(None, "--hook", "tc-ingress")
     assert places(reply) == {"xdp": "native", "tc-ingress": "tcx"}
     assert reply["generation"] == 1
-    assert reply["warnings"] == ["rule tap: tc-ingress cannot redirect to consumer tap, only "
-                                 "XDP can: its if_down decides there"]
+    assert reply["warnings"] == ["rule tap: tc-ingress cannot redirect into the sockets of "
+                                 "consumer tap, only XDP can: it gets its packets from there "
+                                 "by a ring buffer"]
     # the same policy once more is no other policy
     reply = wire.attach(POLICY, "--hook", "tc-egress")
     assert places(reply) == {"xdp": "native", "tc-ingress": "tcx", "tc-egress": "tcx"}

@@ -115,6 +115,11 @@ static struct ground draw_ground(struct shunt_random *r, uint8_t family)
 		g.place[i] = draw(r);
 		g.from[i] = shunt_random_below(r, family == 4 ? 32 : 128);
 	}
+	/* one deep cluster: its tables skip what all elements share */
+	for (i = 0; family == 6 && shunt_random_one_in(r, 2) && i < 4; i++) {
+		g.place[i] = g.place[0];
+		g.from[i] = 40 + shunt_random_below(r, 8);
+	}
 	return g;
 }
 
@@ -164,6 +169,13 @@ static void check_addr(struct shunt_blob *blob, uint8_t family, u128 addr)
 		assert_int_equal(shunt_prefix_compare(&got, want), 0);
 }
 
+/* An address like an element's, but for one of the first bits. */
+static void check_near(struct shunt_blob *blob, const struct shunt_prefix *p,
+		       unsigned int bit)
+{
+	check_addr(blob, p->family, addr_of(p) ^ (u128)1 << (127 - bit));
+}
+
 /* The first and last addresses of an element, and their neighbours. */
 static void check_edges(struct shunt_blob *blob, const struct shunt_prefix *p)
 {
@@ -201,7 +213,7 @@ static void a_set_has_what_its_elements_contain(void **ctx)
 	(void)ctx;
 	for (round = 0; round < rounds; round++) {
 		struct ground g = draw_ground(&r, round & 1 ? 6 : 4);
-		size_t n = 1 + shunt_random_below(&r, round % 10 ? 300 : MEMBERS);
+		size_t n = 1 + shunt_random_below(&r, round % 5 ? 300 : MEMBERS);
 		struct shunt_blob blob;
 
 		for (list.n = 0; list.n < n; list.n++)
@@ -209,8 +221,10 @@ static void a_set_has_what_its_elements_contain(void **ctx)
 		blob = make();
 		if (n < 400)
 			check_list(&blob);
-		for (i = 0; i < list.n; i += 1 + list.n / 300)
+		for (i = 0; i < list.n; i += 1 + list.n / 300) {
 			check_edges(&blob, &list.at[i]);
+			check_near(&blob, &list.at[i], 16 + i % 48);
+		}
 		for (i = 0; i < 500; i++)
 			check_addr(&blob, g.family, draw_addr(&r, &g));
 		for (i = 0; i < 100; i++)
@@ -362,7 +376,7 @@ static void edits_change_what_a_set_has(void **ctx)
 	(void)ctx;
 	for (round = 0; round < rounds; round++) {
 		struct ground g = draw_ground(&r, round & 1 ? 6 : 4);
-		size_t n = 1 + shunt_random_below(&r, 400);
+		size_t n = 1 + shunt_random_below(&r, round % 4 == 1 ? 2000 : 400);
 		struct shunt_blob blob;
 
 		for (list.n = 0; list.n < n; list.n++)
@@ -371,7 +385,13 @@ static void edits_change_what_a_set_has(void **ctx)
 		for (e = 0; e < 400; e++) {
 			bool add = list.n < 2 || shunt_random_one_in(&r, 2);
 			struct shunt_prefix p = draw_member(&r, &g);
-			size_t at = place_of(&p);
+			size_t at;
+
+			if (p.bits > 40 && shunt_random_one_in(&r, 20))
+				p = prefix_of(g.family, addr_of(&p) ^ (u128)1 << 96,
+					      p.bits > 32 && g.family == 4 ? 32
+									   : p.bits);
+			at = place_of(&p);
 
 			if (!add) {
 				at = shunt_random_below(&r, list.n);
@@ -391,6 +411,7 @@ static void edits_change_what_a_set_has(void **ctx)
 			assert_true(shunt_blob_sound(&blob));
 			assert_int_equal(shunt_blob_holds(&blob, &p), add);
 			check_edges(&blob, &p);
+			check_near(&blob, &p, e % 64);
 			for (i = 0; i < 4; i++)
 				check_addr(&blob, g.family, draw_addr(&r, &g));
 		}

@@ -38,8 +38,9 @@ static int open_file(struct shunt_capture *capture, const char *name,
 		return shunt_fail_errno(err, -errno, "open %s", name);
 	shunt_steal_fd(&fd);
 	setvbuf(stream, NULL, _IOFBF, FILE_BUFFER_BYTES);
-	capture->pcap = pcap_open_dead_with_tstamp_precision(
-		DLT_EN10MB, PCAP_SNAP_BYTES, PCAP_TSTAMP_PRECISION_NANO);
+	capture->pcap =
+		pcap_open_dead_with_tstamp_precision(DLT_EN10MB, PCAP_SNAP_BYTES,
+						     PCAP_TSTAMP_PRECISION_NANO);
 	if (!capture->pcap)
 		return shunt_fail_errno(err, -ENOMEM, "write %s", name);
 	capture->file = pcap_dump_fopen(capture->pcap, stream);

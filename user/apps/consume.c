@@ -262,9 +262,9 @@ static int tell(struct loop *loop, bool final, struct shunt_err *err)
 	for (i = 0; i < loop->count; i++) {
 		struct port *port = &loop->ports[i];
 		const struct shunt_xsk_stats *drops = &port->count.drops;
-		int code = port->xsk ? shunt_xsk_stats(port->xsk, &port->count.drops,
-						       err)
-				     : 0;
+		int code = port->xsk
+				   ? shunt_xsk_stats(port->xsk, &port->count.drops, err)
+				   : 0;
 
 		if (code)
 			return code;
@@ -322,9 +322,8 @@ static int check_ports(const struct loop *loop, struct shunt_err *err)
 	size_t i;
 
 	for (i = 0; i < loop->count; i++) {
-		int code = loop->ports[i].xsk
-				   ? shunt_xsk_check(loop->ports[i].xsk, err)
-				   : shunt_tap_check(loop->opts->tap, err);
+		int code = loop->ports[i].xsk ? shunt_xsk_check(loop->ports[i].xsk, err)
+					      : shunt_tap_check(loop->opts->tap, err);
 
 		if (code)
 			return code;

@@ -35,10 +35,10 @@ enum shunt_wait {
 /* What a consuming command is told; zeroed, but for the first group, it runs until ^C. */
 struct shunt_consume_opts {
 	const char *interface;
-	const char *consumer; /* name, for messages and replies */
-	int xskmap_fd;	      /* stays the caller's */
-	uint32_t slot;	      /* the consumer's (maps/consumer.h) */
-	uint64_t queues;      /* bit q: serve queue q by a socket */
+	const char *consumer;  /* name, for messages and replies */
+	int xskmap_fd;	       /* stays the caller's */
+	uint32_t slot;	       /* the consumer's (maps/consumer.h) */
+	uint64_t queues;       /* bit q: serve queue q by a socket */
 	struct shunt_tap *tap; /* serve this ring buffer; the caller's; NULL: none */
 
 	uint64_t duration_ns; /* 0: no limit */

@@ -22,7 +22,7 @@
 struct sample {
 	const struct shunt_consume_opts *opts;
 	struct shunt_capture *file; /* NULL: lines, or objects */
-	int64_t offset_ns; /* of the wall clock to that of the events */
+	int64_t offset_ns;	    /* of the wall clock to that of the events */
 };
 
 static const char *kind_name(uint32_t kind)
@@ -151,8 +151,8 @@ static int put_object(const struct sample *sample, const struct shunt_ring_event
 
 static int check_stream(const struct sample *sample, struct shunt_err *err)
 {
-	FILE *stream = sample->file ? shunt_capture_stream(sample->file)
-				    : sample->opts->out;
+	FILE *stream =
+		sample->file ? shunt_capture_stream(sample->file) : sample->opts->out;
 
 	if (!ferror(stream))
 		return 0;

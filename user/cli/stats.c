@@ -50,6 +50,20 @@ static void print_seen(const cJSON *reply, const cJSON *before, const char *key,
 	}
 }
 
+/* Copies, which have names for keys, leaving out what never happened. */
+static void print_copies(const cJSON *reply, const cJSON *before, double seconds)
+{
+	const cJSON *old = cJSON_GetObjectItemCaseSensitive(before, "copies"), *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "copies"))
+	{
+		if (shunt_json_u64(item, "packets"))
+			print_row(item->string, "copies", item,
+				  cJSON_GetObjectItemCaseSensitive(old, item->string),
+				  seconds);
+	}
+}
+
 static void print_text(const cJSON *reply, const cJSON *before, double seconds)
 {
 	const cJSON *old = cJSON_GetObjectItemCaseSensitive(before, "rules"), *item;
@@ -76,6 +90,7 @@ static void print_text(const cJSON *reply, const cJSON *before, double seconds)
 		print_row("(rules that are gone)", "", item, NULL, seconds);
 	print_seen(reply, before, "reasons", "reason", seconds);
 	print_seen(reply, before, "verdicts", "verdict", seconds);
+	print_copies(reply, before, seconds);
 	fflush(stdout);
 }
 
