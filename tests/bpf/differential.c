@@ -104,6 +104,32 @@ static cJSON *standing_alone(const struct shunt_policy *policy)
 	return json;
 }
 
+/* What the parser found, where it is not what was put into the frame. */
+static void print_difference(const struct shunt_pkt *got, const struct shunt_pkt *want)
+{
+	int i, f;
+
+	for (i = 0; i < SHUNT_LAYERS; i++) {
+		const struct shunt_layer *g = &got->layer[i], *w = &want->layer[i];
+		const char *name = i ? "inner" : "outer";
+
+		if (g->l3 != w->l3 || memcmp(g->addr, w->addr, sizeof(g->addr)))
+			print_error("%s: another address, l3 %u instead of %u\n", name,
+				    g->l3, w->l3);
+		for (f = 0; f < SHUNT_FIELD_NARROW; f++)
+			if (g->field[f] != w->field[f])
+				print_error("%s: field %d has index %u instead of %u\n",
+					    name, f, g->field[f], w->field[f]);
+		for (f = 0; f < SHUNT_FIELD_WIDE; f++)
+			if (g->wide[f] != w->wide[f])
+				print_error("%s: field %d has index %llu instead of "
+					    "%llu\n",
+					    name, f + SHUNT_FIELD_NARROW,
+					    (unsigned long long)g->wide[f],
+					    (unsigned long long)w->wide[f]);
+	}
+}
+
 static void report(const struct shunt_policy *policy, struct failure *f, uint64_t seed)
 {
 	_json_ cJSON *small = standing_alone(policy), *fixture = NULL;
@@ -115,9 +141,10 @@ static void report(const struct shunt_policy *policy, struct failure *f, uint64_
 		shunt_shrink(small, still_fails, f);
 	else
 		print_error("it fails only after the policies before it\n");
+	if (f->frame->reason == SHUNT_FRAME_SOUND)
+		print_difference(&f->got.pkt, &f->frame->pkt);
 	fixture = shunt_fixture_json(small, f->hook, f->frame, &f->want);
 	text = cJSON_Print(fixture);
-	{ const unsigned char *x=(const void*)&f->got.pkt,*y=(const void*)&f->frame->pkt; for(size_t q=0;q<sizeof(f->got.pkt);q++) if(x[q]!=y[q]) print_error("DBG off %zu got %02x want %02x\n",q,x[q],y[q]); print_error("DBG gen %llu %llu counted %u %zu\n",(unsigned long long)f->got.generation,(unsigned long long)rig.state->generation,f->got.counted,f->want.model.counted);}
 	print_error("seed %#llx: the program says rule %u, reason %u, verdict %u; "
 		    "a fixture with what it should say:\n%s\n",
 		    (unsigned long long)seed, f->got.rule, f->got.reason,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "maps/limit.h"
 #include "tests/model/model.h"
 
 #define FEW_VALUES 10 /* of a policy of up to 256 rules */
@@ -80,6 +81,7 @@ static void write_rules(struct shunt_pool *p, cJSON *policy)
 	uint32_t names = n <= 256 ? 256 : 65536; /* so that 3 i is new for each i */
 
 	p->counts = SHUNT_MODEL_COUNTED;
+	p->limits_by = SHUNT_LIMIT_BY_MAX;
 	for (i = 0; i < n; i++) {
 		cJSON *rule = cJSON_CreateObject();
 		struct shunt_author_asks asks;

@@ -86,8 +86,9 @@ static void write_limit(struct shunt_pool *p, cJSON *rule)
 	if (shunt_random_one_in(r, 2))
 		cJSON_AddStringToObject(limit, "over",
 					shunt_random_one_in(r, 2) ? "pass" : "drop");
-	if (shunt_random_one_in(r, 2))
+	if (!p->limits_by || shunt_random_one_in(r, 2))
 		return;
+	p->limits_by--;
 	cJSON_AddStringToObject(limit, "per", shunt_random_of(r, sides));
 	cJSON_AddNumberToObject(limit, "size", shunt_random_in(r, 1, 64));
 	if (shunt_random_one_in(r, 2))

@@ -3,29 +3,27 @@
 
 #include <assert.h>
 #include <fnmatch.h>
-#include <string.h>
 
-static int bit(const uint8_t *addr, unsigned int i)
-{
-	return addr[i / 8] >> (7 - i % 8) & 1;
-}
-
+/* Whole bytes first, then the bits that are left. */
 static bool in_prefix(const struct shunt_prefix *prefix, unsigned int family,
 		      const uint8_t *addr)
 {
+	unsigned int bytes = prefix->bits / 8, rest = prefix->bits % 8;
+
 	if (prefix->family != family)
 		return false;
-	for (unsigned int i = 0; i < prefix->bits; i++)
-		if (bit(prefix->addr, i) != bit(addr, i))
+	for (unsigned int i = 0; i < bytes; i++)
+		if (prefix->addr[i] != addr[i])
 			return false;
-	return true;
+	return !rest || (prefix->addr[bytes] ^ addr[bytes]) >> (8 - rest) == 0;
 }
 
 /* --- addresses and sets ---------------------------------------------------- */
 
 /* One side of a layer: its address, and what a member of a set of services adds. */
 struct end {
-	uint8_t family, addr[16];
+	const uint8_t *addr;
+	uint8_t family;
 	uint32_t proto, port; /* indexes: value + 1, 0 absent */
 };
 
@@ -33,7 +31,7 @@ static void take_end(const struct shunt_layer *layer, enum shunt_side side,
 		     struct end *end)
 {
 	end->family = layer->l3;
-	memcpy(end->addr, layer->addr[side], sizeof(end->addr));
+	end->addr = (const uint8_t *)layer->addr[side];
 	end->proto = layer->field[SHUNT_FIELD_PROTO];
 	end->port = layer->field[side == SHUNT_SIDE_SRC ? SHUNT_FIELD_SPORT
 							: SHUNT_FIELD_DPORT];

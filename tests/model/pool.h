@@ -21,6 +21,7 @@ struct shunt_pool {
 	uint32_t sets, consumers, cpus, port_lists;
 	uint32_t rules;		       /* of the policy */
 	uint32_t counts;	       /* of these, how many may still count */
+	uint32_t limits_by;	       /* how many may still have a limit per address */
 	char set[SHUNT_POOL_SETS][16]; /* their names */
 };
 

@@ -229,6 +229,8 @@ static void draw_macs(struct draft *d)
 static void draw_layer(struct draft *d)
 {
 	d->s->l3 = draw_l3(d);
+	if (d->s->bare && d->s->l3 == SHUNT_L3_NONE)
+		d->s->l3 = shunt_random_one_in(d->r, 2) ? SHUNT_L3_IP4 : SHUNT_L3_IP6;
 	d->s->eth_type = other_type(d);
 	draw_macs(d);
 	draw_tags(d);
@@ -302,15 +304,11 @@ static void draw_carried(struct draft *outer, enum shunt_tunnel tunnel,
 
 	open_draft(&d, outer->r, outer->policy, want ? &want[SHUNT_INNER] : NULL,
 		   inner);
-	draw_layer(&d);
 	if (tunnel == SHUNT_TUNNEL_IPIP)
 		inner->bare = 1;
 	else if (tunnel != SHUNT_TUNNEL_VXLAN)
 		inner->bare = shunt_random_one_in(d.r, 2);
-	if (inner->bare && inner->l3 == SHUNT_L3_NONE) {
-		inner->l3 = shunt_random_one_in(d.r, 2) ? SHUNT_L3_IP4 : SHUNT_L3_IP6;
-		draw_addresses(&d);
-	}
+	draw_layer(&d);
 	if (inner->bare)
 		inner->tags = 0;
 	draw_fault(d.r, inner);

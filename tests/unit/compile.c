@@ -178,7 +178,7 @@ static void compare(struct shunt_random *r, const struct shunt_policy *policy,
 static void the_classifier_decides_as_the_model_does(void **ctx)
 {
 	const uint64_t seed = shunt_random_seed(0x5348554e54);
-	const uint64_t cases = shunt_random_cases(1000000);
+	const uint64_t cases = shunt_random_cases(500000);
 	struct shunt_random r = { seed };
 	struct shunt_author author = { .random = &r,
 				       .cpus = 4,
