@@ -106,8 +106,7 @@ static int put_needs(cJSON *reply, const struct shunt_policy *policy,
 	cJSON_AddNumberToObject(reply, "consumers", policy->consumers);
 	cJSON_AddNumberToObject(reply, "image_bytes", compiled.image->bytes);
 	cJSON_AddNumberToObject(reply, "classes", compiled.classes);
-	cJSON_AddNumberToObject(reply, "tuples", compiled.tuples);
-	cJSON_AddNumberToObject(reply, "leaf", compiled.leaf);
+	cJSON_AddNumberToObject(reply, "words", compiled.words);
 	put_features(reply, compiled.image->features);
 	put_memory(reply, policy, compiled.image, diags);
 	put_set_sizes(reply, policy);

@@ -14,8 +14,8 @@
 #include "maps/type.h"
 
 #define SHUNT_FEATURES(X)                                                              \
-	X(VECTORS, 0, "vectors", "rules as bit vectors")                               \
-	X(TUPLES, 1, "tuples", "rules by tuple search")                                \
+	X(VECTORS, 0, "vectors", "few rules, as bit vectors")                          \
+	X(WORDS, 1, "words", "many rules, as bit vectors with summaries")              \
 	X(IP6, 2, "ipv6", "IPv6 addresses and prefixes in rules")                      \
 	X(SETS, 3, "sets", "sets of addresses and prefixes")                           \
 	X(SERVICES, 4, "services", "sets of (address, protocol, port)")                \

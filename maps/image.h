@@ -9,29 +9,20 @@
  * and saved whole.
  *
  * A lookup takes one field or address of the packet to a small number, its class:
- * fields by a table, addresses and wide fields by a search. What follows is one of two
- * engines, each for the rules that it suits; a packet's rule is the first of both.
+ * fields by a table, addresses and wide fields by a search. A class is a bit vector over
+ * the rules (the field does not speak against rule r); the vectors of all lookups are
+ * ANDed, and what is left are the rules that match. (Lakshman, Stiliadis: High-speed
+ * policy-based packet forwarding, SIGCOMM 1998.) Two engines do so; a packet's rule is
+ * the first of both.
  *
- * Vectors (up to SHUNT_VECTOR_MAX rules). A class is a bit vector over the rules (the
- * field does not speak against rule r). The vectors of all lookups are ANDed; the first
- * set bit is the first rule that matches. (Lakshman, Stiliadis: High-speed policy-based
- * packet forwarding, SIGCOMM 1998.)
+ * Vectors, for up to SHUNT_VECTOR_MAX rules, are short and ANDed as a whole.
  *
- * Tuples (any number of rules). A class is the number of an interval; inside one no rule
- * changes its mind. The ranges that rules ask for, of one lookup, nest like prefixes do,
- * and have a depth. Rules whose ranges have the same depths form a tuple, a hash table;
- * a class knows the hash of the range that holds it at each depth, and which tuples have
- * any range that holds it. So the rows of all classes, ANDed, name the few tables that
- * can have an answer; these are probed in the order of their first rules, until none can
- * be better than what was found. What a hash table finds is verified by comparing
- * ranges: depths and hashes only have to be good, never right.
- * (Srinivasan, Suri, Varghese: Packet classification using tuple space search, SIGCOMM
- * 1999: pruned and nested tuples; the tuples come from the policy, so that traffic cannot
- * make more of them.)
- *
- * Conditions that are no single range (lists, flags under a mask, sets) are kept apart:
- * each distinct combination of them is a profile, and a class has a bit vector over
- * profiles, of which one bit is looked at when the ranges of a rule have matched.
+ * Words, for any number of rules: on top of each vector stands its summary, a bit for
+ * each word that is not zero; only words that all summaries name are ANDed. (Baboescu,
+ * Varghese: Scalable packet classification, SIGCOMM 2001: aggregation, and rules
+ * rearranged.) Rules that are alike stand in the same word, so that few words are named
+ * by all; the first rule of each word is known, so that a word is skipped that cannot have
+ * a better one than was found.
  *
  * Named sets are no part of the tables, for they change without a new image.
  *
@@ -66,14 +57,14 @@
 /* A narrow field: u16 class[values + 1], by the index of struct shunt_layer. */
 struct shunt_image_narrow {
 	__u32 table; /* offset of the table */
-	__u16 field; /* layer * SHUNT_FIELD_STRIDE + enum shunt_field */
+	__u16 word;  /* layer * SHUNT_LAYER_WORDS + enum shunt_field */
 	__u16 slot;  /* where the class goes: struct shunt_search's x[] */
 };
 
 /* A wide field: root by the upper 16 bits of its index << shift. */
 struct shunt_image_wide {
 	__u32 root;
-	__u8 field; /* as above */
+	__u8 field; /* layer * SHUNT_FIELD_STRIDE + enum shunt_field */
 	__u8 shift; /* so that the widest index reaches bit 63 */
 	__u16 slot;
 };
@@ -125,16 +116,16 @@ struct shunt_image_set {
 	__u8 type;   /* enum shunt_set_type */
 	__u8 bit;    /* in struct shunt_search's in[], by set of the policy */
 	__u16 where; /* layer * SHUNT_SIDES + enum shunt_side */
-	__u16 in;    /* vectors: class of rules that want the address in it */
-	__u16 out;   /* vectors: class of rules that do not */
 	__u16 pad;
+	/* By enum shunt_engine: class of rules that want the address in it, or out of it. */
+	__u16 in[2], out[2];
 };
 
 #define SHUNT_ASK_MAX (SHUNT_SET_MAX * SHUNT_SIDE_MAX)
 
 /* --- the engines ------------------------------------------------------------- */
 
-enum shunt_engine { SHUNT_ENGINE_VECTORS = 0, SHUNT_ENGINE_TUPLES = 1 };
+enum shunt_engine { SHUNT_ENGINE_VECTORS = 0, SHUNT_ENGINE_WORDS = 1 };
 
 struct shunt_image_vectors {
 	__u32 rules;   /* bits in use; 0: this engine has no rule */
@@ -149,68 +140,23 @@ struct shunt_image_vectors {
 	struct shunt_image_tables tables;
 };
 
-#define SHUNT_COMP_MAX 8    /* lookups that make the tuples; they have slots 0 to 7 */
-#define SHUNT_TUPLE_MAX 256 /* a multiple of 64 */
-#define SHUNT_TUPLE_WORDS (SHUNT_TUPLE_MAX / 64)
-#define SHUNT_LEVEL_MAX 12 /* depths of one lookup, the whole domain not counted */
-#define SHUNT_LEAF_MAX 128 /* entries of one hash */
+#define SHUNT_WORD_MAX 512 /* words of a vector; rules may have several bits */
+#define SHUNT_SUMMARY_MAX (SHUNT_WORD_MAX / 64)
+#define SHUNT_WORD_FEW 6 /* lookups that are ANDed without a loop */
 
-/* Rows of a lookup that makes tuples: u64 tuples[words], u32 hash[levels] by class. */
-struct shunt_image_comp {
-	__u32 row;    /* offset of the first class's row */
-	__u32 stride; /* bytes from row to row */
-};
-
-struct shunt_image_tuple {
-	__u32 place; /* of its first rule; tuples are sorted by it */
-	__u32 table; /* offset of u32 head[mask + 1] */
-	__u32 mask;
-	__u32 seed;
-	__u8 level[SHUNT_COMP_MAX]; /* which of the row's hashes; hash[0] is 0: any */
-};
-
-/*
- * A head is 0 or names a leaf: offset in units of 8 bytes, and above it a bit for each
- * tag that one of the leaf's hashes has. Tag and head come from different bits.
- */
-#define SHUNT_HEAD_OFFSET_MASK ((1u << 24) - 1)
-#define SHUNT_HEAD_TAG_SHIFT 24
-#define SHUNT_TAG_OF(hash) ((hash) >> 29)
-
-/* A leaf is entries, sorted by place. */
-struct shunt_image_entry {
-	__u32 place;
-	__u16 profile; /* 0: the ranges are all it asks for */
-	__u16 left;    /* entries behind it in this leaf */
-	struct {
-		__u16 lo, span; /* classes lo to lo + span, by comp */
-	} range[SHUNT_COMP_MAX];
-};
-
-/* Which sets a profile wants: bits of struct shunt_image_set, by place of the address. */
-struct shunt_image_need {
-	__u64 any[SHUNT_SIDE_MAX];  /* in one of these; 0: whatever */
-	__u64 none[SHUNT_SIDE_MAX]; /* in none of these */
-};
-
-struct shunt_image_aux {
-	__u32 slot;   /* whose class */
-	__u32 table;  /* offset of u16 vector[classes]: which vector a class has */
-	__u32 vector; /* offset of the vectors over profiles */
-	__u32 pad;
-};
-
-struct shunt_image_tuples {
-	__u32 tuples;	   /* 0: this engine has no rule */
-	__u32 tuple;	   /* offset of struct shunt_image_tuple[tuples] */
-	__u32 words;	   /* u64 of a row's tuples: 1 to SHUNT_TUPLE_WORDS */
-	__u32 comps;	   /* 4, 6 or 8: some may be padding, of one class */
-	__u32 entry_bytes; /* from entry to entry: 8 + 4 * comps */
-	__u32 auxes;
-	__u32 profile_words; /* u64 of a vector over profiles */
-	__u32 need; /* offset of struct shunt_image_need[profiles]; 0: no sets */
-	struct shunt_image_comp comp[SHUNT_COMP_MAX];
-	struct shunt_image_aux aux[SHUNT_LOOKUP_MAX];
+struct shunt_image_words {
+	__u32 words;	 /* u64 of a vector, its summary not counted; 0: no rule here */
+	__u32 summaries; /* u64 of a summary */
+	__u32 vector;	 /* offset of the vectors: summary, then words */
+	__u32 stride;	 /* bytes from vector to vector */
+	__u32 first;	 /* offset of u32 first[words]: place of a word's first rule */
+	__u32 place;	 /* offset of u16 place[words * 64], ascending in each word */
+	__u32 ones;	 /* offset of words u64 with all bits set: for lookups that the
+			    policy does not have, up to SHUNT_WORD_FEW */
+	__u32 more;	 /* there are more lookups, or sets */
+	/* As in struct shunt_image_vectors. */
+	__u16 free[SHUNT_SIDE_MAX];
+	__u16 ask[SHUNT_SIDE_MAX], asks[SHUNT_SIDE_MAX];
 	struct shunt_image_tables tables;
 };
 
@@ -239,12 +185,10 @@ struct shunt_image {
 	__u32 pad;
 	struct shunt_image_set set[SHUNT_ASK_MAX];
 	struct shunt_image_vectors vectors;
-	struct shunt_image_tuples tuples;
+	struct shunt_image_words words;
 };
 
 _Static_assert(sizeof(struct shunt_image_rule) == 16, "shared with pinned maps");
-_Static_assert(sizeof(struct shunt_image_entry) == 40, "shared with pinned maps");
-_Static_assert(sizeof(struct shunt_image_tuple) == 24, "shared with pinned maps");
 _Static_assert(sizeof(struct shunt_image_tables) % 8 == 0, "no hole behind it");
 
 #ifdef __bpf__

@@ -33,5 +33,8 @@ struct shunt_pkt {
 	__u16 pad;
 } SHUNT_ALIGN8;
 
-_Static_assert(sizeof(struct shunt_layer) == 128, "shared with pinned maps");
+/* A layer as words: its fields come first, so that one number names a field of any. */
+#define SHUNT_LAYER_WORDS 32
+
+_Static_assert(sizeof(struct shunt_layer) == 4 * SHUNT_LAYER_WORDS, "fields by word");
 _Static_assert(sizeof(struct shunt_pkt) == 264, "shared with pinned maps");

@@ -2,6 +2,7 @@
 /* A program's working memory: what does not fit onto the 512 bytes of its stack. */
 #pragma once
 
+#include "maps/config.h"
 #include "maps/hook.h"
 #include "maps/search.h"
 #include "maps/trace.h"
@@ -40,11 +41,17 @@ static __always_inline void shunt_scratch_busy(struct shunt_trace *t, __u32 busy
 static __always_inline struct shunt_scratch *shunt_scratch_take(__u32 hook)
 {
 	struct shunt_scratch *s = bpf_map_lookup_elem(&shunt_scratch, &hook);
+	struct shunt_trace *t;
 
 	if (!s || s->busy)
 		return 0;
-	__builtin_memset(&s->trace, 0, sizeof(s->trace));
-	s->trace.hook = hook;
+	t = &s->trace;
+	__builtin_memset(&t->pkt.layer[SHUNT_OUTER], 0, sizeof(struct shunt_layer));
+	if (SHUNT_HAS(TUNNEL)) /* else nobody ever writes it */
+		__builtin_memset(&t->pkt.layer[SHUNT_INNER], 0,
+				 sizeof(struct shunt_layer));
+	t->hook = hook;
+	t->counted = 0;
 	return s;
 }
 #endif

@@ -25,10 +25,10 @@ static int shunt_lookup_side_call(const struct shunt_image *image, __u32 engine,
 static int shunt_and_sets_call(const struct shunt_image *image, __u32 where,
 			       struct shunt_search *s);
 
-/* shunt_profile(), shunt_leaf(), shunt_probe(): bpf/lib/tuples.h */
-static int shunt_profile_call(const struct shunt_image *image, struct shunt_search *s,
-			      __u32 profile);
-static int shunt_leaf_call(const struct shunt_image *image, struct shunt_search *s,
-			   __u64 off);
-static int shunt_probe_call(const struct shunt_image *image, struct shunt_search *s,
-			    __u32 tuple);
+/* shunt_words_begin(), shunt_words_of(), shunt_word_rest(): bpf/lib/words.h */
+static int shunt_words_begin_call(const struct shunt_image *image,
+				  const struct shunt_pkt *pkt, struct shunt_search *s);
+static int shunt_words_of_call(const struct shunt_image *image, struct shunt_search *s,
+			       __u32 at);
+static int shunt_word_rest_call(const struct shunt_image *image, struct shunt_search *s,
+				__u32 word);

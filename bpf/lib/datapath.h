@@ -30,31 +30,19 @@ static __always_inline struct shunt_image *shunt_image_of(const struct shunt_sea
 	return bpf_map_lookup_elem(&shunt_image, &slot);
 }
 
-/* --- the classifier's steps, each verified by itself ----------------------------- */
-
-__noinline int shunt_lookup_all(struct shunt_scratch *s, __u32 engine);
-__noinline int shunt_lookup_where(struct shunt_scratch *s, __u32 engine, __u32 where);
-__noinline int shunt_profile_has(struct shunt_search *s, __u32 profile);
-__noinline int shunt_leaf_find(struct shunt_search *s, __u64 off);
-__noinline int shunt_probe_tuple(struct shunt_search *s, __u32 tuple);
-__noinline int shunt_sets_of(struct shunt_search *s, __u32 where);
-
-/* The search is always the one in the scratch memory of its packet. */
-static __always_inline struct shunt_scratch *shunt_scratch_of(
-	struct shunt_search *search)
-{
-	return (void *)((char *)search - offsetof(struct shunt_scratch, search));
-}
+/* --- the classifier's steps ------------------------------------------------------ */
 
 #include "bpf/lib/decide.h"
 
+/*
+ * A call costs more than its code where returns are guarded against speculation, so that
+ * what every packet needs is inlined.
+ */
 static __always_inline int shunt_lookup_call(const struct shunt_image *image,
 					     __u32 engine, const struct shunt_pkt *pkt,
 					     struct shunt_search *s)
 {
-	(void)image;
-	(void)pkt;
-	return shunt_lookup_all(shunt_scratch_of(s), engine);
+	return shunt_lookup(image, engine, pkt, s);
 }
 
 static __always_inline int shunt_lookup_side_call(const struct shunt_image *image,
@@ -62,75 +50,55 @@ static __always_inline int shunt_lookup_side_call(const struct shunt_image *imag
 						  const struct shunt_pkt *pkt,
 						  __u32 where, struct shunt_search *s)
 {
+	return shunt_lookup_side(image, shunt_tables_of(image, engine), pkt, where, s);
+}
+
+/* Global functions: verified once each, wherever they are called from. */
+
+__noinline int shunt_rest_of_word(struct shunt_search *s, __u32 word)
+{
+	struct shunt_image *image = s ? shunt_image_of(s) : 0;
+
+	return image ? shunt_word_rest(image, s, word) : -1;
+}
+
+static __always_inline int shunt_word_rest_call(const struct shunt_image *image,
+						struct shunt_search *s, __u32 word)
+{
+	(void)image;
+	return shunt_rest_of_word(s, word);
+}
+
+__noinline int shunt_begin_words(struct shunt_scratch *s)
+{
+	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
+
+	return image ? shunt_words_begin(image, &s->trace.pkt, &s->search) : -1;
+}
+
+/* The search is always the one in the scratch memory of its packet. */
+static __always_inline int shunt_words_begin_call(const struct shunt_image *image,
+						  const struct shunt_pkt *pkt,
+						  struct shunt_search *s)
+{
 	(void)image;
 	(void)pkt;
-	return shunt_lookup_where(shunt_scratch_of(s), engine, where);
+	return shunt_begin_words(
+		(void *)((char *)s - offsetof(struct shunt_scratch, search)));
 }
 
-static __always_inline int shunt_profile_call(const struct shunt_image *image,
-					      struct shunt_search *s, __u32 profile)
-{
-	(void)image;
-	return shunt_profile_has(s, profile);
-}
-
-static __always_inline int shunt_leaf_call(const struct shunt_image *image,
-					   struct shunt_search *s, __u64 off)
-{
-	(void)image;
-	return shunt_leaf_find(s, off);
-}
-
-static __always_inline int shunt_probe_call(const struct shunt_image *image,
-					    struct shunt_search *s, __u32 tuple)
-{
-	(void)image;
-	return shunt_probe_tuple(s, tuple);
-}
-
-static __always_inline int shunt_and_sets_call(const struct shunt_image *image,
-					       __u32 where, struct shunt_search *s)
-{
-	(void)image;
-	return shunt_sets_of(s, where);
-}
-
-__noinline int shunt_lookup_all(struct shunt_scratch *s, __u32 engine)
-{
-	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
-
-	return image ? shunt_lookup(image, engine, &s->trace.pkt, &s->search) : -1;
-}
-
-__noinline int shunt_lookup_where(struct shunt_scratch *s, __u32 engine, __u32 where)
-{
-	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
-
-	if (!image)
-		return -1;
-	return shunt_lookup_side(image, shunt_tables_of(image, engine), &s->trace.pkt,
-				 where, &s->search);
-}
-
-__noinline int shunt_profile_has(struct shunt_search *s, __u32 profile)
+__noinline int shunt_words_under(struct shunt_search *s, __u32 at)
 {
 	struct shunt_image *image = s ? shunt_image_of(s) : 0;
 
-	return image ? shunt_profile(image, s, profile) : 0;
+	return image ? shunt_words_of(image, s, at) : -1;
 }
 
-__noinline int shunt_leaf_find(struct shunt_search *s, __u64 off)
+static __always_inline int shunt_words_of_call(const struct shunt_image *image,
+					       struct shunt_search *s, __u32 at)
 {
-	struct shunt_image *image = s ? shunt_image_of(s) : 0;
-
-	return image ? shunt_leaf(image, s, off) : 0;
-}
-
-__noinline int shunt_probe_tuple(struct shunt_search *s, __u32 tuple)
-{
-	struct shunt_image *image = s ? shunt_image_of(s) : 0;
-
-	return image ? shunt_probe(image, s, tuple) : -1;
+	(void)image;
+	return shunt_words_under(s, at);
 }
 
 __noinline int shunt_sets_of(struct shunt_search *s, __u32 where)
@@ -138,6 +106,13 @@ __noinline int shunt_sets_of(struct shunt_search *s, __u32 where)
 	struct shunt_image *image = s ? shunt_image_of(s) : 0;
 
 	return image ? shunt_and_sets(image, where, s) : -1;
+}
+
+static __always_inline int shunt_and_sets_call(const struct shunt_image *image,
+					       __u32 where, struct shunt_search *s)
+{
+	(void)image;
+	return shunt_sets_of(s, where);
 }
 
 __noinline int shunt_judge_sets(struct shunt_scratch *s)
@@ -148,20 +123,6 @@ __noinline int shunt_judge_sets(struct shunt_scratch *s)
 		return -1;
 	shunt_ask_sets(image, &s->trace.pkt, &s->search);
 	return 0;
-}
-
-__noinline int shunt_judge_vectors(struct shunt_scratch *s)
-{
-	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
-
-	return image ? shunt_vectors(image, &s->trace.pkt, &s->search) : -1;
-}
-
-__noinline int shunt_judge_tuples(struct shunt_scratch *s)
-{
-	struct shunt_image *image = s ? shunt_image_of(&s->search) : 0;
-
-	return image ? shunt_tuples(image, &s->trace.pkt, &s->search) : -1;
 }
 
 /* --- from the steps to a rule ---------------------------------------------------- */
@@ -211,7 +172,7 @@ __noinline int shunt_take_hits(struct shunt_scratch *s, __u32 counts)
 		rule = shunt_image_rule_at(image, place);
 		if (!rule)
 			return -1;
-		if (!SHUNT_HAS(COUNT) || rule->action != SHUNT_ACTION_COUNT) {
+		if (rule->action != SHUNT_ACTION_COUNT) {
 			s->search.best = place;
 			return 0;
 		}
@@ -229,7 +190,7 @@ __noinline int shunt_take_hits(struct shunt_scratch *s, __u32 counts)
  * SHUNT_REASON_RULE. On return the trace says which rule decided and rule_data what it
  * wants. `counts` is 0 in a test run. Always returns 0.
  */
-__noinline int shunt_judge(struct shunt_scratch *s, __u32 counts)
+static __always_inline int shunt_judge(struct shunt_scratch *s, __u32 counts)
 {
 	struct shunt_image *image;
 	struct shunt_gen *gen;
@@ -259,11 +220,21 @@ __noinline int shunt_judge(struct shunt_scratch *s, __u32 counts)
 	if ((SHUNT_HAS(SETS) || SHUNT_HAS(SERVICES)) && image->sets &&
 	    shunt_judge_sets(s))
 		goto damaged;
-	if (SHUNT_HAS(TUPLES) && image->tuples.tuples && shunt_judge_tuples(s))
+	if (SHUNT_HAS(WORDS) && image->words.words &&
+	    shunt_words(image, &t->pkt, &s->search))
 		goto damaged;
-	if (SHUNT_HAS(VECTORS) && image->vectors.rules &&
-	    (shunt_judge_vectors(s) || shunt_take_hits(s, counts)))
-		goto damaged;
+	if (SHUNT_HAS(VECTORS) && image->vectors.rules) {
+		if (shunt_vectors(image, &t->pkt, &s->search))
+			goto damaged;
+		if (SHUNT_HAS(COUNT)) {
+			if (shunt_take_hits(s, counts))
+				goto damaged;
+		} else {
+			key = shunt_hits_take(image, &s->search);
+			if (key < s->search.best)
+				s->search.best = key;
+		}
+	}
 	t->rule = s->search.best;
 	rule = shunt_image_rule_at(image, t->rule);
 	if (!rule)

@@ -2,8 +2,8 @@
 /* struct shunt_pkt to a rule: sets, then the engines that the policy uses. */
 #pragma once
 
-#include "bpf/lib/tuples.h"
 #include "bpf/lib/vectors.h"
+#include "bpf/lib/words.h"
 
 #define SHUNT_NO_SERVICE 0xffffffffu
 

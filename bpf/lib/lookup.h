@@ -28,6 +28,25 @@ SHUNT_INLINE const void *shunt_image_at(const struct shunt_image *image, __u64 o
 	return (const __u8 *)image + off;
 }
 
+/*
+ * The u64 at off, which 8 divides, for loops that are too hot, and cost the verifier too
+ * much, for a branch a read: in a damaged image it is some other word of the image.
+ */
+#ifdef __bpf__
+SHUNT_INLINE __u64 shunt_image_u64(const struct shunt_image *image, __u64 off)
+{
+	off &= SHUNT_IMAGE_ROOM - sizeof(__u64); /* the room is a power of two */
+	return *(const __u64 *)((const __u8 *)image + off);
+}
+#else
+SHUNT_INLINE __u64 shunt_image_u64(const struct shunt_image *image, __u64 off)
+{
+	const __u64 *at = shunt_image_at(image, off & ~7ull, sizeof(*at));
+
+	return at ? *at : 0;
+}
+#endif
+
 /* 1 where a < b, else 0, for any two 64-bit values (Hacker's Delight, 2-12). */
 SHUNT_INLINE __u64 shunt_below(__u64 a, __u64 b)
 {
@@ -182,13 +201,13 @@ SHUNT_INLINE int shunt_lookup_narrow(const struct shunt_image *image,
 	SHUNT_NO_UNROLL
 	for (i = 0; i < SHUNT_NARROW_MAX; i++) {
 		const struct shunt_image_narrow *f = &tables->narrow[i];
-		__u32 layer = f->field / SHUNT_FIELD_STRIDE & (SHUNT_LAYERS - 1);
+		const __u32 *words = (const __u32 *)pkt->layer;
 		const __u16 *class;
 		__u64 index;
 
 		if (i >= tables->narrows)
 			break;
-		index = pkt->layer[layer].field[f->field & (SHUNT_FIELD_STRIDE - 1)];
+		index = words[f->word & (SHUNT_LAYERS * SHUNT_LAYER_WORDS - 1)];
 		class = shunt_image_at(image, f->table + index * 2, 2);
 		if (!class || shunt_keep_class(s, f->slot, *class))
 			return -1;
@@ -248,8 +267,8 @@ SHUNT_INLINE int shunt_lookup_side(const struct shunt_image *image,
 SHUNT_INLINE const struct shunt_image_tables *shunt_tables_of(
 	const struct shunt_image *image, __u32 engine)
 {
-	return engine == SHUNT_ENGINE_TUPLES ? &image->tuples.tables
-					     : &image->vectors.tables;
+	return engine == SHUNT_ENGINE_WORDS ? &image->words.tables
+					    : &image->vectors.tables;
 }
 
 /* Every lookup of an engine: classes into s->x[]. 0, or -1: damaged image. */

@@ -16,6 +16,7 @@
  * IP right inside a tunnel, without Ethernet, has the EtherType of its version, and no
  * MAC addresses.
  */
+#include "maps/config.h"
 #include "bpf/lib/parse_cursor.h"
 #include "bpf/lib/parse_ip.h"
 #include "bpf/lib/parse_l4.h"
@@ -60,8 +61,12 @@ SHUNT_INLINE int shunt_parse_link(struct shunt_cursor *c, struct shunt_layer *l,
 
 	if (!eth)
 		return shunt_parse_short(c, sizeof(*eth), SHUNT_REASON_ETH_SHORT);
-	l->wide[SHUNT_FIELD_DST_MAC - SHUNT_FIELD_NARROW] = shunt_mac(eth->dst) + 1;
-	l->wide[SHUNT_FIELD_SRC_MAC - SHUNT_FIELD_NARROW] = shunt_mac(eth->src) + 1;
+	if (SHUNT_HAS(WIDE)) {
+		l->wide[SHUNT_FIELD_DST_MAC - SHUNT_FIELD_NARROW] =
+			shunt_mac(eth->dst) + 1;
+		l->wide[SHUNT_FIELD_SRC_MAC - SHUNT_FIELD_NARROW] =
+			shunt_mac(eth->src) + 1;
+	}
 	*type = shunt_be16(eth->type);
 	for (i = 0; i < 2; i++) {
 		const struct shunt_vlan *vlan;
@@ -136,7 +141,8 @@ SHUNT_INLINE int shunt_parse_outer(const void *data, const void *end, __u32 hidd
 	reason = shunt_parse_link(&c, l, &type);
 	if (reason == SHUNT_PARSE_OK)
 		reason = shunt_parse_network(&c, l, type);
-	if (reason == SHUNT_PARSE_OK && l->l4_off) /* no later fragment has one */
+	if (SHUNT_HAS(TUNNEL) && reason == SHUNT_PARSE_OK &&
+	    l->l4_off) /* no later fragment has one */
 		shunt_parse_tunnel(&c, l, l->field[SHUNT_FIELD_PROTO] - 1, in);
 	return reason;
 }

@@ -17,19 +17,6 @@ SHUNT_INLINE const struct shunt_vector_bits *shunt_vector_at(
 			      sizeof(struct shunt_vector_bits));
 }
 
-SHUNT_INLINE int shunt_and_class(const struct shunt_image *image, __u32 class,
-				 struct shunt_search *s)
-{
-	const struct shunt_vector_bits *v = shunt_vector_at(image, class);
-	int w;
-
-	if (!v)
-		return -1;
-	for (w = 0; w < SHUNT_IMAGE_WORDS; w++)
-		s->hit[w] &= v->word[w];
-	return 0;
-}
-
 /*
  * What the sets say about one address: rules that want it in a set lose their bit unless
  * one of their sets has it; those that want it out lose it where one has.
@@ -59,12 +46,12 @@ SHUNT_INLINE int shunt_and_sets(const struct shunt_image *image, __u32 where,
 		set = &image->set[at];
 		if (!(in >> (set->bit & 63) & 1))
 			continue;
-		v = shunt_vector_at(image, set->in);
+		v = shunt_vector_at(image, set->in[SHUNT_ENGINE_VECTORS]);
 		if (!v)
 			return -1;
 		for (w = 0; w < SHUNT_IMAGE_WORDS; w++)
 			sum[w] |= v->word[w];
-		v = shunt_vector_at(image, set->out);
+		v = shunt_vector_at(image, set->out[SHUNT_ENGINE_VECTORS]);
 		if (!v)
 			return -1;
 		for (w = 0; w < SHUNT_IMAGE_WORDS; w++)
@@ -80,20 +67,29 @@ SHUNT_INLINE int shunt_vectors(const struct shunt_image *image,
 			       const struct shunt_pkt *pkt, struct shunt_search *s)
 {
 	const struct shunt_image_tables *tables = &image->vectors.tables;
+	__u64 a = ~0ull, b = ~0ull, c = ~0ull, d = ~0ull; /* in registers */
 	__u32 i;
-	int w;
 
 	if (shunt_lookup_call(image, SHUNT_ENGINE_VECTORS, pkt, s))
 		return -1;
-	for (w = 0; w < SHUNT_IMAGE_WORDS; w++)
-		s->hit[w] = ~0ull;
 	SHUNT_NO_UNROLL
 	for (i = 0; i < SHUNT_LOOKUP_MAX; i++) {
+		const struct shunt_vector_bits *v;
+
 		if (i >= tables->slots)
 			break;
-		if (shunt_and_class(image, s->x[i], s))
+		v = shunt_vector_at(image, s->x[i]);
+		if (!v)
 			return -1;
+		a &= v->word[0];
+		b &= v->word[1];
+		c &= v->word[2];
+		d &= v->word[3];
 	}
+	s->hit[0] = a;
+	s->hit[1] = b;
+	s->hit[2] = c;
+	s->hit[3] = d;
 	if (!(SHUNT_HAS(SETS) || SHUNT_HAS(SERVICES)) || !image->sets)
 		return 0;
 	for (i = 0; i < (SHUNT_HAS(TUNNEL) ? SHUNT_SIDE_MAX : SHUNT_SIDES); i++)

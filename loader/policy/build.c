@@ -213,7 +213,10 @@ int shunt_build_lookup(struct shunt_build *b, uint32_t tables,
 			.slot = slot,
 		};
 	else
-		t->narrow[t->narrows++] =
-			(struct shunt_image_narrow){ at, field, slot };
+		t->narrow[t->narrows++] = (struct shunt_image_narrow){
+			.table = at,
+			.word = lookup.layer * SHUNT_LAYER_WORDS + lookup.id,
+			.slot = slot,
+		};
 	return 0;
 }

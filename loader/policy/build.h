@@ -72,5 +72,5 @@ SHUNT_MUST_CHECK int shunt_build_lookup(struct shunt_build *b, uint32_t tables,
 /* 0, -ENOMEM, or -E2BIG with b->full set. */
 SHUNT_MUST_CHECK int shunt_build_vectors(struct shunt_build *b,
 					 const struct shunt_alt *alt, size_t alts);
-SHUNT_MUST_CHECK int shunt_build_tuples(struct shunt_build *b,
-					const struct shunt_alt *alt, size_t alts);
+SHUNT_MUST_CHECK int shunt_build_words(struct shunt_build *b,
+				       const struct shunt_alt *alt, size_t alts);

@@ -155,7 +155,8 @@ static int build_engines(struct shunt_build *b)
 
 	if (ret)
 		return ret;
-	if (alls <= (b->binding->vector_max ? b->binding->vector_max : SHUNT_VECTOR_MAX))
+	if (alls <=
+	    (b->binding->vector_max ? b->binding->vector_max : SHUNT_VECTOR_MAX))
 		return alls ? shunt_build_vectors(b, all, alls) : 0;
 	ret = alts_of(b, 1, &count, &counts);
 	if (!ret)
@@ -167,7 +168,7 @@ static int build_engines(struct shunt_build *b)
 	if (!ret && counts)
 		ret = shunt_build_vectors(b, count, counts);
 	if (!ret && decides)
-		ret = shunt_build_tuples(b, decide, decides);
+		ret = shunt_build_words(b, decide, decides);
 	return ret;
 }
 
@@ -187,7 +188,7 @@ static int build_all(struct shunt_build *b)
 	shunt_build_head(b)->features =
 		shunt_policy_features(b->policy) |
 		(shunt_build_head(b)->vectors.rules ? SHUNT_HAS_VECTORS : 0) |
-		(shunt_build_head(b)->tuples.tuples ? SHUNT_HAS_TUPLES : 0);
+		(shunt_build_head(b)->words.words ? SHUNT_HAS_WORDS : 0);
 	return ret;
 }
 
@@ -198,13 +199,11 @@ static int refuse(const struct shunt_build *b, int ret, struct shunt_err *err)
 	if (b->full)
 		return shunt_fail(
 			err, ret,
-			"compile the policy: its %zu rules have too many %s (at most "
-			"%u "
-			"classes and profiles, %u tuples, %u rules to compare, %u "
-			"rules "
-			"that only count): move long lists of addresses into sets",
-			b->policy->rules, b->full, SHUNT_CLASS_MAX, SHUNT_TUPLE_MAX,
-			SHUNT_LEAF_MAX, SHUNT_VECTOR_MAX);
+			"compile the policy: its %zu rules have too many %s: at most "
+			"%u classes, %u alternatives and %u rules that only count; "
+			"move long lists of addresses into sets",
+			b->policy->rules, b->full, SHUNT_CLASS_MAX, SHUNT_WORD_MAX * 64,
+			SHUNT_VECTOR_MAX);
 	return shunt_fail(err, ret,
 			  "compile the policy: its %zu rules need %zu bytes and %zu "
 			  "classes, and there is room for %u bytes: move long lists of "

@@ -20,7 +20,7 @@ struct shunt_bound_rule {
 struct shunt_binding {
 	struct shunt_bound_rule *rule; /* one a rule; NULL: all zero */
 	uint16_t set_id[SHUNT_SET_MAX];
-	/* More alternatives of rules than this become tuples; 0: SHUNT_VECTOR_MAX. For
+	/* More alternatives of rules than this get summaries; 0: SHUNT_VECTOR_MAX. For
 	 * tests and benchmarks, which compare the engines. */
 	size_t vector_max;
 };
@@ -28,13 +28,12 @@ struct shunt_binding {
 struct shunt_compiled {
 	struct shunt_image *image; /* malloced, image->bytes long; generation is 0 */
 	size_t classes;		   /* bit vectors in it */
-	size_t tuples;		   /* hash tables in it; 0: all rules are bit vectors */
-	size_t leaf;		   /* most rules that are compared after one probe */
+	size_t words;		   /* of each vector, where there are summaries */
 };
 
 /*
- * Up to SHUNT_VECTOR_MAX alternatives of rules become bit vectors, more become tuples;
- * then only `count` rules are bit vectors.
+ * Up to SHUNT_VECTOR_MAX alternatives of rules become bit vectors, more get
+ * summaries; then only `count` rules are bit vectors.
  *
  * Returns 0, -E2BIG where something does not fit (the sentence has the numbers), or
  * -ENOMEM.

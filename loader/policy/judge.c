@@ -35,22 +35,22 @@ static int shunt_and_sets_call(const struct shunt_image *image, __u32 where,
 	return shunt_and_sets(image, where, s);
 }
 
-static int shunt_profile_call(const struct shunt_image *image, struct shunt_search *s,
-			      __u32 profile)
+static int shunt_words_begin_call(const struct shunt_image *image,
+				  const struct shunt_pkt *pkt, struct shunt_search *s)
 {
-	return shunt_profile(image, s, profile);
+	return shunt_words_begin(image, pkt, s);
 }
 
-static int shunt_leaf_call(const struct shunt_image *image, struct shunt_search *s,
-			   __u64 off)
+static int shunt_words_of_call(const struct shunt_image *image, struct shunt_search *s,
+			       __u32 at)
 {
-	return shunt_leaf(image, s, off);
+	return shunt_words_of(image, s, at);
 }
 
-static int shunt_probe_call(const struct shunt_image *image, struct shunt_search *s,
-			    __u32 tuple)
+static int shunt_word_rest_call(const struct shunt_image *image, struct shunt_search *s,
+				__u32 word)
 {
-	return shunt_probe(image, s, tuple);
+	return shunt_word_rest(image, s, word);
 }
 
 /* As shunt_take_hits() in bpf/lib/datapath.h. */
@@ -86,7 +86,7 @@ int shunt_judge_packet(const struct shunt_judge *judge, const struct shunt_pkt *
 	judged->counted = 0;
 	if (image->sets)
 		shunt_ask_sets(image, pkt, &s);
-	if (image->tuples.tuples && shunt_tuples(image, pkt, &s))
+	if (image->words.words && shunt_words(image, pkt, &s))
 		return -1;
 	if (image->vectors.rules &&
 	    (shunt_vectors(image, pkt, &s) || take_hits(image, &s, judged)))

@@ -270,8 +270,8 @@ static void measure_program(const char *program)
 	add_row(program, "none", cost_of(program, 0));
 	for (i = 0; i < sizeof(single) / sizeof(*single); i++)
 		add_row(program, shunt_feature_name(single[i]),
-			cost_of(program, single[i] == SHUNT_HAS_TUPLES
-						 ? SHUNT_HAS_TUPLES
+			cost_of(program, single[i] == SHUNT_HAS_WORDS
+						 ? SHUNT_HAS_WORDS
 						 : single[i] | SHUNT_HAS_VECTORS));
 	add_row(program, "all", cost_of(program, SHUNT_FEATURES_ALL));
 }
