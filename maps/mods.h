@@ -87,6 +87,7 @@ struct shunt_image_mods {
 	__u32 mirror;	     /* ifindex */
 	struct shunt_image_limit limit;
 	struct shunt_image_rewrite rewrite;
+	__u32 pad; /* explicit: equal ones are found by their bytes */
 } SHUNT_ALIGN8;
 
 _Static_assert(sizeof(struct shunt_image_limit) == 56, "shared with pinned maps");

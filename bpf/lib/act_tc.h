@@ -213,7 +213,7 @@ __noinline int shunt_tc_emit(struct __sk_buff *skb, struct shunt_trace *t, __u32
 		return -1;
 	s->event.ifindex = skb->ifindex;
 	s->event.queue = 0;
-	if (n < 1 || n > SHUNT_RING_FRAME_MAX || shunt_tc_capture(skb, s->frame, n))
+	if (n > SHUNT_RING_FRAME_MAX || shunt_tc_capture(skb, s->frame, n))
 		return -1;
 	return shunt_ring_end(s, place, n);
 }

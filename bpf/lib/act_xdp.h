@@ -200,8 +200,7 @@ __noinline int shunt_xdp_emit(struct xdp_md *ctx, struct shunt_trace *t, __u32 p
 		return -1;
 	s->event.ifindex = ctx->ingress_ifindex;
 	s->event.queue = ctx->rx_queue_index;
-	if (n < 1 || n > SHUNT_RING_FRAME_MAX ||
-	    bpf_xdp_load_bytes(ctx, 0, s->frame, n))
+	if (n > SHUNT_RING_FRAME_MAX || bpf_xdp_load_bytes(ctx, 0, s->frame, n))
 		return -1;
 	return shunt_ring_end(s, place, n);
 }

@@ -39,15 +39,22 @@ static __always_inline struct shunt_ring_scratch *shunt_ring_start(
 	return s;
 }
 
-/* How much is captured, shown to the verifier; at least 1. */
+/*
+ * How much is captured, 1 to SHUNT_RING_FRAME_MAX, shown to the verifier where it is used:
+ * Linux 6.1 learns a lower bound from arithmetic, not from a comparison with 0.
+ */
 static __always_inline __u32 shunt_ring_room(__u32 len, __u32 bytes)
 {
-	__u32 n = len < bytes ? len : bytes;
+	__u32 last = (len < bytes ? len : bytes) - 1;
 
-	if (n > SHUNT_RING_FRAME_MAX)
-		n = SHUNT_RING_FRAME_MAX;
-	return n;
+	if (last >= SHUNT_RING_FRAME_MAX)
+		last = SHUNT_RING_FRAME_MAX - 1;
+	SHUNT_OPAQUE(last);
+	last &= 0x3fff;
+	return last + 1;
 }
+
+_Static_assert(SHUNT_RING_FRAME_MAX <= 0x4000, "the mask leaves it whole");
 
 /* 0, or not: the ring is full, or there is none. */
 static __always_inline int shunt_ring_end(struct shunt_ring_scratch *s, __u32 place,

@@ -396,8 +396,7 @@ def test_without_a_consumer_its_if_down_decides(wire, hook, fate):
     assert wire.a.ping(B4, 2, "-W", "0.05") == (2 if fate == "pass" else 0)
     stats = wire.stats().balances()
     assert stats.rule("tap") == stats.verdict(fate) == 2
-    # TC cannot feed AF_XDP sockets at all
-    assert stats.reasons() == {"consumer-down" if hook == "xdp" else "hook-cannot": 2}
+    assert stats.reasons() == {"consumer-down": 2}
 
 
 @pytest.mark.parametrize("hook, action", [
