@@ -75,6 +75,7 @@ static void put_memory(cJSON *reply, const struct shunt_policy *policy,
 	shunt_json_add_u64(object, "sets", memory.sets);
 	shunt_json_add_u64(object, "limits", memory.limits);
 	shunt_json_add_u64(object, "rings", memory.rings);
+	shunt_json_add_u64(object, "record", memory.record);
 	shunt_json_add_u64(object, "total", memory.total);
 	if (available && memory.total > available)
 		shunt_diag_add(

@@ -70,6 +70,21 @@ static uint64_t ring_bytes(const struct shunt_policy *policy)
 	return bytes;
 }
 
+#define RECORD_RULE 256u /* bytes of JSON that a rule takes, about */
+#define RECORD_REST 2048u
+
+/* The text is kept as a JSON string, in which some characters take two. */
+static uint64_t record_bytes(const struct shunt_policy *policy)
+{
+	uint64_t bytes = RECORD_REST + (uint64_t)policy->rules * RECORD_RULE;
+	const char *at;
+
+	for (at = policy->text; *at; at++)
+		bytes +=
+			*at == '"' || *at == '\\' || *at == '\n' || *at == '\t' ? 2 : 1;
+	return bytes;
+}
+
 void shunt_memory_reckon(struct shunt_memory *memory, const struct shunt_policy *policy,
 			 const struct shunt_needs *needs)
 {
@@ -88,8 +103,9 @@ void shunt_memory_reckon(struct shunt_memory *memory, const struct shunt_policy 
 	for (i = 0; i < policy->rules; i++)
 		memory->limits += limit_bytes(&policy->rule[i].limit);
 	memory->rings = ring_bytes(policy);
+	memory->record = record_bytes(policy);
 	memory->total = memory->image + memory->counters + memory->sets +
-			memory->limits + memory->rings;
+			memory->limits + memory->rings + memory->record;
 }
 
 uint64_t shunt_memory_available(void)

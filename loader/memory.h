@@ -8,7 +8,7 @@
 /*
  * All in bytes. Images and counters are exact. The others are what the kernel's maps
  * take at most, from its own layout of their elements: tests compare that with what is
- * charged. Programs, and what every instance has, are not in it: about 100 KiB.
+ * charged. Programs, and what every instance has, are not in it: less than 1 MiB.
  */
 struct shunt_memory {
 	uint64_t image;	   /* both slots */
@@ -16,6 +16,7 @@ struct shunt_memory {
 	uint64_t sets;
 	uint64_t limits;
 	uint64_t rings;
+	uint64_t record; /* what is remembered: the policy's text, and its rules */
 	uint64_t total;
 };
 

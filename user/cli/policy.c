@@ -63,9 +63,10 @@ static void out_needs(const cJSON *reply)
 	const cJSON *feature;
 
 	printf("memory: %llu KiB (image %llu, counters %llu, sets %llu, limits %llu, "
-	       "rings %llu)\nfeatures:",
+	       "rings %llu, record %llu)\nfeatures:",
 	       kib(reply, "total"), kib(reply, "image"), kib(reply, "counters"),
-	       kib(reply, "sets"), kib(reply, "limits"), kib(reply, "rings"));
+	       kib(reply, "sets"), kib(reply, "limits"), kib(reply, "rings"),
+	       kib(reply, "record"));
 	cJSON_ArrayForEach(feature, cJSON_GetObjectItemCaseSensitive(reply, "features"))
 		printf(" %s", feature->valuestring);
 	printf("\n");
