@@ -134,7 +134,7 @@ def test_check_reckons_the_memory_that_is_charged(wire, members, rules):
     own = sum(maps.values()) - maps["shunt_image"] - maps["shunt_counter"]
     assert maps["shunt_state"] <= memory["record"] + 4096
     assert 0 <= own - memory["sets"] - maps["shunt_state"] <= 1 << 20, (maps, memory)
-    assert (memory["sets"] > 16 * members) if members else memory["sets"] == 0
+    assert (memory["sets"] > 8 * members) if members else memory["sets"] == 0
     # one that fits into what there is takes no more than that
     wire.apply({"rules": []})
     assert charged(before)["shunt_image"] == maps["shunt_image"]
