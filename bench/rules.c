@@ -50,7 +50,7 @@ struct set {
 
 /* What a contender costs beside the packets. */
 struct cost {
-	double compile_ms; /* Shunt: reading and compiling; else NaN */
+	double compile_ms; /* Shunt: reading and compiling; else 0 */
 	double load_ms;	   /* all of it */
 	double kib;	   /* in: negative where it is asked for */
 };

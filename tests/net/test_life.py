@@ -112,8 +112,10 @@ def test_the_policy_rules_without_any_process_of_shunt(wire):
 def charged(before):
     """Bytes that the kernel charges for the maps that are new, by name."""
     found = {}
-    for key, item in sh.objects().items():
-        if key[0] == "map" and key not in before:
+    new = {key: item for key, item in sh.objects().items() if key not in before}
+    held = sh._held_by_others()  # others may work on this machine at the same time
+    for key, item in new.items():
+        if key[0] == "map" and key not in held:
             found[item["name"]] = found.get(item["name"], 0) + item["bytes_memlock"]
     return found
 
@@ -134,7 +136,7 @@ def test_check_reckons_the_memory_that_is_charged(wire, members, rules):
     own = sum(maps.values()) - maps["shunt_image"] - maps["shunt_counter"]
     assert maps["shunt_state"] <= memory["record"] + 4096
     assert 0 <= own - memory["sets"] - maps["shunt_state"] <= 1 << 20, (maps, memory)
-    assert (memory["sets"] > 16 * members) if members else memory["sets"] == 0
+    assert (memory["sets"] > 8 * members) if members else memory["sets"] == 0
     # one that fits into what there is takes no more than that
     wire.apply({"rules": []})
     assert charged(before)["shunt_image"] == maps["shunt_image"]
