@@ -5,11 +5,13 @@
 
 #include "loader/memory.h"
 #include "loader/policy/compile.h"
+#include "loader/policy/cover.h"
 #include "loader/policy/features.h"
 #include "loader/policy/policy.h"
 #include "loader/program.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
+#include "user/base/cleanup.h"
 #include "user/base/json.h"
 
 static void put_diags(cJSON *reply, const struct shunt_diags *diags, bool warning)
@@ -87,6 +89,35 @@ static void put_memory(cJSON *reply, const struct shunt_policy *policy,
 			(unsigned long long)available);
 }
 
+/* Rules that can never decide, with the one that takes their packets. */
+static int warn_covered(const struct shunt_policy *policy,
+			const struct shunt_image *image, struct shunt_diags *diags)
+{
+	_free_ uint32_t *by = calloc(policy->rules + 1, sizeof(*by));
+	char pointer[64];
+	size_t r;
+
+	if (!by || shunt_policy_covers(policy, image, by))
+		return -ENOMEM;
+	for (r = 0; r < policy->rules; r++) {
+		const struct shunt_policy_rule *rule = &policy->rule[r];
+		const struct shunt_policy_rule *first;
+
+		if (by[r] == SHUNT_COVER_NONE)
+			continue;
+		first = &policy->rule[by[r]];
+		snprintf(pointer, sizeof(pointer), "/rules/%zu", r);
+		shunt_diag_add(
+			diags, true, pointer,
+			"rule %s is never reached: rule %s, at /rules/%u, matches "
+			"%s; move it to the front, or remove it",
+			rule->name, first->name, by[r],
+			shunt_rule_covers(rule, first) ? "exactly the same packets"
+						       : "all of its packets");
+	}
+	return 0;
+}
+
 /* What the policy takes once it is compiled; too much is an error of the whole
  * document. */
 static int put_needs(cJSON *reply, const struct shunt_policy *policy,
@@ -110,8 +141,9 @@ static int put_needs(cJSON *reply, const struct shunt_policy *policy,
 	put_features(reply, compiled.image->features);
 	put_memory(reply, policy, compiled.image, diags);
 	put_set_sizes(reply, policy);
+	ret = warn_covered(policy, compiled.image, diags);
 	free(compiled.image);
-	return 0;
+	return ret;
 }
 
 /* --- what hooks cannot do ------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "loader/policy/build.h"
+#include "loader/policy/cover.h"
 #include "loader/policy/features.h"
 #include "loader/policy/mods.h"
 #include "maps/abi.h"
@@ -134,14 +135,15 @@ static int alts_of(const struct shunt_build *b, int counting, struct shunt_alt *
 {
 	const struct shunt_policy *policy = b->policy;
 	_free_ uint32_t *list = malloc((policy->rules + 1) * sizeof(*list));
+	_free_ bool *equal = calloc(policy->rules + 1, sizeof(*equal));
 	size_t n = 0, r;
 
-	if (!list)
+	if (!list || !equal || shunt_policy_equals(policy, equal))
 		return -ENOMEM;
 	for (r = 0; r < policy->rules; r++) {
 		bool counts = policy->rule[r].action == SHUNT_ACTION_COUNT;
 
-		if (!is_dead(b, r) && (counting < 0 || counts == counting))
+		if (!is_dead(b, r) && !equal[r] && (counting < 0 || counts == counting))
 			list[n++] = r;
 	}
 	return shunt_alts_make(policy, list, n, alts, count);

@@ -94,3 +94,48 @@ int shunt_judge_packet(const struct shunt_judge *judge, const struct shunt_pkt *
 	judged->rule = s.best;
 	return 0;
 }
+
+/* All rules of one word of the engine for many rules. */
+static int each_in_word(const struct shunt_image *image, struct shunt_search *s,
+			uint32_t word, void (*each)(void *self, uint32_t place),
+			void *self)
+{
+	const uint16_t *place =
+		shunt_image_at(image, image->words.place + word * 128ull, 128);
+
+	s->left = shunt_word_few(image, s, word);
+	if (image->words.more && shunt_word_rest(image, s, word))
+		return -1;
+	for (; place && s->left; s->left &= s->left - 1) {
+		uint32_t at = place[shunt_first_bit(s->left)];
+
+		if (at < image->rules)
+			each(self, at);
+	}
+	return place ? 0 : -1;
+}
+
+int shunt_judge_each(const struct shunt_judge *judge, const struct shunt_pkt *pkt,
+		     void (*each)(void *self, uint32_t place), void *self)
+{
+	const struct shunt_image *image = judge->image;
+	struct shunt_search s = { .best = image->rules };
+	uint32_t i, place;
+
+	asked = judge;
+	if (image->sets)
+		shunt_ask_sets(image, pkt, &s);
+	if (image->words.words && shunt_words_begin(image, pkt, &s))
+		return -1;
+	for (i = 0; i < image->words.words; i++)
+		if (s.may[i / 64] >> i % 64 & 1 &&
+		    each_in_word(image, &s, i, each, self))
+			return -1;
+	if (!image->vectors.rules)
+		return 0;
+	if (shunt_vectors(image, pkt, &s))
+		return -1;
+	while ((place = shunt_hits_take(image, &s)) < image->rules)
+		each(self, place);
+	return 0;
+}

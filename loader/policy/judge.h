@@ -28,3 +28,10 @@ struct shunt_judged {
 /* 0, or -1: damaged image. */
 int shunt_judge_packet(const struct shunt_judge *judge, const struct shunt_pkt *pkt,
 		       struct shunt_judged *judged);
+
+/*
+ * Calls `each` with the place of every rule that matches, `count` rules included, in no
+ * order; a place may come more than once. 0, or -1: damaged image.
+ */
+int shunt_judge_each(const struct shunt_judge *judge, const struct shunt_pkt *pkt,
+		     void (*each)(void *self, uint32_t place), void *self);
