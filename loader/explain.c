@@ -135,8 +135,10 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 		struct shunt_needs needs = shunt_plan_needs(&plan);
 
 		shunt_maps_choose(maps, &needs);
-		ret = explain->prog_fd =
-			shunt_program_load(explain->hook, needs.features, maps, err);
+		ret = explain->prog_fd = shunt_program_load(
+			explain->hook,
+			needs.features | SHUNT_HAS_TUNNEL | SHUNT_HAS_WIDE, maps,
+			err); /* so that the answer shows all */
 	}
 	if (ret >= 0)
 		ret = shunt_maps_mmap(maps, err);

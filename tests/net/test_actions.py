@@ -314,7 +314,9 @@ def test_xdp_cannot_mirror_to_an_interface_and_says_so(wire):
     assert "tc-ingress" in warning and '"ring"' in warning
     checked = sh.shunt("check", wire.policy({"rules": [rule("copy", UDP4,
                                                             mirror={"interface": "b1"})]}))
-    assert [said["pointer"] for said in checked["warnings"]] == ["/rules/0/mirror"]
+    cannot = {hook["hook"]: [said["pointer"] for said in hook["cannot"]]
+              for hook in checked["hooks"]}
+    assert cannot == {"xdp": ["/rules/0/mirror"], "tc-ingress": [], "tc-egress": []}
     datagrams(wire, 4)
     stats = wire.seen(4)
     assert stats.verdict("pass") == 4 and stats["copies"]["mirror_lost"]["packets"] == 4

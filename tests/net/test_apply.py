@@ -139,7 +139,7 @@ VAIN = {
                   "namespace; `ip link` lists those that do"),
     "cpu": ({"rules": [{"name": "over", "action": {"redirect": {"cpu": 200}}}]},
             "rule over: redirect to CPU 200"),
-    "image": (too_large(), "its 17 rules have too many classes (at most 65536 classes"),
+    "image": (too_large(), "its 17 rules have too many classes: at most 65536 classes"),
     "set": ({"sets": {"s": {"type": "address", "size": 1, "elements": ["192.0.2.1", "192.0.2.2"]}}},
             "/sets/s/size"),
     "syntax": ('{ "schema": "shunt.policy/1" "default": "drop" }', ":1:30: "),
