@@ -22,7 +22,8 @@
  * Varghese: Scalable packet classification, SIGCOMM 2001: aggregation, and rules
  * rearranged.) Rules that are alike stand in the same word, so that few words are named
  * by all; the first rule of each word is known, so that a word is skipped that cannot have
- * a better one than was found.
+ * a better one than was found. Vectors are long and alike, so that they consist of pages of
+ * 8 words, a cache line; equal pages are kept once.
  *
  * Named sets are no part of the tables, for they change without a new image.
  *
@@ -142,17 +143,19 @@ struct shunt_image_vectors {
 
 #define SHUNT_WORD_MAX 512 /* words of a vector; rules may have several bits */
 #define SHUNT_SUMMARY_MAX (SHUNT_WORD_MAX / 64)
+#define SHUNT_PAGE_WORDS 8
 #define SHUNT_WORD_FEW 6 /* lookups that are ANDed without a loop */
 
 struct shunt_image_words {
 	__u32 words;	 /* u64 of a vector, its summary not counted; 0: no rule here */
 	__u32 summaries; /* u64 of a summary */
-	__u32 vector;	 /* offset of the vectors: summary, then words */
+	__u32 vector;	 /* offset of the vectors: summary, then u32 offsets of pages */
 	__u32 stride;	 /* bytes from vector to vector */
 	__u32 first;	 /* offset of u32 first[words]: place of a word's first rule */
 	__u32 place;	 /* offset of u16 place[words * 64], ascending in each word */
-	__u32 ones;	 /* offset of words u64 with all bits set: for lookups that the
-			    policy does not have, up to SHUNT_WORD_FEW */
+	__u32 ones;	 /* offset of a vector's pages that have all bits set: for
+			    lookups that the policy does not have, up to
+			    SHUNT_WORD_FEW */
 	__u32 more;	 /* there are more lookups, or sets */
 	/* As in struct shunt_image_vectors. */
 	__u16 free[SHUNT_SIDE_MAX];

@@ -30,5 +30,5 @@ static int shunt_words_begin_call(const struct shunt_image *image,
 				  const struct shunt_pkt *pkt, struct shunt_search *s);
 static int shunt_words_of_call(const struct shunt_image *image, struct shunt_search *s,
 			       __u32 at);
-static int shunt_word_rest_call(const struct shunt_image *image, struct shunt_search *s,
-				__u32 word);
+static void shunt_word_rest_call(const struct shunt_image *image,
+				 struct shunt_search *s, __u32 word);

@@ -55,18 +55,21 @@ static __always_inline int shunt_lookup_side_call(const struct shunt_image *imag
 
 /* Global functions: verified once each, wherever they are called from. */
 
+/* Always returns 0. */
 __noinline int shunt_rest_of_word(struct shunt_search *s, __u32 word)
 {
 	struct shunt_image *image = s ? shunt_image_of(s) : 0;
 
-	return image ? shunt_word_rest(image, s, word) : -1;
+	if (image)
+		shunt_word_rest(image, s, word);
+	return 0;
 }
 
-static __always_inline int shunt_word_rest_call(const struct shunt_image *image,
-						struct shunt_search *s, __u32 word)
+static __always_inline void shunt_word_rest_call(const struct shunt_image *image,
+						 struct shunt_search *s, __u32 word)
 {
 	(void)image;
-	return shunt_rest_of_word(s, word);
+	shunt_rest_of_word(s, word);
 }
 
 __noinline int shunt_begin_words(struct shunt_scratch *s)

@@ -38,7 +38,20 @@ SHUNT_INLINE __u64 shunt_image_u64(const struct shunt_image *image, __u64 off)
 	off &= SHUNT_IMAGE_ROOM - sizeof(__u64); /* the room is a power of two */
 	return *(const __u64 *)((const __u8 *)image + off);
 }
+
+SHUNT_INLINE __u32 shunt_image_u32(const struct shunt_image *image, __u64 off)
+{
+	off &= SHUNT_IMAGE_ROOM - sizeof(__u32);
+	return *(const __u32 *)((const __u8 *)image + off);
+}
 #else
+SHUNT_INLINE __u32 shunt_image_u32(const struct shunt_image *image, __u64 off)
+{
+	const __u32 *at = shunt_image_at(image, off & ~3ull, sizeof(*at));
+
+	return at ? *at : 0;
+}
+
 SHUNT_INLINE __u64 shunt_image_u64(const struct shunt_image *image, __u64 off)
 {
 	const __u64 *at = shunt_image_at(image, off & ~7ull, sizeof(*at));

@@ -5,37 +5,36 @@
 #include "bpf/lib/lookup.h"
 #include "bpf/lib/vectors.h"
 
-/* A word of a class's vector. */
-SHUNT_INLINE const __u64 *shunt_word_at(const struct shunt_image *image, __u32 class,
-					__u32 word)
+/* A word of the vector whose pages are listed at `pages`. */
+SHUNT_INLINE __u64 shunt_word_at(const struct shunt_image *image, __u64 pages,
+				 __u32 word)
 {
-	return shunt_image_at(image,
-			      image->words.vector +
-				      (__u64) class * image->words.stride +
-				      (image->words.summaries + (__u64)word) * 8,
-			      8);
+	__u64 page = shunt_image_u32(image, pages + word / SHUNT_PAGE_WORDS * 4);
+
+	return shunt_image_u64(image, page + word % SHUNT_PAGE_WORDS * 8);
 }
 
-/*
- * What the sets say about the rules of one word, as shunt_and_sets() does, to s->left.
- * 0, or -1: damaged image.
- */
-SHUNT_INLINE int shunt_word_sets(const struct shunt_image *image, __u32 word,
-				 struct shunt_search *s)
+/* Where a class's pages are listed. */
+SHUNT_INLINE __u64 shunt_pages_of(const struct shunt_image *image, __u32 class)
+{
+	return image->words.vector + (__u64) class * image->words.stride +
+	       image->words.summaries * 8ull;
+}
+
+/* What the sets say about the rules of one word, as shunt_and_sets() does, to s->left. */
+SHUNT_INLINE void shunt_word_sets(const struct shunt_image *image, __u32 word,
+				  struct shunt_search *s)
 {
 	__u32 where, i;
 
 	for (where = 0; where < (SHUNT_HAS(TUNNEL) ? SHUNT_SIDE_MAX : SHUNT_SIDES);
 	     where++) {
-		const __u64 *v;
 		__u64 sum;
 
 		if (!image->words.asks[where])
 			continue;
-		v = shunt_word_at(image, image->words.free[where], word);
-		if (!v)
-			return -1;
-		sum = *v;
+		sum = shunt_word_at(
+			image, shunt_pages_of(image, image->words.free[where]), word);
 		SHUNT_NO_UNROLL
 		for (i = 0; i < SHUNT_SET_MAX; i++) {
 			__u32 at = image->words.ask[where] + i;
@@ -46,18 +45,17 @@ SHUNT_INLINE int shunt_word_sets(const struct shunt_image *image, __u32 word,
 			set = &image->set[at];
 			if (!(s->in[where] >> (set->bit & 63) & 1))
 				continue;
-			v = shunt_word_at(image, set->in[SHUNT_ENGINE_WORDS], word);
-			if (!v)
-				return -1;
-			sum |= *v;
-			v = shunt_word_at(image, set->out[SHUNT_ENGINE_WORDS], word);
-			if (!v)
-				return -1;
-			s->left &= ~*v;
+			sum |= shunt_word_at(
+				image,
+				shunt_pages_of(image, set->in[SHUNT_ENGINE_WORDS]),
+				word);
+			s->left &= ~shunt_word_at(
+				image,
+				shunt_pages_of(image, set->out[SHUNT_ENGINE_WORDS]),
+				word);
 		}
 		s->left &= sum;
 	}
-	return 0;
 }
 
 /* The classes' vectors, and the words that all their summaries name. */
@@ -99,13 +97,13 @@ SHUNT_INLINE __u64 shunt_word_few(const struct shunt_image *image,
 
 	SHUNT_UNROLL
 	for (i = 0; i < SHUNT_WORD_FEW; i++)
-		left &= shunt_image_u64(image, s->at[i] + word * 8ull);
+		left &= shunt_word_at(image, s->at[i], word);
 	return left;
 }
 
-/* What the other lookups leave of s->left. 0, or -1: damaged image. */
-SHUNT_INLINE int shunt_word_rest(const struct shunt_image *image,
-				 struct shunt_search *s, __u32 word)
+/* What the other lookups, and sets, leave of s->left. */
+SHUNT_INLINE void shunt_word_rest(const struct shunt_image *image,
+				  struct shunt_search *s, __u32 word)
 {
 	__u32 i;
 
@@ -113,11 +111,10 @@ SHUNT_INLINE int shunt_word_rest(const struct shunt_image *image,
 	for (i = SHUNT_WORD_FEW; i < SHUNT_LOOKUP_MAX; i++) {
 		if (i >= image->words.tables.slots)
 			break;
-		s->left &= shunt_image_u64(image, s->at[i] + word * 8ull);
+		s->left &= shunt_word_at(image, s->at[i], word);
 	}
 	if ((SHUNT_HAS(SETS) || SHUNT_HAS(SERVICES)) && image->sets && s->left)
-		return shunt_word_sets(image, word, s);
-	return 0;
+		shunt_word_sets(image, word, s);
 }
 
 /* Looks into one word. 0, or -1: damaged image. */
@@ -136,8 +133,7 @@ SHUNT_INLINE int shunt_word(const struct shunt_image *image, struct shunt_search
 	left = shunt_word_few(image, s, word);
 	if (left && w->more) {
 		s->left = left;
-		if (shunt_word_rest_call(image, s, word))
-			return -1;
+		shunt_word_rest_call(image, s, word);
 		left = s->left;
 	}
 	if (!left)

@@ -158,13 +158,11 @@ static int build_places(struct shunt_engine_build *e)
 	size_t words = e->pool.words, a, w;
 	uint32_t place = shunt_build_piece(e->b, words * 64 * sizeof(uint16_t));
 	uint32_t first = shunt_build_piece(e->b, words * sizeof(uint32_t));
-	uint32_t ones = shunt_build_piece(e->b, words * sizeof(uint64_t));
 	uint16_t *places;
 	uint32_t *firsts;
 
-	if (!place || !first || !ones)
+	if (!place || !first)
 		return -ENOMEM;
-	memset(shunt_build_at(e->b, ones), 0xff, words * sizeof(uint64_t));
 	places = shunt_build_at(e->b, place);
 	firsts = shunt_build_at(e->b, first);
 	for (a = 0; a < words * 64; a++)
@@ -173,34 +171,100 @@ static int build_places(struct shunt_engine_build *e)
 		firsts[w] = places[w * 64];
 	engine_head(e)->place = place;
 	engine_head(e)->first = first;
+	return 0;
+}
+
+/* The pages of all vectors, each kept once, and the class of a page by its place. */
+struct pages {
+	struct shunt_vectors pool;
+	uint32_t *page; /* of vector v: page[v * each] .. */
+	size_t each;
+};
+
+static int find_pages(struct shunt_engine_build *e, struct pages *p)
+{
+	size_t words = e->pool.words, v, w;
+	uint64_t page[SHUNT_PAGE_WORDS];
+
+	p->pool.words = SHUNT_PAGE_WORDS;
+	p->each = (words + SHUNT_PAGE_WORDS - 1) / SHUNT_PAGE_WORDS;
+	p->page = malloc((e->pool.n * p->each + 1) * sizeof(*p->page));
+	if (!p->page)
+		return -ENOMEM;
+	memset(page, 0xff, sizeof(page)); /* the first page: all bits set */
+	if (shunt_vectors_class(&p->pool, page) < 0)
+		return -ENOMEM;
+	for (v = 0; v < e->pool.n; v++) {
+		const uint64_t *vector = e->pool.at + v * words;
+
+		for (w = 0; w < p->each; w++) {
+			size_t left = words - w * SHUNT_PAGE_WORDS;
+			int class;
+
+			memset(page, 0, sizeof(page));
+			memcpy(page, vector + w * SHUNT_PAGE_WORDS,
+			       (left < SHUNT_PAGE_WORDS ? left : SHUNT_PAGE_WORDS) *
+				       sizeof(*page));
+			class = shunt_vectors_class(&p->pool, page);
+			if (class < 0)
+				return class;
+			p->page[v * p->each + w] = class;
+		}
+	}
+	return 0;
+}
+
+/* Summaries and lists of pages; the pages stand at offset `at`. */
+static int put_vectors(struct shunt_engine_build *e, const struct pages *p, uint32_t at)
+{
+	size_t words = e->pool.words, summaries = (words + 63) / 64, v, w;
+	size_t stride = summaries * sizeof(uint64_t) + ((p->each + 1) & ~1ull) * 4;
+	uint32_t vectors = shunt_build_piece(e->b, e->pool.n * stride);
+	uint32_t ones = shunt_build_piece(e->b, p->each * sizeof(uint32_t));
+
+	if (!vectors || !ones)
+		return -ENOMEM;
+	for (v = 0; v < e->pool.n; v++) {
+		uint64_t *summary = shunt_build_at(e->b, vectors + v * stride);
+		uint32_t *list = (uint32_t *)(summary + summaries);
+
+		for (w = 0; w < words; w++)
+			if (e->pool.at[v * words + w])
+				shunt_bit_set(summary, w);
+		for (w = 0; w < p->each; w++)
+			list[w] = at + p->page[v * p->each + w] * SHUNT_PAGE_WORDS *
+					       sizeof(uint64_t);
+	}
+	for (w = 0; w < p->each; w++)
+		((uint32_t *)shunt_build_at(e->b, ones))[w] = at;
+	engine_head(e)->vector = vectors;
+	engine_head(e)->stride = stride;
 	engine_head(e)->ones = ones;
+	engine_head(e)->summaries = summaries;
+	engine_head(e)->words = words;
 	return 0;
 }
 
 static int build_pool(struct shunt_engine_build *e)
 {
-	size_t words = e->pool.words, summaries = (words + 63) / 64;
-	size_t stride = (words + summaries) * sizeof(uint64_t), v, w;
-	uint32_t at = shunt_build_piece(e->b, e->pool.n * stride);
+	struct pages p = { .page = NULL };
+	int ret = find_pages(e, &p);
+	size_t bytes = p.pool.n * SHUNT_PAGE_WORDS * sizeof(uint64_t);
+	/* pages are cache lines: to begin with one, some bytes may be left out */
+	uint32_t at = ret ? 0 : shunt_build_piece(e->b, bytes + 56);
 
-	if (!at)
-		return -ENOMEM;
-	for (v = 0; v < e->pool.n; v++) {
-		uint64_t *to = shunt_build_at(e->b, at + v * stride);
-		const uint64_t *from = e->pool.at + v * words;
-
-		for (w = 0; w < words; w++)
-			if (from[w])
-				shunt_bit_set(to, w);
-		memcpy(to + summaries, from, words * sizeof(*from));
+	if (!ret && !at)
+		ret = -ENOMEM;
+	if (!ret) {
+		at = (at + 63) & ~63u;
+		memcpy(shunt_build_at(e->b, at), p.pool.at, bytes);
+		ret = put_vectors(e, &p, at);
 	}
-	engine_head(e)->vector = at;
-	engine_head(e)->stride = stride;
-	engine_head(e)->summaries = summaries;
-	engine_head(e)->words = words;
 	e->b->stats->classes += e->pool.n;
-	e->b->stats->words = words;
-	return 0;
+	e->b->stats->words = e->pool.words;
+	shunt_vectors_free(&p.pool);
+	free(p.page);
+	return ret;
 }
 
 int shunt_build_words(struct shunt_build *b, const struct shunt_alt *alt, size_t alts)

@@ -47,10 +47,10 @@ static int shunt_words_of_call(const struct shunt_image *image, struct shunt_sea
 	return shunt_words_of(image, s, at);
 }
 
-static int shunt_word_rest_call(const struct shunt_image *image, struct shunt_search *s,
-				__u32 word)
+static void shunt_word_rest_call(const struct shunt_image *image,
+				 struct shunt_search *s, __u32 word)
 {
-	return shunt_word_rest(image, s, word);
+	shunt_word_rest(image, s, word);
 }
 
 /* As shunt_take_hits() in bpf/lib/datapath.h. */
@@ -104,8 +104,8 @@ static int each_in_word(const struct shunt_image *image, struct shunt_search *s,
 		shunt_image_at(image, image->words.place + word * 128ull, 128);
 
 	s->left = shunt_word_few(image, s, word);
-	if (image->words.more && shunt_word_rest(image, s, word))
-		return -1;
+	if (image->words.more)
+		shunt_word_rest(image, s, word);
 	for (; place && s->left; s->left &= s->left - 1) {
 		uint32_t at = place[shunt_first_bit(s->left)];
 
