@@ -180,7 +180,8 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		      ? shunt_place_free(attach->interface, instance->ifindex, err)
 		      : 0;
 	if (!ret)
-		ret = shunt_plan_make(&plan, policy, attach->interface, NULL, false, err);
+		ret = shunt_plan_make(&plan, policy, attach->interface, NULL, false,
+				      err);
 	if (!ret) {
 		struct shunt_needs needs = shunt_plan_needs(&plan);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "loader/limits.h"
 #include "loader/memory.h"
 #include "loader/policy/compile.h"
 #include "loader/policy/cover.h"
@@ -126,8 +127,10 @@ static int put_needs(cJSON *reply, const struct shunt_policy *policy,
 	static const struct shunt_binding unbound;
 	struct shunt_compiled compiled;
 	struct shunt_err err;
-	int ret = shunt_compile(policy, &unbound, &compiled, &err);
+	int ret = shunt_limits_check(policy, &err);
 
+	if (!ret)
+		ret = shunt_compile(policy, &unbound, &compiled, &err);
 	if (ret) {
 		shunt_diag_add(diags, false, "", "%s", err.message);
 		return -EINVAL;

@@ -179,7 +179,7 @@ static int retire_in(int fd, const bool *drop, const bool *keep, uint32_t ids,
 
 	if (!ret && ids > block.keys / SHUNT_HOOK_MAX)
 		ids = block.keys / SHUNT_HOOK_MAX;
-	both = ret ? NULL : calloc((size_t)(ids + 1) * block.cpus, sizeof(*both));
+	both = ret ? NULL : calloc((size_t)ids * block.cpus + 1, sizeof(*both));
 	key = ret ? NULL : calloc(ids + 1, sizeof(*key));
 	if (!ret && (!both || !key))
 		ret = shunt_fail(err, -ENOMEM, "retire counters: out of memory");

@@ -31,17 +31,6 @@ struct shunt_explain {
 	size_t room;
 };
 
-static const char *reason_name(uint32_t reason)
-{
-	static const char *const names[SHUNT_REASON_MAX] = {
-#define X(id, value, name, malformed, help) [value] = name,
-		SHUNT_REASONS(X)
-#undef X
-	};
-
-	return reason < SHUNT_REASON_MAX && names[reason] ? names[reason] : "unknown";
-}
-
 /* --- opening ----------------------------------------------------------------- */
 
 static int start(struct shunt_explain **explain, const char *hook_name,
@@ -314,7 +303,7 @@ static cJSON *answer(const struct shunt_explain *explain,
 	shunt_json_add_u64(reply, "generation", trace->generation);
 	cJSON_AddStringToObject(reply, "verdict", shunt_action_name(trace->verdict));
 	put_rule(reply, explain->instance.state, trace);
-	cJSON_AddStringToObject(reply, "reason", reason_name(trace->reason));
+	cJSON_AddStringToObject(reply, "reason", shunt_reason_name(trace->reason));
 	pkt = shunt_pkt_json(&trace->pkt);
 	proto = trace->pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO]
 			? shunt_proto_name(trace->pkt.layer[SHUNT_OUTER]

@@ -39,21 +39,28 @@ static bool same(const struct shunt_policy_limit *a, const struct shunt_policy_l
 struct taken {
 	bool one[SHUNT_LIMIT_IDS];
 	bool by[SHUNT_LIMIT_BY_IDS];
-	size_t ones, bys; /* in the new policy */
 };
 
-static int too_many(const struct taken *taken, struct shunt_err *err)
+int shunt_limits_check(const struct shunt_policy *policy, struct shunt_err *err)
 {
-	if (taken->ones > SHUNT_LIMIT_MAX)
+	size_t ones = 0, bys = 0, r;
+
+	for (r = 0; r < policy->rules; r++) {
+		const struct shunt_policy_limit *limit = &policy->rule[r].limit;
+
+		ones += limit->rate && !is_by(limit);
+		bys += limit->rate && is_by(limit);
+	}
+	if (ones > SHUNT_LIMIT_MAX)
 		return shunt_fail(err, -E2BIG,
-				  "the policy has %zu rules with a limit of their own, "
-				  "and there is room for %d",
-				  taken->ones, SHUNT_LIMIT_MAX);
-	if (taken->bys > SHUNT_LIMIT_BY_MAX)
+				  "the policy has %zu rules with a limit for the whole "
+				  "rule, and there is room for %d",
+				  ones, SHUNT_LIMIT_MAX);
+	if (bys > SHUNT_LIMIT_BY_MAX)
 		return shunt_fail(err, -E2BIG,
 				  "the policy has %zu rules with a limit per source or "
 				  "destination, and there is room for %d",
-				  taken->bys, SHUNT_LIMIT_BY_MAX);
+				  bys, SHUNT_LIMIT_BY_MAX);
 	return 0;
 }
 
@@ -79,13 +86,7 @@ int shunt_limits_bind(struct shunt_plan *plan, const struct shunt_state *old,
 			(is_by(&old->rule[r].limit)
 				 ? taken->by
 				 : taken->one)[old->rule[r].limiter] = true;
-	for (r = 0; r < plan->policy->rules; r++) {
-		const struct shunt_policy_limit *limit = &plan->policy->rule[r].limit;
-
-		taken->ones += limit->rate && !is_by(limit);
-		taken->bys += limit->rate && is_by(limit);
-	}
-	if (too_many(taken, err))
+	if (shunt_limits_check(plan->policy, err))
 		return -E2BIG;
 	for (r = 0; r < plan->policy->rules; r++) {
 		const struct shunt_policy_rule *rule = &plan->policy->rule[r];

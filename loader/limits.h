@@ -9,7 +9,11 @@
 #include "loader/plan.h"
 #include "user/base/err.h"
 
-/* Gives each rule with a limit its id. -E2BIG: too many limits. */
+/* -E2BIG: the policy has more limits than there is room for. */
+SHUNT_MUST_CHECK int shunt_limits_check(const struct shunt_policy *policy,
+					struct shunt_err *err);
+
+/* Gives each rule with a limit its id. -E2BIG, as above. */
 SHUNT_MUST_CHECK int shunt_limits_bind(struct shunt_plan *plan,
 				       const struct shunt_state *old,
 				       struct shunt_err *err);

@@ -159,8 +159,7 @@ static void bind_ifaces(struct shunt_plan *plan, const char *interface)
 
 		for (i = 0; i < rule->ifaces && !named; i++)
 			named = !fnmatch(rule->iface[i], interface, 0);
-		plan->binding.rule[r].dead =
-			rule->ifaces && named == rule->iface_not;
+		plan->binding.rule[r].dead = rule->ifaces && named == rule->iface_not;
 	}
 }
 

@@ -66,11 +66,12 @@ static bool xdp_cannot(struct shunt_err *why, const struct shunt_reply_deed *dee
 {
 	if (!deed->mirror)
 		return false;
-	return shunt_fail(why, 1,
-			  "rule %s: xdp cannot copy a packet to an interface: its packets "
-			  "go their way and no copy to %s, which counts as mirror_lost. "
-			  "Attach tc-ingress instead, or write \"mirror\": \"ring\"",
-			  deed->rule, deed->mirror);
+	return shunt_fail(
+		why, 1,
+		"rule %s: xdp cannot copy a packet to an interface: its packets "
+		"go their way and no copy to %s, which counts as mirror_lost. "
+		"Attach tc-ingress instead, or write \"mirror\": \"ring\"",
+		deed->rule, deed->mirror);
 }
 
 bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,

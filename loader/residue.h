@@ -11,8 +11,8 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 
 /* The kernel's ids of what an instance consisted of. */
 struct shunt_residue {
-	uint32_t map[SHUNT_MAP_COUNT + SHUNT_COUNTER_MAPS + SHUNT_SETS_KINDS * (SHUNT_SET_IDS + 1) +
-		     SHUNT_LIMIT_BY_IDS];
+	uint32_t map[SHUNT_MAP_COUNT + SHUNT_COUNTER_MAPS +
+		     SHUNT_SETS_KINDS * (SHUNT_SET_IDS + 1) + SHUNT_LIMIT_BY_IDS];
 	size_t maps;
 };
 

@@ -18,9 +18,10 @@ typedef shunt_u128 u128;
 
 /* --- making -------------------------------------------------------------------- */
 
-static void root4(struct shunt_build *build, const struct shunt_interval *iv, size_t n)
+static void root4(struct shunt_setbuild *build, const struct shunt_setrange *iv,
+		  size_t n)
 {
-	uint32_t line = shunt_build_lines(build, SHUNT_BLOB_ROOT4_LINES), upper;
+	uint32_t line = shunt_setbuild_lines(build, SHUNT_BLOB_ROOT4_LINES), upper;
 	size_t i = 0, j;
 
 	for (upper = 0; !build->failed && upper < SHUNT_BLOB_ROOT; upper++) {
@@ -32,18 +33,19 @@ static void root4(struct shunt_build *build, const struct shunt_interval *iv, si
 			;
 		if (i == j)
 			continue;
-		node = shunt_build_node4(build, iv + i, j - i, upper);
+		node = shunt_setbuild_node4(build, iv + i, j - i, upper);
 		((uint32_t *)build->line[line])[upper] = node;
 	}
 }
 
-static void root6(struct shunt_build *build, const struct shunt_interval *iv, size_t n)
+static void root6(struct shunt_setbuild *build, const struct shunt_setrange *iv,
+		  size_t n)
 {
-	uint32_t line = shunt_build_lines(build, SHUNT_BLOB_ROOT6_LINES), upper;
+	uint32_t line = shunt_setbuild_lines(build, SHUNT_BLOB_ROOT6_LINES), upper;
 	size_t i = 0, j;
 
 	for (upper = 0; !build->failed && upper < SHUNT_BLOB_ROOT; upper++) {
-		struct shunt_slice slice = { (u128)upper << 112, 16, 16 };
+		struct shunt_setslice slice = { (u128)upper << 112, 16, 16 };
 		uint64_t node;
 
 		while (i < n && iv[i].hi >> 112 < upper)
@@ -52,17 +54,17 @@ static void root6(struct shunt_build *build, const struct shunt_interval *iv, si
 			;
 		if (i == j)
 			continue;
-		node = shunt_build_node6(build, iv + i, j - i, slice);
+		node = shunt_setbuild_node6(build, iv + i, j - i, slice);
 		((uint64_t *)build->line[line])[upper] = node;
 	}
 }
 
 /* Root, tables and buckets of one family's elements; the root's line, 0: no element. */
-static uint32_t build_family(struct shunt_build *build,
+static uint32_t build_family(struct shunt_setbuild *build,
 			     const struct shunt_prefix *element, size_t elements,
 			     int family)
 {
-	_free_ struct shunt_interval *iv = malloc((elements + 1) * sizeof(*iv));
+	_free_ struct shunt_setrange *iv = malloc((elements + 1) * sizeof(*iv));
 	uint32_t root = build->used;
 	size_t i, n = 0;
 
@@ -73,7 +75,7 @@ static uint32_t build_family(struct shunt_build *build,
 	for (i = 0; i < elements; i++) {
 		struct shunt_blob_record r = shunt_record_of(&element[i]);
 
-		shunt_interval_add(iv, &n, shunt_record_addr(&r), r.bits);
+		shunt_setrange_add(iv, &n, shunt_record_addr(&r), r.bits);
 	}
 	if (family == 4)
 		root4(build, iv, n);
@@ -87,7 +89,7 @@ static uint32_t lines_of(size_t bytes)
 	return (bytes + SHUNT_BLOB_LINE - 1) / SHUNT_BLOB_LINE;
 }
 
-static void write_elements(struct shunt_build *build, struct shunt_blob_head *head,
+static void write_elements(struct shunt_setbuild *build, struct shunt_blob_head *head,
 			   const struct shunt_prefix *element)
 {
 	uint32_t line4 = lines_of(head->elements4 * 8ul);
@@ -96,7 +98,7 @@ static void write_elements(struct shunt_build *build, struct shunt_blob_head *he
 	uint64_t *four;
 	size_t i;
 
-	head->element4 = shunt_build_lines(build, line4 + line6);
+	head->element4 = shunt_setbuild_lines(build, line4 + line6);
 	head->element6 = head->element4 + line4;
 	if (build->failed)
 		return;
@@ -116,22 +118,22 @@ static void write_elements(struct shunt_build *build, struct shunt_blob_head *he
 int shunt_blob_make(struct shunt_blob *blob, const struct shunt_prefix *element,
 		    size_t elements, struct shunt_err *err)
 {
-	struct shunt_build build = { .grows = true };
+	struct shunt_setbuild build = { .grows = true };
 	struct shunt_blob_head head = { .magic = SHUNT_BLOB_MAGIC };
 	uint32_t room = LOG_MIN + elements / 64;
 
 	while (head.elements4 < elements && element[head.elements4].family == 4)
 		head.elements4++;
 	head.elements6 = elements - head.elements4;
-	shunt_build_lines(&build, 1);
+	shunt_setbuild_lines(&build, 1);
 	head.root4 = build_family(&build, element, head.elements4, 4);
 	head.root6 = build_family(&build, element + head.elements4, head.elements6, 6);
 	head.free = build.used;
-	shunt_build_lines(&build, SLACK_LINES + build.used / 16);
+	shunt_setbuild_lines(&build, SLACK_LINES + build.used / 16);
 	head.end = head.log = build.used;
 	head.log_room = room < LOG_MAX ? room : LOG_MAX;
-	shunt_build_lines(&build,
-			  lines_of(head.log_room * sizeof(struct shunt_blob_record)));
+	shunt_setbuild_lines(&build, lines_of(head.log_room *
+					      sizeof(struct shunt_blob_record)));
 	write_elements(&build, &head, element);
 	head.lines = build.used;
 	if (build.failed) {

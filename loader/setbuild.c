@@ -9,7 +9,7 @@ typedef shunt_u128 u128;
 
 #define KEYS4_MAX 2048 /* keys of a bucket in IPv4; more become a bitmap */
 
-uint32_t shunt_build_lines(struct shunt_build *build, uint32_t n)
+uint32_t shunt_setbuild_lines(struct shunt_setbuild *build, uint32_t n)
 {
 	uint32_t at = build->used;
 
@@ -54,7 +54,7 @@ struct part {
 	uint32_t lo, hi; /* inclusive, within 65,536 */
 };
 
-static struct part part4(const struct shunt_interval *iv, uint32_t upper)
+static struct part part4(const struct shunt_setrange *iv, uint32_t upper)
 {
 	uint32_t lo = iv->lo >> 96, hi = iv->hi >> 96, base = upper << 16;
 
@@ -64,10 +64,10 @@ static struct part part4(const struct shunt_interval *iv, uint32_t upper)
 	};
 }
 
-static uint32_t bitmap4(struct shunt_build *build, const struct shunt_interval *iv,
+static uint32_t bitmap4(struct shunt_setbuild *build, const struct shunt_setrange *iv,
 			size_t n, uint32_t upper)
 {
-	uint32_t line = shunt_build_lines(build, SHUNT_BLOB_BITMAP_LINES), a;
+	uint32_t line = shunt_setbuild_lines(build, SHUNT_BLOB_BITMAP_LINES), a;
 	uint64_t *bits = build->failed ? NULL : build->line[line];
 	size_t i;
 
@@ -80,8 +80,8 @@ static uint32_t bitmap4(struct shunt_build *build, const struct shunt_interval *
 	return SHUNT_BLOB_NODE_BITMAP << 30 | line;
 }
 
-uint32_t shunt_build_node4(struct shunt_build *build, const struct shunt_interval *iv,
-			   size_t n, uint32_t upper)
+uint32_t shunt_setbuild_node4(struct shunt_setbuild *build,
+			      const struct shunt_setrange *iv, size_t n, uint32_t upper)
 {
 	size_t i, sum = 0, keys = 2 * n;
 	uint32_t steps, line, kind = SHUNT_BLOB_NODE_RANGES, k = 0, a;
@@ -102,7 +102,7 @@ uint32_t shunt_build_node4(struct shunt_build *build, const struct shunt_interva
 	if (keys > KEYS4_MAX)
 		return bitmap4(build, iv, n, upper);
 	steps = steps_of(2 * keys);
-	line = shunt_build_lines(build, 1u << steps);
+	line = shunt_setbuild_lines(build, 1u << steps);
 	if (build->failed)
 		return 0;
 	key = (uint16_t *)build->line[line] + ((32u << steps) - keys);
@@ -144,12 +144,12 @@ static unsigned int wide_of(unsigned int bits)
 	return bits <= 16 ? 0 : bits <= 32 ? 1 : bits <= 64 ? 2 : 3;
 }
 
-static u128 clip_lo(const struct shunt_interval *iv, u128 lo)
+static u128 clip_lo(const struct shunt_setrange *iv, u128 lo)
 {
 	return iv->lo > lo ? iv->lo : lo;
 }
 
-static u128 clip_hi(const struct shunt_interval *iv, u128 hi)
+static u128 clip_hi(const struct shunt_setrange *iv, u128 hi)
 {
 	return iv->hi < hi ? iv->hi : hi;
 }
@@ -165,13 +165,13 @@ static unsigned int zeros_behind(u128 x)
 }
 
 /* The last address that shares the known bits: a boundary behind it needs no key. */
-static u128 known_end(struct shunt_slice s)
+static u128 known_end(struct shunt_setslice s)
 {
 	return s.lo | ones_behind(s.known);
 }
 
-static struct shape shape_ranges(const struct shunt_interval *iv, size_t n,
-				 struct shunt_slice s)
+static struct shape shape_ranges(const struct shunt_setrange *iv, size_t n,
+				 struct shunt_setslice s)
 {
 	u128 end = s.lo | ones_behind(s.bits), last = 0;
 	struct shape shape = { .keys = 2 * n };
@@ -194,8 +194,8 @@ static struct shape shape_ranges(const struct shunt_interval *iv, size_t n,
 	return shape;
 }
 
-static struct shape shape_of(const struct shunt_interval *iv, size_t n,
-			     struct shunt_slice s)
+static struct shape shape_of(const struct shunt_setrange *iv, size_t n,
+			     struct shunt_setslice s)
 {
 	struct shape shape = shape_ranges(iv, n, s);
 	unsigned int wide = wide_of(128 - s.known);
@@ -210,7 +210,7 @@ static struct shape shape_of(const struct shunt_interval *iv, size_t n,
 }
 
 /* Bits known..known + (16 << wide) of an address, into a line's bytes. */
-static void put_key(uint8_t *at, size_t i, u128 addr, struct shunt_slice s,
+static void put_key(uint8_t *at, size_t i, u128 addr, struct shunt_setslice s,
 		    unsigned int wide)
 {
 	unsigned int bits = 16u << wide;
@@ -225,8 +225,8 @@ static void put_key(uint8_t *at, size_t i, u128 addr, struct shunt_slice s,
 }
 
 /* The keys of intervals, at the end of a line; in front of them, room is filled. */
-static void put_line(uint8_t *at, const struct shunt_interval *iv, size_t n,
-		     struct shunt_slice s, const struct shape *shape)
+static void put_line(uint8_t *at, const struct shunt_setrange *iv, size_t n,
+		     struct shunt_setslice s, const struct shape *shape)
 {
 	size_t room = SHUNT_BLOB_LINE >> (shape->wide + 1), i, k, f;
 	u128 end = s.lo | ones_behind(s.bits), a;
@@ -249,7 +249,7 @@ static void put_line(uint8_t *at, const struct shunt_interval *iv, size_t n,
 		put_key(at, k, clip_lo(&iv[0], s.lo), s, shape->wide);
 }
 
-static uint64_t bucket_node(const struct shape *shape, struct shunt_slice s,
+static uint64_t bucket_node(const struct shape *shape, struct shunt_setslice s,
 			    uint32_t steps, uint32_t line)
 {
 	return put(SHUNT_BLOB_NODE_KIND_SHIFT,
@@ -260,10 +260,10 @@ static uint64_t bucket_node(const struct shape *shape, struct shunt_slice s,
 	       put(SHUNT_BLOB_NODE_FROM_SHIFT, s.known) | line;
 }
 
-static uint64_t bucket6(struct shunt_build *build, const struct shunt_interval *iv,
-			size_t n, struct shunt_slice s, const struct shape *shape)
+static uint64_t bucket6(struct shunt_setbuild *build, const struct shunt_setrange *iv,
+			size_t n, struct shunt_setslice s, const struct shape *shape)
 {
-	uint32_t line = shunt_build_lines(build, 1);
+	uint32_t line = shunt_setbuild_lines(build, 1);
 
 	if (!build->failed)
 		put_line((uint8_t *)build->line[line], iv, n, s, shape);
@@ -291,8 +291,8 @@ struct cuts {
 	unsigned int from;
 };
 
-static struct shape shape_leaf(const struct shunt_interval *iv, size_t n,
-			       struct shunt_slice s, const struct shape *all)
+static struct shape shape_leaf(const struct shunt_setrange *iv, size_t n,
+			       struct shunt_setslice s, const struct shape *all)
 {
 	u128 end = s.lo | ones_behind(s.bits);
 	struct shape leaf = { true, all->wide, 0, 0 };
@@ -309,7 +309,7 @@ static struct shape shape_leaf(const struct shunt_interval *iv, size_t n,
  * Deals intervals out to leaves, as many to each as fit in a line. A leaf may end where
  * the next interval's 16 bits are above all of the last one's. False: it cannot be.
  */
-static bool cut(const struct shunt_interval *iv, size_t n, struct shunt_slice s,
+static bool cut(const struct shunt_setrange *iv, size_t n, struct shunt_setslice s,
 		const struct shape *shape, struct cuts *cuts)
 {
 	u128 end = s.lo | ones_behind(s.bits);
@@ -341,10 +341,10 @@ static bool cut(const struct shunt_interval *iv, size_t n, struct shunt_slice s,
 	return true;
 }
 
-static uint64_t index6(struct shunt_build *build, const struct shunt_interval *iv,
-		       struct shunt_slice s, const struct cuts *cuts)
+static uint64_t index6(struct shunt_setbuild *build, const struct shunt_setrange *iv,
+		       struct shunt_setslice s, const struct cuts *cuts)
 {
-	uint32_t line = shunt_build_lines(build, 1 + cuts->n);
+	uint32_t line = shunt_setbuild_lines(build, 1 + cuts->n);
 	struct shape node = { .points = cuts->leaf[0].points };
 	uint16_t *separator;
 	uint64_t *wide;
@@ -356,7 +356,7 @@ static uint64_t index6(struct shunt_build *build, const struct shunt_interval *i
 	wide = &build->line[line][SHUNT_BLOB_WORDS - 1];
 	memset(separator, 0xff, SHUNT_BLOB_LINE);
 	for (*wide = 0, c = 0; c < cuts->n; c++) {
-		const struct shunt_interval *first = &iv[cuts->at[c]];
+		const struct shunt_setrange *first = &iv[cuts->at[c]];
 
 		if (c)
 			separator[c - 1] = bits16(clip_lo(first, s.lo), cuts->from) - 1;
@@ -379,14 +379,15 @@ static unsigned int table_bits(const struct shape *shape, unsigned int from)
 	return bits < 128 - from ? bits : 128 - from;
 }
 
-static uint64_t table6(struct shunt_build *build, const struct shunt_interval *iv,
-		       size_t n, struct shunt_slice s, const struct shape *shape)
+static uint64_t table6(struct shunt_setbuild *build, const struct shunt_setrange *iv,
+		       size_t n, struct shunt_setslice s, const struct shape *shape)
 {
 	u128 first = clip_lo(&iv[0], s.lo);
 	u128 last = clip_hi(&iv[n - 1], s.lo | ones_behind(s.bits));
 	unsigned int from = common_bits(first, last), bits = table_bits(shape, from);
-	uint32_t nodes = 1u << bits, line = shunt_build_lines(build, (nodes + 7) / 8);
-	struct shunt_slice child = { .bits = from + bits };
+	uint32_t nodes = 1u << bits,
+		 line = shunt_setbuild_lines(build, (nodes + 7) / 8);
+	struct shunt_setslice child = { .bits = from + bits };
 	size_t i = 0, j;
 	uint32_t c;
 
@@ -402,7 +403,7 @@ static uint64_t table6(struct shunt_build *build, const struct shunt_interval *i
 			i++;
 		for (j = i; j < n && iv[j].lo <= end; j++)
 			;
-		node = shunt_build_node6(build, iv + i, j - i, child);
+		node = shunt_setbuild_node6(build, iv + i, j - i, child);
 		if (!build->failed)
 			build->line[line + c / 8][c % 8] = node;
 	}
@@ -416,8 +417,9 @@ static uint64_t table6(struct shunt_build *build, const struct shunt_interval *i
  * bucket there, whose keys tell. "None" is right: what shares not the skipped bits of
  * all elements is in none of them.
  */
-uint64_t shunt_build_node6(struct shunt_build *build, const struct shunt_interval *iv,
-			   size_t n, struct shunt_slice slice)
+uint64_t shunt_setbuild_node6(struct shunt_setbuild *build,
+			      const struct shunt_setrange *iv, size_t n,
+			      struct shunt_setslice slice)
 {
 	u128 end = slice.lo | ones_behind(slice.bits);
 	struct shape shape;

@@ -12,11 +12,11 @@
 __extension__ typedef unsigned __int128 shunt_u128;
 
 /* Inclusive; sorted, disjoint, not adjacent. */
-struct shunt_interval {
+struct shunt_setrange {
 	shunt_u128 lo, hi;
 };
 
-struct shunt_slice {
+struct shunt_setslice {
 	shunt_u128 lo;	    /* the bits behind `bits` are 0 */
 	unsigned int bits;  /* which addresses a node is asked about */
 	unsigned int known; /* up to here the tables above have compared all bits */
@@ -26,19 +26,21 @@ struct shunt_slice {
  * Where lines come from: an array that grows (limit 0), or the free end of an arena.
  * `failed` stays set once there were none.
  */
-struct shunt_build {
+struct shunt_setbuild {
 	uint64_t (*line)[SHUNT_BLOB_WORDS];
 	uint32_t used, room;
 	bool grows, failed;
 };
 
 /* n fresh zeroed lines: the first one's number. */
-uint32_t shunt_build_lines(struct shunt_build *build, uint32_t n);
+uint32_t shunt_setbuild_lines(struct shunt_setbuild *build, uint32_t n);
 
 /* The node of 65,536 IPv4 addresses, of the intervals that touch them. */
-uint32_t shunt_build_node4(struct shunt_build *build, const struct shunt_interval *iv,
-			   size_t n, uint32_t upper);
+uint32_t shunt_setbuild_node4(struct shunt_setbuild *build,
+			      const struct shunt_setrange *iv, size_t n,
+			      uint32_t upper);
 
 /* The node of a slice of IPv6. */
-uint64_t shunt_build_node6(struct shunt_build *build, const struct shunt_interval *iv,
-			   size_t n, struct shunt_slice slice);
+uint64_t shunt_setbuild_node6(struct shunt_setbuild *build,
+			      const struct shunt_setrange *iv, size_t n,
+			      struct shunt_setslice slice);

@@ -14,8 +14,8 @@ typedef shunt_u128 u128;
 #define REBUILD_MAX 131072 /* elements below one node that are built again in place */
 
 /* The intervals of a slice, after the record's edit. */
-static int intervals(const struct shunt_view *view, const struct shunt_slice *slice,
-		     struct shunt_interval **iv, size_t *n)
+static int intervals(const struct shunt_view *view, const struct shunt_setslice *slice,
+		     struct shunt_setrange **iv, size_t *n)
 {
 	_free_ struct shunt_blob_record *record = NULL;
 	size_t records, i;
@@ -31,18 +31,18 @@ static int intervals(const struct shunt_view *view, const struct shunt_slice *sl
 	if (!*iv)
 		return -ENOMEM;
 	if (shunt_view_covers(view, slice->lo, slice->bits))
-		shunt_interval_add(*iv, n, slice->lo, slice->bits);
+		shunt_setrange_add(*iv, n, slice->lo, slice->bits);
 	for (i = 0; i < records; i++)
-		shunt_interval_add(*iv, n, shunt_record_addr(&record[i]),
+		shunt_setrange_add(*iv, n, shunt_record_addr(&record[i]),
 				   record[i].bits);
 	return 0;
 }
 
-static struct shunt_build arena_of(const struct shunt_blob *blob)
+static struct shunt_setbuild arena_of(const struct shunt_blob *blob)
 {
 	const struct shunt_blob_head *head = shunt_blob_head(blob);
 
-	return (struct shunt_build){
+	return (struct shunt_setbuild){
 		.line = blob->line,
 		.used = head->free,
 		.room = head->end,
@@ -53,9 +53,10 @@ static int apply4(const struct shunt_blob *blob, const struct shunt_view *view,
 		  const struct shunt_blob_record *r)
 {
 	struct shunt_blob_head *head = shunt_blob_head(blob);
-	struct shunt_slice slice = { (u128)(r->hi >> 48) << 112, ROOT_BITS, ROOT_BITS };
-	struct shunt_build build = arena_of(blob);
-	_free_ struct shunt_interval *iv = NULL;
+	struct shunt_setslice slice = { (u128)(r->hi >> 48) << 112, ROOT_BITS,
+					ROOT_BITS };
+	struct shunt_setbuild build = arena_of(blob);
+	_free_ struct shunt_setrange *iv = NULL;
 	uint32_t *root, node;
 	size_t n;
 	int ret;
@@ -65,7 +66,7 @@ static int apply4(const struct shunt_blob *blob, const struct shunt_view *view,
 	ret = intervals(view, &slice, &iv, &n);
 	if (ret)
 		return ret;
-	node = shunt_build_node4(&build, iv, n, r->hi >> 48);
+	node = shunt_setbuild_node4(&build, iv, n, r->hi >> 48);
 	if (build.failed)
 		return -ENOSPC;
 	root = (uint32_t *)blob->line[head->root4];
@@ -77,7 +78,7 @@ static int apply4(const struct shunt_blob *blob, const struct shunt_view *view,
 
 /* One table further down towards the record; false: its slice is to be built again. */
 static bool descend(const struct shunt_view *before, const struct shunt_blob_record *r,
-		    struct shunt_slice *slice, uint64_t **slot)
+		    struct shunt_setslice *slice, uint64_t **slot)
 {
 	uint64_t node = **slot;
 	unsigned int from = node >> SHUNT_BLOB_NODE_FROM_SHIFT & 127;
@@ -111,10 +112,11 @@ static int apply6(const struct shunt_blob *blob, const struct shunt_view *view,
 		  const struct shunt_blob_record *r)
 {
 	struct shunt_blob_head *head = shunt_blob_head(blob);
-	struct shunt_slice slice = { (u128)(r->hi >> 48) << 112, ROOT_BITS, ROOT_BITS };
+	struct shunt_setslice slice = { (u128)(r->hi >> 48) << 112, ROOT_BITS,
+					ROOT_BITS };
 	struct shunt_view before = { blob, view->upto - 1, 6 };
-	struct shunt_build build = arena_of(blob);
-	_free_ struct shunt_interval *iv = NULL;
+	struct shunt_setbuild build = arena_of(blob);
+	_free_ struct shunt_setrange *iv = NULL;
 	uint64_t *slot, node;
 	size_t n;
 	int ret;
@@ -127,7 +129,7 @@ static int apply6(const struct shunt_blob *blob, const struct shunt_view *view,
 	ret = intervals(view, &slice, &iv, &n);
 	if (ret)
 		return ret;
-	node = shunt_build_node6(&build, iv, n, slice);
+	node = shunt_setbuild_node6(&build, iv, n, slice);
 	if (build.failed)
 		return -ENOSPC;
 	head->free = build.used;

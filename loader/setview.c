@@ -259,15 +259,15 @@ long shunt_view_count(const struct shunt_view *v)
 	return count;
 }
 
-void shunt_interval_add(struct shunt_interval *iv, size_t *n, u128 lo,
+void shunt_setrange_add(struct shunt_setrange *iv, size_t *n, u128 lo,
 			unsigned int bits)
 {
 	u128 hi = lo | shunt_behind(bits);
-	struct shunt_interval *last = &iv[*n - 1];
+	struct shunt_setrange *last = &iv[*n - 1];
 
 	if (*n && (last->hi >= lo || last->hi + 1 == lo)) {
 		last->hi = last->hi > hi ? last->hi : hi;
 		return;
 	}
-	iv[(*n)++] = (struct shunt_interval){ lo, hi };
+	iv[(*n)++] = (struct shunt_setrange){ lo, hi };
 }

@@ -61,5 +61,5 @@ SHUNT_MUST_CHECK int shunt_view_inside(const struct shunt_view *view, shunt_u128
 long shunt_view_count(const struct shunt_view *view);
 
 /* Adds an element behind sorted ones: joins what overlaps or touches. */
-void shunt_interval_add(struct shunt_interval *iv, size_t *n, shunt_u128 lo,
+void shunt_setrange_add(struct shunt_setrange *iv, size_t *n, shunt_u128 lo,
 			unsigned int bits);

@@ -31,6 +31,17 @@ const char *shunt_action_name(unsigned int action)
 	return action < sizeof(names) / sizeof(*names) ? names[action] : NULL;
 }
 
+const char *shunt_reason_name(uint32_t reason)
+{
+	static const char *const names[SHUNT_REASON_MAX] = {
+#define X(id, value, name, malformed, help) [value] = name,
+		SHUNT_REASONS(X)
+#undef X
+	};
+
+	return reason < SHUNT_REASON_MAX && names[reason] ? names[reason] : "unknown";
+}
+
 void shunt_state_free(struct shunt_state *state)
 {
 	if (!state)

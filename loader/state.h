@@ -108,3 +108,6 @@ const struct shunt_state_consumer *shunt_state_consumer(const struct shunt_state
 
 /* "drop", "redirect-interface", …, "count"; NULL for a number that is none. */
 const char *shunt_action_name(unsigned int action);
+
+/* "rule", "limited", "ip4-short", …; "unknown" for a number that is none. */
+const char *shunt_reason_name(uint32_t reason);

@@ -8,8 +8,8 @@
  * Written by: user space, before the image that names the target takes over; the kernel
  * removes an interface that vanishes. Read by: the XDP program.
  */
-#define SHUNT_DEV_MAX 512 /* interfaces of two policies */
-#define SHUNT_CPU_MAX 256 /* highest CPU number + 1 */
+#define SHUNT_DEV_MAX 512    /* interfaces of two policies */
+#define SHUNT_CPU_MAX 256    /* highest CPU number + 1 */
 #define SHUNT_CPU_QUEUE 2048 /* frames that wait for a CPU before they are dropped */
 
 #ifdef __bpf__

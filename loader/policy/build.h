@@ -17,6 +17,7 @@ struct shunt_build {
 	size_t len, room;
 	struct shunt_compiled *stats; /* what the engines tell of themselves */
 	const char *full; /* which limit was met, where something gives -E2BIG */
+	size_t counting;  /* alternatives that only count, where they are too many */
 };
 
 /* A zeroed piece of n bytes at an offset that 8 divides; 0 where memory ran out. */

@@ -164,7 +164,7 @@ static int build_engines(struct shunt_build *b)
 	if (!ret)
 		ret = alts_of(b, 0, &decide, &decides);
 	if (!ret && counts > SHUNT_VECTOR_MAX) {
-		b->full = "rules that only count";
+		b->counting = counts;
 		ret = -E2BIG;
 	}
 	if (!ret && counts)
@@ -198,14 +198,22 @@ static int refuse(const struct shunt_build *b, int ret, struct shunt_err *err)
 {
 	if (ret != -E2BIG)
 		return shunt_fail(err, ret, "compile the policy: out of memory");
+	if (b->counting)
+		return shunt_fail(
+			err, ret,
+			"compile the policy: %zu rules have the action \"count\" (one "
+			"whose address may be in a prefix or in a set is two), and in "
+			"a policy of more than %u rules there is room for %u: rules "
+			"with another action count, too",
+			b->counting, SHUNT_VECTOR_MAX, SHUNT_VECTOR_MAX);
 	if (b->full)
 		return shunt_fail(
 			err, ret,
 			"compile the policy: its %zu rules have too many %s: at most "
-			"%u classes, %u alternatives and %u rules that only count; "
-			"move long lists of addresses into sets",
-			b->policy->rules, b->full, SHUNT_CLASS_MAX, SHUNT_WORD_MAX * 64,
-			SHUNT_VECTOR_MAX);
+			"%u classes and %u alternatives; move long lists of addresses "
+			"into sets",
+			b->policy->rules, b->full, SHUNT_CLASS_MAX,
+			SHUNT_WORD_MAX * 64);
 	return shunt_fail(err, ret,
 			  "compile the policy: its %zu rules need %zu bytes and %zu "
 			  "classes, and there is room for %u bytes: move long lists of "

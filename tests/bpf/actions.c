@@ -14,11 +14,12 @@
 #include <linux/pkt_cls.h>
 
 #include "loader/rings.h"
+#include "tests/bpf/ring_reader.h"
+#include "tests/bpf/rig_group.h"
 #include "tests/model/counted.h"
 #include "tests/model/fixture.h"
 #include "tests/model/frame.h"
 #include "tests/model/random.h"
-#include "tests/model/rig.h"
 #include "tests/model/sums.h"
 #include "tests/model/text.h"
 #include "user/io/ring.h"
@@ -28,8 +29,6 @@
 #define TC_OUT SHUNT_HOOK_TC_EGRESS
 #define RING_BYTES (1u << 20)
 #define ROOM (SHUNT_FRAME_ROOM + 64)
-
-static struct shunt_rig rig;
 
 static const char *const hook_name[] = { "xdp", "tc-ingress", "tc-egress" };
 
@@ -47,52 +46,6 @@ static void apply(const char *text, const struct shunt_policy_rewrite *rewrite)
 	if (shunt_rig_apply(&rig, policy, &err))
 		fail_msg("%s", err.message);
 	shunt_policy_free(policy);
-}
-
-struct reader {
-	int claim, fd;
-	uint32_t place;
-	struct shunt_ring *ring;
-};
-
-static void reader_open(struct reader *reader, uint32_t place, uint32_t bytes)
-{
-	struct shunt_err err;
-
-	reader->place = place;
-	reader->claim = shunt_ring_claim(&rig.maps, place, &err);
-	if (reader->claim < 0)
-		fail_msg("%s", err.message);
-	reader->fd = shunt_ring_make(bytes, &err);
-	if (reader->fd < 0 || shunt_ring_open(&reader->ring, reader->fd, &err) ||
-	    shunt_ring_feed(&rig.maps, place, reader->fd, &err))
-		fail_msg("%s", err.message);
-}
-
-static void reader_close(struct reader *reader)
-{
-	shunt_ring_starve(&rig.maps, reader->place);
-	shunt_ring_close(reader->ring);
-	close(reader->fd);
-	close(reader->claim);
-}
-
-struct seen {
-	struct shunt_ring_event event;
-	uint8_t frame[SHUNT_RING_FRAME_MAX];
-};
-
-/* The next record, copied; false: there is none. */
-static bool next(struct reader *reader, struct seen *seen)
-{
-	struct shunt_ring_record record;
-
-	if (!shunt_ring_rx(reader->ring, &record, 1))
-		return false;
-	seen->event = *record.event;
-	memcpy(seen->frame, record.frame, record.event->captured);
-	shunt_ring_release(reader->ring);
-	return true;
 }
 
 static uint32_t run(enum shunt_hook hook, const uint8_t *bytes, size_t len,
@@ -600,24 +553,6 @@ static void a_ring_has_one_reader_and_outlives_applies_as_long(void **ctx)
 	assert_false(next(&reader, &seen));
 	shunt_ring_close(reader.ring);
 	close(reader.fd);
-}
-
-static int open_rig(void **ctx)
-{
-	struct shunt_err err;
-
-	(void)ctx;
-	if (!shunt_rig_open(&rig, &err))
-		return 0;
-	print_error("%s\n", err.message);
-	return -1;
-}
-
-static int close_rig(void **ctx)
-{
-	(void)ctx;
-	shunt_rig_close(&rig);
-	return 0;
 }
 
 int main(void)

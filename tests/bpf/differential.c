@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "loader/program.h"
+#include "tests/bpf/rig_group.h"
 #include "tests/model/fixture.h"
 #include "tests/model/members.h"
-#include "tests/model/rig.h"
 #include "tests/model/shrink.h"
 #include "tests/model/tally.h"
 #include "tests/model/traffic.h"
@@ -27,8 +27,6 @@ struct totals {
 	uint64_t hook[SHUNT_HOOK_MAX], faults[2][SHUNT_FAULT_COUNT];
 	uint64_t reason[SHUNT_REASON_MAX];
 };
-
-static struct shunt_rig rig;
 
 /* --- one decision ---------------------------------------------------------- */
 
@@ -308,24 +306,6 @@ static void every_fixture_gives_what_it_says(void **ctx)
 	}
 	shunt_fixtures_close(&all);
 	print_message("%zu fixtures\n", done);
-}
-
-static int open_rig(void **ctx)
-{
-	struct shunt_err err;
-
-	(void)ctx;
-	if (!shunt_rig_open(&rig, &err))
-		return 0;
-	print_error("%s\n", err.message);
-	return -1;
-}
-
-static int close_rig(void **ctx)
-{
-	(void)ctx;
-	shunt_rig_close(&rig);
-	return 0;
 }
 
 int main(void)

@@ -17,17 +17,15 @@
 
 #include "bpf/lib/limit.h"
 #include "loader/policy/mods.h"
+#include "tests/bpf/rig_group.h"
 #include "tests/model/fixture.h"
 #include "tests/model/frame.h"
-#include "tests/model/rig.h"
 #include "tests/model/text.h"
 #include "user/base/clock.h"
 
 #define XDP SHUNT_HOOK_XDP
 #define TC_IN SHUNT_HOOK_TC_INGRESS
 #define NS_PER_S 1000000000ull
-
-static struct shunt_rig rig;
 
 static void apply(const char *text)
 {
@@ -427,24 +425,6 @@ static void what_is_beyond_may_pass_and_is_not_rewritten(void **ctx)
 				 hook == XDP ? XDP_PASS : (uint32_t)TC_ACT_UNSPEC);
 		assert_memory_equal(out, frame.bytes, frame.len);
 	}
-}
-
-static int open_rig(void **ctx)
-{
-	struct shunt_err err;
-
-	(void)ctx;
-	if (!shunt_rig_open(&rig, &err))
-		return 0;
-	print_error("%s\n", err.message);
-	return -1;
-}
-
-static int close_rig(void **ctx)
-{
-	(void)ctx;
-	shunt_rig_close(&rig);
-	return 0;
 }
 
 int main(void)

@@ -15,11 +15,11 @@
 #include <linux/pkt_cls.h>
 
 #include "maps/abi.h"
+#include "tests/bpf/rig_group.h"
 #include "tests/model/counted.h"
 #include "tests/model/fixture.h"
 #include "tests/model/frame.h"
 #include "tests/model/random.h"
-#include "tests/model/rig.h"
 #include "tests/model/text.h"
 
 #define XDP SHUNT_HOOK_XDP
@@ -31,7 +31,6 @@
 
 #define ROOM (16u << 20) /* of the rig's images */
 
-static struct shunt_rig rig;
 static struct shunt_counted before;
 
 static void rule(const char *policy)
@@ -346,17 +345,20 @@ static void a_damaged_image_passes_packets_as_internal(void **ctx)
 		{ "rules behind the end", offsetof(struct shunt_image, rule),
 		  ROOM - 11 },
 		{ "rules far away", offsetof(struct shunt_image, rule), UINT32_MAX },
-		{ "vectors behind the end", offsetof(struct shunt_image, vectors.vector),
-		  ROOM - 31 },
+		{ "vectors behind the end",
+		  offsetof(struct shunt_image, vectors.vector), ROOM - 31 },
 		{ "vectors far away", offsetof(struct shunt_image, vectors.vector),
 		  UINT32_MAX },
 		{ "a field's table behind the end",
-		  offsetof(struct shunt_image, vectors.tables.narrow[0].table), ROOM - 1 },
+		  offsetof(struct shunt_image, vectors.tables.narrow[0].table),
+		  ROOM - 1 },
 		{ "a field's table far away",
-		  offsetof(struct shunt_image, vectors.tables.narrow[0].table), UINT32_MAX },
-		{ "a root behind the end", offsetof(struct shunt_image, vectors.tables.side[0].root4),
-		  ROOM },
-		{ "a root far away", offsetof(struct shunt_image, vectors.tables.side[0].root4),
+		  offsetof(struct shunt_image, vectors.tables.narrow[0].table),
+		  UINT32_MAX },
+		{ "a root behind the end",
+		  offsetof(struct shunt_image, vectors.tables.side[0].root4), ROOM },
+		{ "a root far away",
+		  offsetof(struct shunt_image, vectors.tables.side[0].root4),
 		  UINT32_MAX },
 	};
 	struct shunt_model_frame frame;
@@ -392,7 +394,8 @@ static void a_damaged_node_passes_packets_as_internal(void **ctx)
 
 		rule(DAMAGE);
 		image = ruling();
-		root = (uint32_t *)((uint8_t *)image + image->vectors.tables.side[0].root4);
+		root = (uint32_t *)((uint8_t *)image +
+				    image->vectors.tables.side[0].root4);
 		root[192 << 8 | 0] = nodes[i];
 		check_internal("a node");
 	}
@@ -427,24 +430,6 @@ static void random_images_do_no_harm(void **ctx)
 		assert_true(code <= XDP_REDIRECT && code != XDP_ABORTED);
 		(void)run(TC_IN, &frame, NULL);
 	}
-}
-
-static int open_rig(void **ctx)
-{
-	struct shunt_err err;
-
-	(void)ctx;
-	if (!shunt_rig_open(&rig, &err))
-		return 0;
-	print_error("%s\n", err.message);
-	return -1;
-}
-
-static int close_rig(void **ctx)
-{
-	(void)ctx;
-	shunt_rig_close(&rig);
-	return 0;
 }
 
 int main(void)

@@ -16,10 +16,10 @@
 #include <linux/pkt_cls.h>
 
 #include "maps/target.h"
+#include "tests/bpf/rig_group.h"
 #include "tests/model/counted.h"
 #include "tests/model/fixture.h"
 #include "tests/model/frame.h"
-#include "tests/model/rig.h"
 #include "tests/model/text.h"
 #include "user/base/cleanup.h"
 #include "user/io/xsk.h"
@@ -29,7 +29,6 @@
 #define TC_OUT SHUNT_HOOK_TC_EGRESS
 #define JUMBO 9000
 
-static struct shunt_rig rig;
 static struct shunt_counted before;
 
 /* A UDP datagram to port 53 in IPv4, 62 bytes long. */
@@ -354,24 +353,6 @@ static void headers_behind_the_first_page_are_too_deep(void **ctx)
 			  1, JUMBO);
 	if (!shunt_counted_is(&rig.maps, &before, text, sizeof(text)))
 		fail_msg("%s", text);
-}
-
-static int open_rig(void **ctx)
-{
-	struct shunt_err err;
-
-	(void)ctx;
-	if (!shunt_rig_open(&rig, &err))
-		return 0;
-	print_error("%s\n", err.message);
-	return -1;
-}
-
-static int close_rig(void **ctx)
-{
-	(void)ctx;
-	shunt_rig_close(&rig);
-	return 0;
 }
 
 int main(void)

@@ -52,8 +52,8 @@ static void delete_one(struct edited *s, struct shunt_random *r)
 {
 	size_t i = shunt_random_below(r, *s->n);
 	size_t changed = 0;
-	int ret = shunt_set_change(s->maps, &s->ref, false, &s->at[i], 1, &changed,
-				   NULL);
+	int ret =
+		shunt_set_change(s->maps, &s->ref, false, &s->at[i], 1, &changed, NULL);
 
 	assert(!ret && changed == 1);
 	s->at[i] = s->at[--*s->n];

@@ -59,7 +59,8 @@ int shunt_rig_apply(struct shunt_rig *rig, const struct shunt_policy *policy,
 		    struct shunt_err *err)
 {
 	struct shunt_plan plan = { 0 };
-	int ret = shunt_plan_make(&plan, policy, SHUNT_RIG_IFACE, rig->state, true, err);
+	int ret =
+		shunt_plan_make(&plan, policy, SHUNT_RIG_IFACE, rig->state, true, err);
 
 	if (!ret)
 		ret = shunt_plan_write(&plan, &rig->maps, err);

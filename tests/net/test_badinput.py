@@ -39,6 +39,11 @@ def policy(**keys):
     return {"schema": "shunt.policy/1", "default": "drop", **keys}
 
 
+def limits(count, **keys):
+    """As many rules, each with a limit."""
+    return [{"name": "r%d" % n, "action": "pass", "limit": {"packets": 1, **keys}} for n in range(count)]
+
+
 # --- policies -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("text, where, words", [
@@ -64,6 +69,9 @@ def policy(**keys):
      "/rules/0/action/redirect/consumer", '"c"'),
     (policy(rules=[{"name": "r%d" % n, "action": "drop"} for n in range(16385)]), "/rules",
      "16385 rules, and a policy holds at most 16384"),
+    (policy(rules=limits(4097)), "", "4097 rules with a limit for the whole rule, and there is room for 4096"),
+    (policy(rules=limits(33, per="source")), "",
+     "33 rules with a limit per source or destination, and there is room for 32"),
     (policy(sets={"s": {"type": "address", "size": 2,
                         "elements": ["10.0.0.%d" % n for n in range(3)]}}),
      "/sets/s/size", "3"),

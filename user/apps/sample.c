@@ -36,17 +36,6 @@ static const char *kind_name(uint32_t kind)
 	return kind < sizeof(names) / sizeof(*names) ? names[kind] : "unknown";
 }
 
-static const char *reason_name(uint32_t reason)
-{
-	static const char *const names[SHUNT_REASON_MAX] = {
-#define X(id, value, name, malformed, help) [value] = name,
-		SHUNT_REASONS(X)
-#undef X
-	};
-
-	return reason < SHUNT_REASON_MAX && names[reason] ? names[reason] : "unknown";
-}
-
 /* --- one copy ---------------------------------------------------------------- */
 
 static int64_t to_ns(clockid_t clock)
@@ -99,7 +88,7 @@ static void put_line(const struct sample *sample, const struct shunt_ring_event 
 	fprintf(sample->opts->out, "%s.%06ld %s %s rule %s: %s (%s) %u %s\n", clock,
 		time.tv_nsec / 1000, kind_name(event->kind),
 		shunt_hook_name(event->hook), rule ? rule : "?",
-		shunt_action_name(event->verdict), reason_name(event->reason),
+		shunt_action_name(event->verdict), shunt_reason_name(event->reason),
 		event->len, shunt_line(&pkt, reason, text));
 }
 
@@ -125,7 +114,7 @@ static cJSON *to_object(const struct sample *sample,
 	else
 		cJSON_AddNullToObject(json, "rule");
 	cJSON_AddStringToObject(json, "verdict", shunt_action_name(event->verdict));
-	cJSON_AddStringToObject(json, "reason", reason_name(event->reason));
+	cJSON_AddStringToObject(json, "reason", shunt_reason_name(event->reason));
 	cJSON_AddNumberToObject(json, "length", event->len);
 	cJSON_AddNumberToObject(json, "captured", event->captured);
 	if (reason >= 0)

@@ -22,7 +22,8 @@ static const struct shunt_option check_options[] = {
 	JSON,
 	POLICY,
 	{ "hook", 'H', "HOOK",
-	  "warn of what this hook cannot do: tc-ingress, tc-egress; may be repeated" },
+	  "warn of what this hook cannot do: xdp, tc-ingress or tc-egress; may be "
+	  "repeated" },
 	END,
 };
 static const struct shunt_option attach_options[] = {
@@ -99,10 +100,10 @@ static const struct shunt_option no_options[] = { END };
 
 const struct shunt_command shunt_commands[] = {
 	{ "check", "[FILE]", 0, 1, "check a policy; needs no root",
-	  "Reports every error and warning at once, each with its JSON pointer, the "
-	  "memory "
-	  "that the policy takes, the features that it needs, and what which hook "
-	  "cannot do.",
+	  "Reports every error and warning at once, each with its JSON pointer. Of a "
+	  "sound policy it tells the kernel's memory that it takes, the features of "
+	  "the programs that it needs, and, with --hook, what a hook cannot do of it. "
+	  "Status 1: it is not sound.",
 	  check_options, shunt_cli_check, false, false },
 	{ "attach", "INTERFACE", 1, 1, "put an interface under a policy",
 	  "Loads the program, fills its maps, pins both under /sys/fs/bpf/shunt and "
@@ -116,7 +117,8 @@ const struct shunt_command shunt_commands[] = {
 	  "Counters of rules that keep their name go on.",
 	  apply_options, shunt_cli_apply, true, true },
 	{ "detach", "[INTERFACE]", 0, 1, "take the policy off an interface",
-	  "Nothing of Shunt's is left there: no program, map, link or pin.",
+	  "Without --hook nothing of Shunt's is left there: no program, map, link or "
+	  "pin.",
 	  detach_options, shunt_cli_detach, true, true },
 	{ "probe", "[INTERFACE]", 0, 1, "what this kernel and an interface can do",
 	  "Found by trying, on veths in a network namespace of their own. The "
@@ -133,12 +135,13 @@ const struct shunt_command shunt_commands[] = {
 	  stats_options, shunt_cli_stats, true, false },
 	{ "explain", "[INTERFACE]", 0, 1, "what becomes of a packet, and why",
 	  "Asks the program itself, by a test run: the one that is attached to "
-	  "INTERFACE, or "
-	  "one of its own under the policy of -p. Counters do not move.",
+	  "INTERFACE, or one of its own under the policy of -p. Nothing moves: no "
+	  "counter, no limit, no copy.",
 	  explain_options, shunt_cli_explain, true, false },
 	{ "set add", "INTERFACE SET [ELEMENT...]", 2, 1024, "add members to a set",
 	  "All of them or, where something is wrong, none. Many are put into place at "
-	  "one moment.",
+	  "one moment. An element is what the set's type says: 192.0.2.1, "
+	  "192.0.2.0/24, or 192.0.2.1,tcp:443; IPv6 as well.",
 	  set_options, shunt_cli_set_edit, true, true },
 	{ "set del", "INTERFACE SET [ELEMENT...]", 2, 1024, "delete members of a set",
 	  "All of them or, where something is wrong, none. A prefix that another one "
@@ -148,18 +151,25 @@ const struct shunt_command shunt_commands[] = {
 	  "give a set other members, at one moment",
 	  "No packet sees a set that is half the old one and half the new one.",
 	  set_options, shunt_cli_set_edit, true, true },
-	{ "set list", "INTERFACE SET", 2, 2, "the members of a set", NULL,
-	  plain_options, shunt_cli_set_list, true, false },
+	{ "set list", "INTERFACE SET", 2, 2, "the members of a set",
+	  "One a line, as `set replace --file` takes them.", plain_options,
+	  shunt_cli_set_list, true, false },
 	{ "set test", "INTERFACE SET ADDRESS", 3, 3,
 	  "is an address in a set, and by which element",
 	  "In a set of type address-port: ADDRESS,PROTOCOL:PORT. Exits with status 1 "
 	  "where it is not.",
 	  plain_options, shunt_cli_set_test, true, false },
-	{ "run count", "INTERFACE", 1, 1, "consume a redirect, counting packets", NULL,
+	{ "run count", "INTERFACE", 1, 1, "consume a redirect, counting packets",
+	  "Serves a consumer of the policy by its sockets in XDP, by its ring buffer "
+	  "in "
+	  "TC, and one of kind \"ring\" by that alone. Until it runs, and once it is "
+	  "gone, packets go the way of the consumer's \"if_down\".",
 	  count_options, shunt_cli_run_count, true, false },
 	{ "run dump", "INTERFACE", 1, 1,
-	  "consume a redirect, printing or saving packets", NULL, dump_options,
-	  shunt_cli_run_dump, true, false },
+	  "consume a redirect, printing or saving packets",
+	  "Serves a consumer as `run count` does. Of a frame that came by a ring "
+	  "buffer, at most 9216 bytes are there.",
+	  dump_options, shunt_cli_run_dump, true, false },
 	{ "run sample", "INTERFACE", 1, 1, "what rules sample and mirror into the ring",
 	  "Each copy with the rule that made it, its verdict and why. Copies are made "
 	  "for as long as this runs; those that it could not take in time are counted "

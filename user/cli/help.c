@@ -18,8 +18,8 @@ void shunt_help_all(void)
 	for (i = 0; i < shunt_command_count; i++)
 		printf("  %s%-11s%s  %s\n", shunt_out_bold(), shunt_commands[i].name,
 		       shunt_out_plain(), shunt_commands[i].summary);
-	printf("\n`shunt help COMMAND` tells all about one. Every command but the last "
-	       "four takes --json.\n");
+	printf("\n`shunt help COMMAND` tells all about one. All but completion, man "
+	       "and help take --json.\n");
 }
 
 void shunt_help_command(const struct shunt_command *command)
