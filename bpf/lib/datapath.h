@@ -204,7 +204,8 @@ static __always_inline int shunt_judge(struct shunt_scratch *s, __u32 counts)
 	if (!s)
 		return 0;
 	t = &s->trace;
-	t->rule_data.action = SHUNT_VERDICT_PASS;
+	t->rule = 0;
+	t->rule_data = (struct shunt_image_rule){ .action = SHUNT_VERDICT_PASS };
 	gen = bpf_map_lookup_elem(&shunt_gen, &key);
 	if (!gen)
 		goto damaged;

@@ -36,7 +36,7 @@ SHUNT_INLINE int shunt_limit_step(const struct shunt_image_limit *limit, __u64 t
 {
 	__u64 ahead = tat - now;
 
-	if (ahead > limit->burst + SHUNT_LIMIT_SLACK)
+	if (!tat || ahead > limit->burst + SHUNT_LIMIT_SLACK) /* 0: never used */
 		ahead = 0;
 	if (ahead + cost > limit->burst)
 		return 0;
