@@ -127,29 +127,39 @@ static int show_sets(cJSON *reply, const struct shunt_instance *instance,
 	return 0;
 }
 
+static void show_queues(cJSON *item, uint64_t served)
+{
+	cJSON *queues;
+	int queue;
+
+	if (served == UINT64_MAX) {
+		cJSON_AddStringToObject(item, "queues", "all");
+		return;
+	}
+	queues = cJSON_AddArrayToObject(item, "queues");
+	for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++)
+		if (served >> queue & 1)
+			cJSON_AddItemToArray(queues, cJSON_CreateNumber(queue));
+}
+
 static void show_consumers(cJSON *reply, const struct shunt_state *state)
 {
 	cJSON *list = cJSON_AddArrayToObject(reply, "consumers");
 	size_t c;
-	int queue;
 
 	for (c = 0; c < state->consumers; c++) {
 		const struct shunt_state_consumer *consumer = &state->consumer[c];
-		cJSON *item = cJSON_CreateObject(), *queues;
+		bool ring = consumer->kind == SHUNT_CONSUMER_RING;
+		cJSON *item = cJSON_CreateObject();
 
 		cJSON_AddStringToObject(item, "name", consumer->name);
-		cJSON_AddStringToObject(item, "kind", "xsk");
+		cJSON_AddStringToObject(item, "kind", ring ? "ring" : "xsk");
 		cJSON_AddStringToObject(item, "if_down",
 					shunt_action_name(consumer->if_down));
-		if (consumer->queues == UINT64_MAX) {
-			cJSON_AddStringToObject(item, "queues", "all");
-		} else {
-			queues = cJSON_AddArrayToObject(item, "queues");
-			for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++)
-				if (consumer->queues >> queue & 1)
-					cJSON_AddItemToArray(queues,
-							     cJSON_CreateNumber(queue));
-		}
+		if (ring)
+			cJSON_AddNumberToObject(item, "bytes", consumer->ring_bytes);
+		else
+			show_queues(item, consumer->queues);
 		cJSON_AddItemToArray(list, item);
 	}
 }

@@ -78,6 +78,13 @@ def test_an_interface_is_attached_looked_at_and_detached(wire):
     assert "nothing of Shunt's is attached to b0" in sh.refused("stats", "b0", ns=wire.b)
 
 
+def test_showing_a_consumer_of_a_ring_buffer_tells_its_size(wire):
+    wire.attach({"consumers": {"log": {"kind": "ring", "bytes": 8192}},
+                 "rules": [{"name": "log", "action": {"redirect": {"consumer": "log"}}}]})
+    assert sh.shunt("show", "b0", ns=wire.b)["consumers"] == [
+        {"name": "log", "kind": "ring", "if_down": "drop", "bytes": 8192}]
+
+
 def test_text_says_the_same_as_json(wire):
     path = wire.policy(POLICY)
     text = lambda *args: sh.run(*args, ns=wire.b, text=True)  # noqa: E731
@@ -88,7 +95,7 @@ def test_text_says_the_same_as_json(wire):
                      % re.escape(wire.b.name), sh.run("list", text=True).out, re.M)
     shown = text("show", "b0").out
     for line in (r"rule +bad +drop$", r"rule +tap +redirect-consumer tap$", r"default +pass$",
-                 r"set +bad +prefix, 1 members, room for 1024$", r"consumer +tap +if down: pass$"):
+                 r"set +bad +prefix, 1 members, room for 1024$", r"consumer +tap +xsk, if down: pass$"):
         assert re.search(line, shown, re.M), shown
     assert re.search(r"^ +pings +count +2 +196$", text("stats", "b0").out, re.M)
     assert re.search(r"pings +count +2 +196 +0/s$",

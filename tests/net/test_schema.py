@@ -161,11 +161,15 @@ def test_every_semantic_fault_has_its_example():
     assert SEMANTIC <= {name_of(path) for path in INVALID}
 
 
-def test_the_example_in_the_documentation_is_sound(tmp_path):
-    text = read(os.path.join(sh.ROOT, "docs/policy.md"))
-    whole = [part for part in re.findall(r"```json\n(.*?)```", text, flags=re.S)
-             if '"shunt.policy/1"' in part]
-    assert whole
+def documented():
+    """The JSON of the README and of the policy's page, block by block."""
+    return [part for page in ["README.md", "docs/policy.md"]
+            for part in re.findall(r"```json\n(.*?)```", read(os.path.join(sh.ROOT, page)), flags=re.S)]
+
+
+def test_the_examples_in_the_documentation_are_sound(tmp_path):
+    whole = [part for part in documented() if '"shunt.policy/1"' in part]
+    assert len(whole) > 1
     (tmp_path / "blocked.txt").write_text("203.0.113.0/24  # an example\n2001:db8:bad::/48\n")
     for number, part in enumerate(whole):
         path = tmp_path / ("%d.json" % number)
@@ -174,8 +178,7 @@ def test_the_example_in_the_documentation_is_sound(tmp_path):
 
 
 def test_every_rule_in_the_documentation_is_sound(tmp_path):
-    text = read(os.path.join(sh.ROOT, "docs/policy.md"))
-    rules = [json.loads(line) for part in re.findall(r"```json\n(.*?)```", text, flags=re.S)
+    rules = [json.loads(line) for part in documented()
              for line in part.splitlines() if line.startswith('{ "name"')]
     shown = {key for rule in rules for key in [*rule, *rule.get("match", {})]}
     defs = json.loads(read(os.path.join(sh.SCHEMAS, "policy.schema.json")))["$defs"]

@@ -80,7 +80,8 @@ static void show_text(const cJSON *reply)
 		       (unsigned long long)shunt_json_u64(item, "members"),
 		       (unsigned long long)shunt_json_u64(item, "size"));
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "consumers"))
-		printf("  consumer  %-24s if down: %s\n", shunt_json_str(item, "name"),
+		printf("  consumer  %-24s %s, if down: %s\n",
+		       shunt_json_str(item, "name"), shunt_json_str(item, "kind"),
 		       shunt_json_str(item, "if_down"));
 }
 
