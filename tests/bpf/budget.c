@@ -133,25 +133,50 @@ static unsigned int chain(const struct calls *calls, size_t at)
 	return (own ? own : step) + deepest;
 }
 
-/* The verifier's "stack depth 16+112+0" names subprograms in the order of their code. */
+/* Of "16+112+0", on which at stands, the next number. */
+static bool next_stack(const char **at, unsigned int *depth)
+{
+	char *end;
+
+	*depth = strtoul(*at, &end, 10);
+	if (end == *at)
+		return false;
+	*at = *end == '+' ? end + 1 : end;
+	return true;
+}
+
+/* Of "subprog 0 (shunt_xdp) main insns_self 636 ... stack 40", the last number. */
+static bool next_subprog(const char **at, unsigned int *depth)
+{
+	const char *line = strstr(*at, "\nsubprog ");
+	const char *stack = line ? strstr(line, " stack ") : NULL;
+
+	if (!stack)
+		return false;
+	*depth = strtoul(stack + strlen(" stack "), NULL, 10);
+	*at = stack;
+	return true;
+}
+
+/*
+ * The verifier names subprograms in the order of their code: in a line
+ * "stack depth 16+112+0", or, where that says "max 128", in one line each.
+ */
 static unsigned int stack_of(const struct bpf_insn *insn, size_t insns, const char *log)
 {
 	struct calls calls = { .insn = insn, .insns = insns };
 	const char *at = strstr(log, "stack depth ");
+	bool lines;
 	size_t k;
 
 	assert_non_null(at);
 	at += strlen("stack depth ");
+	lines = !strncmp(at, "max ", 4);
 	find_starts(&calls);
-	for (k = 0; k < calls.n; k++) {
-		char *end;
-
-		calls.depth[k] = strtoul(at, &end, 10);
-		if (end == at)
+	for (k = 0; k < calls.n; k++)
+		if (!(lines ? next_subprog : next_stack)(&at, &calls.depth[k]))
 			fail_msg("the verifier names %zu stacks, there are %zu: %s", k,
 				 calls.n, at);
-		at = *end == '+' ? end + 1 : end;
-	}
 	return chain(&calls, 0);
 }
 
