@@ -196,8 +196,13 @@ SHUNT_INLINE __s64 shunt_class16(const struct shunt_image *image, __u32 root, __
 	return shunt_class_in8(image, shunt_bucket_of(*node), hi);
 }
 
-SHUNT_INLINE int shunt_keep_class(struct shunt_search *s, __u32 slot, __s64 class)
+/*
+ * The slot is checked and used in one register: Linux 6.1 does not know that the same
+ * place of the stack, read twice, holds the value that was checked.
+ */
+SHUNT_INLINE int shunt_keep_class(struct shunt_search *s, __u64 slot, __s64 class)
 {
+	SHUNT_OPAQUE(slot);
 	if (class < 0 || slot >= SHUNT_LOOKUP_MAX)
 		return -1;
 	s->x[slot] = class;
