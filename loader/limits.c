@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -165,10 +166,16 @@ static int write_tables(const struct shunt_plan *plan, const struct shunt_maps *
 int shunt_limits_write(const struct shunt_plan *plan, const struct shunt_maps *maps,
 		       struct shunt_err *err)
 {
-	static const struct shunt_limiter full;
+	struct shunt_limiter full = { .pad = { 0 } };
+	struct timespec now;
+	int hook, ret;
 	size_t r;
-	int ret;
 
+	/* full, as the programs' clock has it now: it comes round every 78 hours */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		full.tat[hook] = (now.tv_sec * UINT64_C(1000000000) + now.tv_nsec)
+				 << SHUNT_LIMIT_SHIFT;
 	for (r = 0; r < plan->policy->rules; r++) {
 		const struct shunt_policy_rule *rule = &plan->policy->rule[r];
 

@@ -17,7 +17,8 @@
  * Written by: the programs; user space clears a bucket whose id is given out anew, and
  * places the tables. Read by: the programs.
  */
-#define SHUNT_LIMIT_MAX 4096		      /* rules with one bucket, a policy */
+#define SHUNT_LIMIT_SHIFT 16 /* ticks a nanosecond, as a power of two */
+#define SHUNT_LIMIT_MAX 4096 /* rules with one bucket, a policy */
 #define SHUNT_LIMIT_IDS (2 * SHUNT_LIMIT_MAX) /* the old policy's and the new one's */
 #define SHUNT_LIMIT_BY_MAX 32		      /* rules with a table of buckets */
 #define SHUNT_LIMIT_BY_IDS (2 * SHUNT_LIMIT_BY_MAX) /* a bit each in struct shunt_gen */

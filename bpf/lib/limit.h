@@ -25,9 +25,9 @@
  * One compare-and-exchange takes a token: CPUs neither lose one nor take one twice.
  */
 #include "bpf/lib/compiler.h"
+#include "maps/limit.h"
 #include "maps/mods.h"
 
-#define SHUNT_LIMIT_SHIFT 16 /* ticks a nanosecond, as a power of two */
 #define SHUNT_LIMIT_SLACK (1000000000ull << SHUNT_LIMIT_SHIFT)
 
 /* The arrival time after a packet of this cost, in *next; 0: it is beyond the limit. */
@@ -36,7 +36,7 @@ SHUNT_INLINE int shunt_limit_step(const struct shunt_image_limit *limit, __u64 t
 {
 	__u64 ahead = tat - now;
 
-	if (!tat || ahead > limit->burst + SHUNT_LIMIT_SLACK) /* 0: never used */
+	if (ahead > limit->burst + SHUNT_LIMIT_SLACK)
 		ahead = 0;
 	if (ahead + cost > limit->burst)
 		return 0;
@@ -48,7 +48,6 @@ SHUNT_INLINE int shunt_limit_step(const struct shunt_image_limit *limit, __u64 t
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/lib/mods.h"
-#include "maps/limit.h"
 
 /* More CPUs than this at one bucket at once: the last one is beyond the limit. */
 #define SHUNT_LIMIT_TRIES 64
