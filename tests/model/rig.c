@@ -15,7 +15,7 @@
 #include "user/base/cleanup.h"
 
 #define FRAME_MAX (1u << 18)
-#define RIG_IMAGE (12u << 20) /* bytes; with room to spare, 16 MiB */
+#define RIG_IMAGE (24u << 20) /* bytes; with room to spare, 32 MiB */
 
 int shunt_rig_open(struct shunt_rig *rig, struct shunt_err *err)
 {
