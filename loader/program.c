@@ -228,7 +228,7 @@ int shunt_program_ask(enum shunt_hook hook, uint32_t id,
 		return shunt_fail_errno(err, fd < 0 ? fd : -errno,
 					"ask for the program %u of hook %s", id,
 					shunt_hook_name(hook));
-	facts->bound = info.ifindex != 0;
+	facts->bound = !strcmp(info.name, SHUNT_PROGRAM_TAG);
 	for (i = 0; i < info.nr_map_ids && i < sizeof(map) / sizeof(*map); i++)
 		note_map(hook, map[i], facts);
 	return 0;

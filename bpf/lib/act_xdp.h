@@ -134,6 +134,10 @@ __noinline int shunt_xdp_rewrite_vlan(struct xdp_md *ctx, struct shunt_trace *t)
 
 	if (!mods)
 		return SHUNT_REASON_REWRITE;
+	/* a tag beside the frame (shunt_xdp_tag in bpf/xdp.bpf.c) is out of reach */
+	if (SHUNT_HAS(VLAN_TAG) && t->pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] &&
+	    !(tag && shunt_is_tag(shunt_be16(tag->type))))
+		return SHUNT_REASON_REWRITE;
 	bits = mods->rewrite.bits;
 	vlan = mods->rewrite.vlan & 0xfff;
 	if (bits & SHUNT_REWRITE_VLAN_POP && tag &&
