@@ -89,9 +89,8 @@ static int load_programs(struct attach *attach, uint32_t features,
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!attach->wanted[hook])
 			continue;
-		attach->prog_fd[hook] =
-			shunt_tag_load(&attach->tag, hook, features,
-				       &attach->instance->maps, err);
+		attach->prog_fd[hook] = shunt_tag_load(&attach->tag, hook, features,
+						       &attach->instance->maps, err);
 		if (attach->prog_fd[hook] < 0)
 			return attach->prog_fd[hook];
 	}
@@ -214,7 +213,8 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		      ? shunt_place_free(attach->interface, instance->ifindex, err)
 		      : 0;
 	if (!ret)
-		ret = shunt_plan_make(&plan, policy, attach->interface, NULL, false, err);
+		ret = shunt_plan_make(&plan, policy, attach->interface, NULL, false,
+				      err);
 	if (!ret) {
 		struct shunt_needs needs = shunt_plan_needs(&plan);
 

@@ -195,8 +195,8 @@ static int replace_one(struct takeover *t, int hook, struct shunt_err *err)
 		return ret;
 	shunt_tag_give_up(t->tag, ret);
 	close(t->prog_fd[hook]);
-	t->prog_fd[hook] = shunt_program_load(hook, t->needs->features, &instance->maps,
-					      err);
+	t->prog_fd[hook] =
+		shunt_program_load(hook, t->needs->features, &instance->maps, err);
 	return t->prog_fd[hook] < 0
 		       ? t->prog_fd[hook]
 		       : shunt_place_replace(hook, place, instance->name,
