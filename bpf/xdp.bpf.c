@@ -13,6 +13,10 @@
 
 char _license[] SEC("license") = "GPL";
 
+/* Linux 6.8; the driver says what the NIC has taken off this packet. */
+extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *ctx, __be16 *proto,
+					__u16 *tci) __ksym __weak;
+
 /*
  * The parsers are global functions, as shunt_judge is: each is verified once by itself.
  * Always returns 0.
@@ -23,22 +27,27 @@ __noinline int shunt_inner_xdp(struct xdp_md *ctx, struct shunt_pkt *pkt, __u64 
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
 	if (pkt)
-		shunt_parse_inner(data, end, pkt->len > (__u64)(end - data), pkt, off,
-				  bytes, type);
+		shunt_parse_inner(data, end,
+				  bpf_xdp_get_buff_len(ctx) > (__u64)(end - data), pkt,
+				  off, bytes, type);
 	return 0;
 }
 
-/* SHUNT_PARSE_OK or the reason. */
+/* SHUNT_PARSE_OK or the reason. Where a tag is gone, its id is in pkt already. */
 __noinline int shunt_parse_xdp(struct xdp_md *ctx, struct shunt_pkt *pkt)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct shunt_inside in = { 0 };
+	__u32 len;
 	int code;
 
 	if (!pkt)
 		return SHUNT_REASON_INTERNAL;
-	pkt->len = bpf_xdp_get_buff_len(ctx);
-	code = shunt_parse_outer(data, end, pkt->len > (__u64)(end - data), pkt, &in);
+	len = bpf_xdp_get_buff_len(ctx);
+	pkt->len = len;
+	if (pkt->layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN])
+		pkt->len += sizeof(struct shunt_vlan);
+	code = shunt_parse_outer(data, end, len > (__u64)(end - data), pkt, &in);
 	if (SHUNT_HAS(TUNNEL) && in.type)
 		shunt_inner_xdp(ctx, pkt, in.off, in.bytes, in.type);
 	return code;
@@ -164,21 +173,44 @@ static __always_inline int shunt_xdp_do(struct xdp_md *ctx, struct shunt_trace *
 	return code;
 }
 
-SEC("xdp.frags")
-int shunt_xdp(struct xdp_md *ctx)
+static __always_inline int shunt_xdp_run(struct xdp_md *ctx, struct shunt_scratch *s)
 {
 	__u64 token = shunt_xdp_token(ctx);
-	struct shunt_scratch *s = shunt_scratch_take(SHUNT_HOOK_XDP);
-	struct shunt_trace *t;
-	int code;
+	struct shunt_trace *t = &s->trace;
+	int code = shunt_parse_xdp(ctx, &t->pkt);
 
-	if (!s)
-		return XDP_PASS;
-	t = &s->trace;
-	code = shunt_parse_xdp(ctx, &t->pkt);
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
 	shunt_judge(s, !token);
 	code = shunt_xdp_do(ctx, t, !token);
 	shunt_exit(t, token);
 	return code;
+}
+
+SEC("xdp.frags")
+int shunt_xdp(struct xdp_md *ctx)
+{
+	struct shunt_scratch *s = shunt_scratch_take(SHUNT_HOOK_XDP);
+
+	return s ? shunt_xdp_run(ctx, s) : XDP_PASS;
+}
+
+/*
+ * The same for a NIC that takes the VLAN tag off: bound to a device, whose driver is asked
+ * for the tag. The kernel refuses the call in any other program, even where it is never
+ * reached, and makes no test run of this one. Hence two programs.
+ */
+SEC("?xdp.frags")
+int shunt_xdp_tag(struct xdp_md *ctx)
+{
+	struct shunt_scratch *s = shunt_scratch_take(SHUNT_HOOK_XDP);
+	__be16 proto;
+	__u16 tci;
+
+	if (!s)
+		return XDP_PASS;
+	if (bpf_xdp_metadata_rx_vlan_tag &&
+	    !bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci))
+		s->trace.pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] =
+			(tci & 0xfff) + 1;
+	return shunt_xdp_run(ctx, s);
 }

@@ -5,6 +5,7 @@
 #include "loader/plan.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
+#include "loader/tag.h"
 #include "loader/takeover.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
@@ -40,14 +41,18 @@ static cJSON *answer(const struct shunt_state *old, const struct shunt_state *ne
 }
 
 static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
-		 struct shunt_err *err)
+		 struct shunt_tag *tag, struct shunt_err *err)
 {
+	const struct shunt_place *xdp = &instance->state->place[SHUNT_HOOK_XDP];
 	struct shunt_needs needs = shunt_plan_needs(plan);
 	int ret;
 
 	/* from here on, and until the flip, the programs can do either policy */
 	needs.features |= shunt_takeover_ruling(instance);
-	ret = shunt_takeover(instance, &needs, false, err);
+	if (xdp->on)
+		shunt_tag_choose(tag, needs.features, instance->state->interface,
+				 xdp->mode);
+	ret = shunt_takeover(instance, &needs, false, tag, err);
 	if (ret)
 		return ret;
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
@@ -79,16 +84,21 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
  * Programs that do no more than the policy needs are faster, but those that sit there
  * are right as well: that the policy rules stands, whatever comes of this.
  */
-static void trim(struct shunt_instance *instance, struct shunt_plan *plan, cJSON *reply)
+static void trim(struct shunt_instance *instance, struct shunt_plan *plan,
+		 struct shunt_tag *tag, cJSON *reply)
 {
 	struct shunt_needs needs = shunt_plan_needs(plan);
 	struct shunt_err err = { "" };
+	const char *missed;
 
-	if (shunt_takeover(instance, &needs, true, &err))
+	if (shunt_takeover(instance, &needs, true, tag, &err))
 		shunt_reply_warn(reply,
 				 "the programs keep code that this policy does not "
 				 "need, for others could not take over: %s",
 				 err.message);
+	missed = shunt_tag_missed(tag, needs.features);
+	if (missed)
+		shunt_reply_warn(reply, "%s", missed);
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
 }
 
@@ -97,6 +107,7 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON 
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	struct shunt_plan plan = { 0 };
+	struct shunt_tag tag = { 0 };
 	int ret;
 
 	*reply = NULL;
@@ -105,12 +116,12 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON 
 		ret = shunt_plan_make(&plan, policy, instance.state->interface,
 				      instance.state, false, err);
 	if (!ret)
-		ret = apply(&instance, &plan, err);
+		ret = apply(&instance, &plan, &tag, err);
 	if (!ret) {
 		_json_ cJSON *notes = cJSON_CreateObject();
 		cJSON *note;
 
-		trim(&instance, &plan, notes);
+		trim(&instance, &plan, &tag, notes);
 		*reply = answer(instance.state, plan.next);
 		cJSON_ArrayForEach(note,
 				   cJSON_GetObjectItemCaseSensitive(notes, "warnings"))

@@ -16,6 +16,7 @@
 #include "loader/reply.h"
 #include "loader/residue.h"
 #include "loader/shunt.h"
+#include "loader/tag.h"
 #include "loader/takeover.h"
 #include "user/base/cleanup.h"
 
@@ -26,6 +27,8 @@ struct attach {
 	const struct shunt_attach_opts *opts;
 	bool wanted[SHUNT_HOOK_MAX];
 	int prog_fd[SHUNT_HOOK_MAX];
+	uint32_t features;
+	struct shunt_tag tag;
 	cJSON *warnings; /* an object with "warnings" */
 };
 
@@ -79,12 +82,15 @@ static int load_programs(struct attach *attach, uint32_t features,
 {
 	int hook;
 
+	attach->features = features;
+	if (attach->wanted[SHUNT_HOOK_XDP])
+		shunt_tag_choose(&attach->tag, features, attach->interface,
+				 attach->opts->mode);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!attach->wanted[hook])
 			continue;
-		attach->prog_fd[hook] =
-			shunt_program_load(hook, features, &attach->instance->maps,
-					   err);
+		attach->prog_fd[hook] = shunt_tag_load(&attach->tag, hook, features,
+						       &attach->instance->maps, err);
 		if (attach->prog_fd[hook] < 0)
 			return attach->prog_fd[hook];
 	}
@@ -100,8 +106,8 @@ static int pin_program(const char *instance, int hook, int fd, struct shunt_err 
 	return shunt_pin_put(fd, path, err);
 }
 
-/* Puts one program onto its hook; from here on it judges packets. */
-static int place_one(struct attach *attach, int hook, struct shunt_err *err)
+static int hang(struct attach *attach, int hook, int *link_fd, struct shunt_err *note,
+		struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
 	struct shunt_place_request request = {
@@ -111,13 +117,40 @@ static int place_one(struct attach *attach, int hook, struct shunt_err *err)
 		.ifindex = instance->ifindex,
 		.mode = mode_fits(attach->opts->mode, hook) ? attach->opts->mode : NULL,
 	};
+
+	if (shunt_tag_wants(&attach->tag, hook, attach->features))
+		request.mode = "native";
+	return shunt_place_attach(&request, &instance->state->place[hook], link_fd,
+				  note, err);
+}
+
+/* The plain program in place of the bound one that the hook has not taken. */
+static int stand_in(struct attach *attach, int error, struct shunt_err *err)
+{
+	int *fd = &attach->prog_fd[SHUNT_HOOK_XDP];
+
+	shunt_tag_give_up(&attach->tag, error);
+	close(*fd);
+	*fd = shunt_program_load(SHUNT_HOOK_XDP, attach->features,
+				 &attach->instance->maps, err);
+	return *fd < 0 ? *fd
+		       : pin_program(attach->instance->name, SHUNT_HOOK_XDP, *fd, err);
+}
+
+/* Puts one program onto its hook; from here on it judges packets. */
+static int place_one(struct attach *attach, int hook, struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
 	_fd_ int link_fd = -1;
 	char path[SHUNT_PIN_MAX];
 	struct shunt_err note;
-	int ret;
+	int ret = hang(attach, hook, &link_fd, &note, err);
 
-	ret = shunt_place_attach(&request, &instance->state->place[hook], &link_fd,
-				 &note, err);
+	if (ret && shunt_tag_wants(&attach->tag, hook, attach->features)) {
+		ret = stand_in(attach, ret, err);
+		if (!ret)
+			ret = hang(attach, hook, &link_fd, &note, err);
+	}
 	if (ret)
 		return ret;
 	if (*note.message)
@@ -335,6 +368,9 @@ int shunt_attach(const char *interface, const struct shunt_policy *policy,
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 		if (attach.prog_fd[hook] >= 0)
 			close(attach.prog_fd[hook]);
+	if (!ret && shunt_tag_missed(&attach.tag, attach.features))
+		shunt_reply_warn(warnings, "%s",
+				 shunt_tag_missed(&attach.tag, attach.features));
 	if (!ret)
 		*reply = answer(&attach);
 	return ret;

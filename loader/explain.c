@@ -51,6 +51,43 @@ static int start(struct shunt_explain **explain, const char *hook_name,
 	return 0;
 }
 
+/*
+ * The kernel makes no test run of a program that is bound to a device. The plain one of
+ * the same features over the same maps differs from it in one thing: it finds the VLAN
+ * tag in the frame alone, which is where a frame that is explained has it.
+ */
+static int load_twin(struct shunt_explain *explain,
+		     const struct shunt_program_facts *facts, struct shunt_err *err)
+{
+	struct shunt_maps maps = explain->instance.maps; /* lent: it has them all */
+	_fd_ int image = bpf_map_get_fd_by_id(facts->image);
+	_fd_ int counter = bpf_map_get_fd_by_id(facts->counter);
+	int ret;
+
+	maps.fd[SHUNT_MAP_IMAGE] = image;
+	maps.fd[SHUNT_MAP_COUNTER] = counter;
+	ret = shunt_maps_measure(&maps, err);
+	return ret ? ret
+		   : shunt_program_load(explain->hook, facts->features, &maps, err);
+}
+
+/* What can be test-run of the program with this id: its descriptor, or -errno. */
+static int open_runnable(struct shunt_explain *explain, uint32_t id,
+			 struct shunt_err *err)
+{
+	struct shunt_program_facts facts;
+	_fd_ int fd = bpf_prog_get_fd_by_id(id);
+	int ret;
+
+	if (fd < 0)
+		return shunt_fail_errno(err, fd, "open the program of hook %s",
+					shunt_hook_name(explain->hook));
+	ret = shunt_program_ask(explain->hook, id, &facts, err);
+	if (ret)
+		return ret;
+	return facts.bound ? load_twin(explain, &facts, err) : shunt_steal_fd(&fd);
+}
+
 /* The program that sits on the hook now; another may have taken over since the last. */
 static int open_program(struct shunt_explain *explain, struct shunt_err *err)
 {
@@ -65,11 +102,9 @@ static int open_program(struct shunt_explain *explain, struct shunt_err *err)
 		return 0;
 	if (explain->prog_fd >= 0)
 		close(explain->prog_fd);
-	explain->prog_fd = bpf_prog_get_fd_by_id(id);
+	explain->prog_fd = open_runnable(explain, id, err);
 	if (explain->prog_fd < 0)
-		return shunt_fail_errno(err, explain->prog_fd,
-					"open the program of hook %s",
-					shunt_hook_name(explain->hook));
+		return explain->prog_fd;
 	explain->prog_id = id;
 	return 0;
 }

@@ -267,8 +267,7 @@ static int open_all(struct shunt_maps *maps, const char *instance,
 	return ret;
 }
 
-/* How large the maps are, from the kernel. */
-static int measure(struct shunt_maps *maps, struct shunt_err *err)
+int shunt_maps_measure(struct shunt_maps *maps, struct shunt_err *err)
 {
 	struct bpf_map_info image = { 0 }, counter = { 0 };
 	__u32 image_len = sizeof(image), counter_len = sizeof(counter);
@@ -295,7 +294,7 @@ int shunt_maps_open(struct shunt_maps *maps, const char *instance,
 				 "`shunt detach` removes what is left of it",
 				 instance);
 	if (!ret)
-		ret = measure(maps, err);
+		ret = shunt_maps_measure(maps, err);
 	if (!ret)
 		ret = shunt_maps_mmap(maps, err);
 	if (ret)

@@ -75,6 +75,9 @@ struct shunt_needs {
  */
 void shunt_maps_choose(struct shunt_maps *maps, const struct shunt_needs *needs);
 
+/* Asks the kernel for the sizes of image and counters, which exist. */
+SHUNT_MUST_CHECK int shunt_maps_measure(struct shunt_maps *maps, struct shunt_err *err);
+
 /* Before a load: lets the object use the maps that exist, and sizes the others. */
 SHUNT_MUST_CHECK int shunt_maps_lend(const struct shunt_maps *maps,
 				     struct bpf_object *object, struct shunt_err *err);

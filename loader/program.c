@@ -18,6 +18,11 @@
 #include "user/base/cleanup.h"
 #include "xdp.skel.h"
 
+/* The headers of Debian 12 are older than this flag (Linux 6.3). */
+#define XDP_DEV_BOUND_ONLY (1u << 6)
+
+#define SHUNT_PROGRAM_TAG "shunt_xdp_tag"
+
 static const struct {
 	const char *name;
 	const char *program;
@@ -73,8 +78,9 @@ static const char *last_words(void)
 	return said.len > room ? said.text + said.len - room : said.text;
 }
 
-static int load(struct bpf_object *object, const char *name, struct shunt_maps *maps,
-		struct shunt_err *err)
+/* With an ifindex the program is for that device alone. */
+static int load(struct bpf_object *object, const char *name, unsigned int ifindex,
+		struct shunt_maps *maps, struct shunt_err *err)
 {
 	struct bpf_program *program, *wanted = NULL;
 	int ret = shunt_maps_lend(maps, object, err), fd;
@@ -88,6 +94,11 @@ static int load(struct bpf_object *object, const char *name, struct shunt_maps *
 		bpf_program__set_autoload(program, is);
 		if (is)
 			wanted = program;
+	}
+	if (ifindex) {
+		bpf_program__set_ifindex(wanted, ifindex);
+		bpf_program__set_flags(wanted,
+				       bpf_program__flags(wanted) | XDP_DEV_BOUND_ONLY);
 	}
 	ret = bpf_object__load(object);
 	if (ret == -EPERM)
@@ -113,7 +124,8 @@ static int btf_present(struct shunt_err *err)
 			  "CONFIG_DEBUG_INFO_BTF=y, as Debian's are, and mount sysfs");
 }
 
-static int load_xdp(uint32_t features, struct shunt_maps *maps, struct shunt_err *err)
+static int load_xdp(uint32_t features, unsigned int ifindex, struct shunt_maps *maps,
+		    struct shunt_err *err)
 {
 	struct xdp_bpf *skel = xdp_bpf__open();
 	int ret;
@@ -122,7 +134,9 @@ static int load_xdp(uint32_t features, struct shunt_maps *maps, struct shunt_err
 		return shunt_fail_errno(err, -errno, "open the XDP object");
 	skel->rodata->shunt_config.features = features;
 	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
-	ret = load(skel->obj, hooks[SHUNT_HOOK_XDP].program, maps, err);
+	ret = load(skel->obj,
+		   ifindex ? SHUNT_PROGRAM_TAG : hooks[SHUNT_HOOK_XDP].program, ifindex,
+		   maps, err);
 	xdp_bpf__destroy(skel);
 	return ret;
 }
@@ -137,13 +151,13 @@ static int load_tc(enum shunt_hook hook, uint32_t features, struct shunt_maps *m
 		return shunt_fail_errno(err, -errno, "open the TC object");
 	skel->rodata->shunt_config.features = features;
 	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
-	ret = load(skel->obj, hooks[hook].program, maps, err);
+	ret = load(skel->obj, hooks[hook].program, 0, maps, err);
 	tc_bpf__destroy(skel);
 	return ret;
 }
 
-int shunt_program_load(enum shunt_hook hook, uint32_t features, struct shunt_maps *maps,
-		       struct shunt_err *err)
+static int load_any(enum shunt_hook hook, uint32_t features, unsigned int ifindex,
+		    struct shunt_maps *maps, struct shunt_err *err)
 {
 	libbpf_print_fn_t before;
 	int ret = btf_present(err);
@@ -153,10 +167,22 @@ int shunt_program_load(enum shunt_hook hook, uint32_t features, struct shunt_map
 	said.len = 0;
 	said.text[0] = 0;
 	before = libbpf_set_print(listen_to);
-	ret = hook == SHUNT_HOOK_XDP ? load_xdp(features, maps, err)
+	ret = hook == SHUNT_HOOK_XDP ? load_xdp(features, ifindex, maps, err)
 				     : load_tc(hook, features, maps, err);
 	libbpf_set_print(before);
 	return ret;
+}
+
+int shunt_program_load(enum shunt_hook hook, uint32_t features, struct shunt_maps *maps,
+		       struct shunt_err *err)
+{
+	return load_any(hook, features, 0, maps, err);
+}
+
+int shunt_program_load_bound(uint32_t features, unsigned int ifindex,
+			     struct shunt_maps *maps, struct shunt_err *err)
+{
+	return load_any(SHUNT_HOOK_XDP, features, ifindex, maps, err);
 }
 
 /* --- what is loaded ---------------------------------------------------------- */
@@ -202,6 +228,7 @@ int shunt_program_ask(enum shunt_hook hook, uint32_t id,
 		return shunt_fail_errno(err, fd < 0 ? fd : -errno,
 					"ask for the program %u of hook %s", id,
 					shunt_hook_name(hook));
+	facts->bound = !strcmp(info.name, SHUNT_PROGRAM_TAG);
 	for (i = 0; i < info.nr_map_ids && i < sizeof(map) / sizeof(*map); i++)
 		note_map(hook, map[i], facts);
 	return 0;

@@ -15,6 +15,15 @@
 SHUNT_MUST_CHECK int shunt_program_load(enum shunt_hook hook, uint32_t features,
 					struct shunt_maps *maps, struct shunt_err *err);
 
+/*
+ * The same of the XDP program that asks the driver of this interface, of the calling
+ * thread's network namespace, for VLAN tags. It can be put there alone, in native mode,
+ * and the kernel makes no test run of it.
+ */
+SHUNT_MUST_CHECK int shunt_program_load_bound(uint32_t features, unsigned int ifindex,
+					      struct shunt_maps *maps,
+					      struct shunt_err *err);
+
 #define SHUNT_FEATURES_ALL UINT32_MAX
 
 /* What a loaded program was made for, as the kernel has it. */
@@ -22,6 +31,7 @@ struct shunt_program_facts {
 	uint32_t features;
 	uint32_t image; /* ids of the maps that it uses */
 	uint32_t counter;
+	bool bound; /* to a device: see shunt_program_load_bound() */
 };
 
 /* Of the program with this id. */

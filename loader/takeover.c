@@ -11,6 +11,7 @@
 struct takeover {
 	struct shunt_instance *instance;
 	const struct shunt_needs *needs;
+	struct shunt_tag *tag;
 	bool on[SHUNT_HOOK_MAX]; /* a program of ours sits there */
 	struct shunt_program_facts facts[SHUNT_HOOK_MAX];
 	int prog_fd[SHUNT_HOOK_MAX];
@@ -79,6 +80,9 @@ static bool have_features(const struct takeover *t, bool exact)
 		uint32_t has = t->facts[hook].features;
 
 		if (t->on[hook] && (exact ? has != want : want & ~has))
+			return false;
+		if (t->on[hook] &&
+		    t->facts[hook].bound != shunt_tag_wants(t->tag, hook, want))
 			return false;
 	}
 	return true;
@@ -172,12 +176,31 @@ static int load(struct takeover *t, struct shunt_err *err)
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!t->on[hook])
 			continue;
-		t->prog_fd[hook] = shunt_program_load(hook, t->needs->features,
-						      &t->instance->maps, err);
+		t->prog_fd[hook] = shunt_tag_load(t->tag, hook, t->needs->features,
+						  &t->instance->maps, err);
 		if (t->prog_fd[hook] < 0)
 			return t->prog_fd[hook];
 	}
 	return 0;
+}
+
+static int replace_one(struct takeover *t, int hook, struct shunt_err *err)
+{
+	struct shunt_instance *instance = t->instance;
+	const struct shunt_place *place = &instance->state->place[hook];
+	int ret = shunt_place_replace(hook, place, instance->name, instance->ifindex,
+				      t->prog_fd[hook], err);
+
+	if (!ret || !shunt_tag_wants(t->tag, hook, t->needs->features))
+		return ret;
+	shunt_tag_give_up(t->tag, ret);
+	close(t->prog_fd[hook]);
+	t->prog_fd[hook] =
+		shunt_program_load(hook, t->needs->features, &instance->maps, err);
+	return t->prog_fd[hook] < 0
+		       ? t->prog_fd[hook]
+		       : shunt_place_replace(hook, place, instance->name,
+					     instance->ifindex, t->prog_fd[hook], err);
 }
 
 static int replace(struct takeover *t, struct shunt_err *err)
@@ -190,8 +213,7 @@ static int replace(struct takeover *t, struct shunt_err *err)
 
 		if (!t->on[hook])
 			continue;
-		ret = shunt_place_replace(hook, place, instance->name,
-					  instance->ifindex, t->prog_fd[hook], err);
+		ret = replace_one(t, hook, err);
 		if (!ret)
 			place->prog_id =
 				shunt_place_program(hook, place, instance->name,
@@ -218,11 +240,12 @@ static int take_over(struct takeover *t, struct shunt_err *err)
 }
 
 int shunt_takeover(struct shunt_instance *instance, const struct shunt_needs *needs,
-		   bool exact, struct shunt_err *err)
+		   bool exact, struct shunt_tag *tag, struct shunt_err *err)
 {
 	struct takeover t = {
 		.instance = instance,
 		.needs = needs,
+		.tag = tag,
 		.prog_fd = { [0 ... SHUNT_HOOK_MAX - 1] = -1 },
 		.grow_image = needs->image_bytes > instance->maps.image_bytes,
 		.grow_counter = needs->counters > instance->maps.counters,

@@ -14,6 +14,7 @@
  * at what sits there, not at what was meant.
  */
 #include "loader/instance.h"
+#include "loader/tag.h"
 
 /* What the ruling policy needs. */
 uint32_t shunt_takeover_ruling(const struct shunt_instance *instance);
@@ -21,11 +22,12 @@ uint32_t shunt_takeover_ruling(const struct shunt_instance *instance);
 /*
  * Sees to it that every hook's program has the features, and the newest of maps that
  * are large enough; with `exact`, that it has no other features either. The record's
- * program ids are brought up to date.
+ * program ids are brought up to date. `tag` says which XDP program it is to be, and
+ * afterwards which one it has become.
  */
 SHUNT_MUST_CHECK int shunt_takeover(struct shunt_instance *instance,
 				    const struct shunt_needs *needs, bool exact,
-				    struct shunt_err *err);
+				    struct shunt_tag *tag, struct shunt_err *err);
 
 /* Ends what a killed takeover has begun, as far as that needs no new program. */
 SHUNT_MUST_CHECK int shunt_takeover_recover(struct shunt_instance *instance,

@@ -119,7 +119,7 @@ struct shunt_tag {
 	__be16 tci;
 };
 
-static __always_inline struct shunt_tag *shunt_xdp_tag(struct xdp_md *ctx)
+static __always_inline struct shunt_tag *shunt_xdp_tag_at(struct xdp_md *ctx)
 {
 	struct shunt_tag *tag = (void *)(long)ctx->data;
 
@@ -129,10 +129,14 @@ static __always_inline struct shunt_tag *shunt_xdp_tag(struct xdp_md *ctx)
 __noinline int shunt_xdp_rewrite_vlan(struct xdp_md *ctx, struct shunt_trace *t)
 {
 	const struct shunt_image_mods *mods = t ? shunt_mods_at(t) : 0;
-	struct shunt_tag *tag = shunt_xdp_tag(ctx);
+	struct shunt_tag *tag = shunt_xdp_tag_at(ctx);
 	__u32 bits, vlan;
 
 	if (!mods)
+		return SHUNT_REASON_REWRITE;
+	/* a tag beside the frame (shunt_xdp_tag in bpf/xdp.bpf.c) is out of reach */
+	if (SHUNT_HAS(VLAN_TAG) && t->pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] &&
+	    !(tag && shunt_is_tag(shunt_be16(tag->type))))
 		return SHUNT_REASON_REWRITE;
 	bits = mods->rewrite.bits;
 	vlan = mods->rewrite.vlan & 0xfff;
@@ -144,13 +148,13 @@ __noinline int shunt_xdp_rewrite_vlan(struct xdp_md *ctx, struct shunt_trace *t)
 	if (bits & SHUNT_REWRITE_VLAN_PUSH) {
 		if (shunt_xdp_move(ctx, -4))
 			return SHUNT_REASON_REWRITE;
-		tag = shunt_xdp_tag(ctx);
+		tag = shunt_xdp_tag_at(ctx);
 		if (!tag)
 			return SHUNT_REASON_REWRITE;
 		tag->type = shunt_be16(SHUNT_ETH_VLAN);
 		tag->tci = shunt_be16(vlan);
 	}
-	tag = shunt_xdp_tag(ctx);
+	tag = shunt_xdp_tag_at(ctx);
 	if (bits & SHUNT_REWRITE_VLAN_SET && tag && shunt_is_tag(shunt_be16(tag->type)))
 		tag->tci = shunt_be16((shunt_be16(tag->tci) & 0xf000) | vlan);
 	return SHUNT_REASON_RULE;

@@ -9,6 +9,8 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +23,7 @@
 #include <cmocka.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
@@ -36,6 +39,8 @@
 #define STEPS_MOST 700000 /* 70 % of the kernel's BPF_COMPLEXITY_LIMIT_INSNS */
 #define STACK_MOST 358	  /* 70 % of its MAX_BPF_STACK, bytes */
 #define SUBPROGS 64
+#define TAG "shunt_xdp_tag"
+#define XDP_DEV_BOUND_ONLY (1u << 6) /* linux/bpf.h of Linux 6.3 */
 #define ROWS 256
 
 struct cost {
@@ -202,6 +207,11 @@ static struct cost load(struct bpf_object *object, const char *name)
 			wanted = program;
 	}
 	assert_non_null(wanted);
+	if (!strcmp(name, TAG)) {
+		bpf_program__set_ifindex(wanted, if_nametoindex("budget0"));
+		bpf_program__set_flags(wanted,
+				       bpf_program__flags(wanted) | XDP_DEV_BOUND_ONLY);
+	}
 	bpf_program__set_log_level(wanted, 4); /* statistics alone */
 	bpf_program__set_log_buf(wanted, verifier_log, sizeof(verifier_log));
 	memset(verifier_log, 0, sizeof(verifier_log));
@@ -234,7 +244,7 @@ static struct cost cost_of(const char *name, uint32_t features)
 
 	shunt_maps_choose(&maps, &needs);
 	config.image_bytes = maps.image_bytes;
-	if (!strcmp(name, "shunt_xdp")) {
+	if (!strcmp(name, "shunt_xdp") || !strcmp(name, TAG)) {
 		struct xdp_bpf *skel = xdp_bpf__open();
 
 		assert_non_null(skel);
@@ -298,10 +308,29 @@ static void measure_program(const char *program)
 	add_row(program, "all", cost_of(program, SHUNT_FEATURES_ALL));
 }
 
+/* Does the kernel know what the program for tags beside the frame calls? Linux 6.8. */
+static bool has_tags(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool has = btf && btf__find_by_name_kind(btf, "bpf_xdp_metadata_rx_vlan_tag",
+						 BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return has;
+}
+
 static int measure(void **ctx)
 {
 	(void)ctx;
 	libbpf_set_print(hush);
+	if (has_tags()) {
+		/* the program is for a device whose driver can be asked, as veth's */
+		assert_int_equal(unshare(CLONE_NEWNET), 0);
+		assert_int_equal(system("ip link add budget0 type veth"), 0);
+		add_row(TAG, "vlan-tag",
+			cost_of(TAG, SHUNT_HAS_VLAN_TAG | SHUNT_HAS_VECTORS));
+		add_row(TAG, "all", cost_of(TAG, SHUNT_FEATURES_ALL));
+	}
 #define X(id, value, name, prog) measure_program(#prog);
 	SHUNT_HOOKS(X)
 #undef X
