@@ -196,9 +196,14 @@ static __always_inline int shunt_tc_capture(struct __sk_buff *skb, __u8 *frame, 
 	tag.type = skb->vlan_proto;
 	tag.tci = shunt_be16(skb->vlan_tci);
 	__builtin_memcpy(frame + 12, &tag, sizeof(tag));
-	if (n > 16)
-		return bpf_skb_load_bytes(skb, 12, frame + 16, n - 16);
-	return 0;
+	if (n == 16)
+		return 0;
+	/* less one, and one back, for the same reason as in shunt_ring_room() */
+	n -= 17;
+	SHUNT_OPAQUE(n);
+	if (n > SHUNT_RING_FRAME_MAX - 17)
+		return -1;
+	return bpf_skb_load_bytes(skb, 12, frame + 16, n + 1);
 }
 
 /* The packet into a ring; 0, or not: it is full, or there is none. */
