@@ -35,13 +35,19 @@ SHUNT_INLINE const void *shunt_image_at(const struct shunt_image *image, __u64 o
 #ifdef __bpf__
 SHUNT_INLINE __u64 shunt_image_u64(const struct shunt_image *image, __u64 off)
 {
-	off &= SHUNT_IMAGE_ROOM - sizeof(__u64); /* the room is a power of two */
+	__u64 mask = SHUNT_IMAGE_ROOM - sizeof(__u64); /* a power of two, less 8 */
+
+	SHUNT_OPAQUE(mask); /* else clang widens it by bits that it knows to be 0 */
+	off &= mask;
 	return *(const __u64 *)((const __u8 *)image + off);
 }
 
 SHUNT_INLINE __u32 shunt_image_u32(const struct shunt_image *image, __u64 off)
 {
-	off &= SHUNT_IMAGE_ROOM - sizeof(__u32);
+	__u64 mask = SHUNT_IMAGE_ROOM - sizeof(__u32);
+
+	SHUNT_OPAQUE(mask);
+	off &= mask;
 	return *(const __u32 *)((const __u8 *)image + off);
 }
 #else
@@ -59,6 +65,15 @@ SHUNT_INLINE __u64 shunt_image_u64(const struct shunt_image *image, __u64 off)
 	return at ? *at : 0;
 }
 #endif
+
+/* One of the image's sets; a place that is none gives another one. */
+SHUNT_INLINE const struct shunt_image_set *shunt_image_set_at(
+	const struct shunt_image *image, __u32 at)
+{
+	SHUNT_OPAQUE(at); /* the pointer is to be made of what is masked */
+	at &= SHUNT_ASK_MAX - 1;
+	return &image->set[at];
+}
 
 /* 1 where a < b, else 0, for any two 64-bit values (Hacker's Delight, 2-12). */
 SHUNT_INLINE __u64 shunt_below(__u64 a, __u64 b)

@@ -160,6 +160,7 @@ SHUNT_INLINE void shunt_parse_inner(const void *data, const void *end, __u32 hid
 				  .join = &pkt->join };
 	int reason = SHUNT_PARSE_OK;
 
+	SHUNT_OPAQUE(off); /* Linux 6.1 does not tie the check to an older copy */
 	if (off > SHUNT_INSIDE_MAX)
 		return;
 	c.data = c.pos = (const __u8 *)data + off;

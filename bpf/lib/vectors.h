@@ -43,7 +43,7 @@ SHUNT_INLINE int shunt_and_sets(const struct shunt_image *image, __u32 where,
 
 		if (i >= image->vectors.asks[where] || at >= SHUNT_ASK_MAX)
 			break;
-		set = &image->set[at];
+		set = shunt_image_set_at(image, at);
 		if (!(in >> (set->bit & 63) & 1))
 			continue;
 		v = shunt_vector_at(image, set->in[SHUNT_ENGINE_VECTORS]);

@@ -42,7 +42,7 @@ SHUNT_INLINE void shunt_word_sets(const struct shunt_image *image, __u32 word,
 
 			if (i >= image->words.asks[where] || at >= SHUNT_ASK_MAX)
 				break;
-			set = &image->set[at];
+			set = shunt_image_set_at(image, at);
 			if (!(s->in[where] >> (set->bit & 63) & 1))
 				continue;
 			sum |= shunt_word_at(
