@@ -29,7 +29,7 @@
 #define PASS "\"pass\""
 #define COUNT "\"count\""
 
-#define ROOM (16u << 20) /* of the rig's images */
+#define ROOM (32u << 20) /* of the rig's images */
 
 static struct shunt_counted before;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The policy reader on arbitrary bytes; what it accepts must be sound. */
 #include "loader/policy/policy.h"
+#include "loader/policy/prefix.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,17 @@ static void check_prefix(const struct shunt_prefix *prefix)
 
 	check(shunt_prefix_parse(&again, shunt_prefix_format(prefix, text), NULL) == 0);
 	check(memcmp(&again, prefix, sizeof(again)) == 0);
+}
+
+static void check_member(const struct shunt_policy_set *set,
+			 const struct shunt_prefix *element)
+{
+	char text[SHUNT_PREFIX_TEXT];
+	struct shunt_prefix again;
+
+	check(shunt_prefix_member(&again, shunt_prefix_format(element, text), set->type,
+				  NULL) == 0);
+	check(memcmp(&again, element, sizeof(again)) == 0);
 }
 
 static const uint64_t field_values[SHUNT_FIELD_COUNT] = {
@@ -121,7 +133,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check_rule(policy, &policy->rule[i]);
 		for (size_t i = 0; i < policy->sets; i++)
 			for (size_t e = 0; e < policy->set[i].elements; e++)
-				check_prefix(&policy->set[i].element[e]);
+				check_member(&policy->set[i],
+					     &policy->set[i].element[e]);
 	}
 	shunt_policy_free(policy);
 	shunt_diags_free(&diags);
