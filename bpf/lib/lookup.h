@@ -10,6 +10,7 @@
  * Search steps are computed without branches: the verifier then walks a search once
  * instead of once for each of its outcomes.
  */
+#include "bpf/lib/below.h"
 #include "bpf/lib/calls.h"
 #include "bpf/lib/compiler.h"
 #include "bpf/lib/wire.h"
@@ -73,12 +74,6 @@ SHUNT_INLINE const struct shunt_image_set *shunt_image_set_at(
 	SHUNT_OPAQUE(at); /* the pointer is to be made of what is masked */
 	at &= SHUNT_ASK_MAX - 1;
 	return &image->set[at];
-}
-
-/* 1 where a < b, else 0, for any two 64-bit values (Hacker's Delight, 2-12). */
-SHUNT_INLINE __u64 shunt_below(__u64 a, __u64 b)
-{
-	return ((~a & b) | ((~a | b) & (a - b))) >> 63;
 }
 
 struct shunt_bucket {

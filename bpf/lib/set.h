@@ -12,6 +12,7 @@
  *
  *     const __u64 *shunt_set_line(void *blob, __u32 line);
  */
+#include "bpf/lib/below.h"
 #include "bpf/lib/compiler.h"
 #include "maps/setblob.h"
 
@@ -42,18 +43,12 @@ SHUNT_INLINE __u64 shunt_set_bits(__u64 hi, __u64 lo, __u32 from, __u64 *rest)
 	return a << by | (b >> 1) >> (63 - by);
 }
 
-/* 1 where a < b, else 0, for any two 64-bit values (Hacker's Delight, 2-12). */
-SHUNT_INLINE __u64 shunt_set_below(__u64 a, __u64 b)
-{
-	return ((~a & b) | ((~a | b) & (a - b))) >> 63;
-}
-
 /* 1 where a:b < c:d. */
 SHUNT_INLINE __u64 shunt_set_below2(__u64 a, __u64 b, __u64 c, __u64 d)
 {
-	__u64 below = shunt_set_below(a, c), above = shunt_set_below(c, a);
+	__u64 below = shunt_below(a, c), above = shunt_below(c, a);
 
-	return below | (~above & shunt_set_below(b, d));
+	return below | (~above & shunt_below(b, d));
 }
 
 SHUNT_INLINE int shunt_set_parity(__u64 x)
