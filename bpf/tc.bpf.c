@@ -3,6 +3,7 @@
 #include "vmlinux/vmlinux.h"
 
 #include "bpf/lib/act_tc.h"
+#include "bpf/lib/carry.h"
 #include "bpf/lib/datapath.h"
 #include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
@@ -57,14 +58,18 @@ __noinline int shunt_parse_tc(struct __sk_buff *skb, struct shunt_pkt *pkt)
 	return code;
 }
 
-static __always_inline __u64 shunt_tc_token(struct __sk_buff *skb)
+static __always_inline __u64 shunt_tc_token(struct __sk_buff *skb,
+					    struct shunt_scratch *s)
 {
 	struct shunt_trace_req req = {
 		.cookie = skb->cb[0] | (__u64)skb->cb[1] << 32,
 		.token = skb->cb[2] | (__u64)skb->cb[3] << 32,
 	};
 
-	return shunt_is_traced(&req) ? req.token : 0;
+	if (!shunt_is_traced(&req))
+		return 0;
+	s->ahead = skb->cb[4];
+	return req.token;
 }
 
 static __always_inline int shunt_tc_swap(struct __sk_buff *skb)
@@ -174,14 +179,17 @@ static __always_inline int shunt_tc_do(struct __sk_buff *skb, struct shunt_trace
 
 static __always_inline int shunt_tc(struct __sk_buff *skb, __u32 hook)
 {
-	__u64 token = shunt_tc_token(skb);
 	struct shunt_scratch *s = shunt_scratch_take(hook);
 	struct shunt_trace *t;
+	__u64 token;
 	int code;
 
 	if (!s)
 		return TC_ACT_UNSPEC;
+	token = shunt_tc_token(skb, s);
 	t = &s->trace;
+	if (SHUNT_HAS(CARRY) && hook == SHUNT_HOOK_TC_INGRESS && !token)
+		s->carried = shunt_carry_get(skb);
 	code = shunt_parse_tc(skb, &t->pkt);
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
 	shunt_judge(s, !token);

@@ -3,6 +3,7 @@
 #include "vmlinux/vmlinux.h"
 
 #include "bpf/lib/act_xdp.h"
+#include "bpf/lib/carry.h"
 #include "bpf/lib/datapath.h"
 #include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
@@ -53,13 +54,15 @@ __noinline int shunt_parse_xdp(struct xdp_md *ctx, struct shunt_pkt *pkt)
 	return code;
 }
 
-static __always_inline __u64 shunt_xdp_token(struct xdp_md *ctx)
+static __always_inline __u64 shunt_xdp_token(struct xdp_md *ctx,
+					     struct shunt_scratch *s)
 {
 	void *data = (void *)(long)ctx->data;
 	struct shunt_trace_req *req = (void *)(long)ctx->data_meta;
 
 	if ((void *)(req + 1) > data || !shunt_is_traced(req))
 		return 0;
+	s->ahead = req->idle;
 	return req->token;
 }
 
@@ -175,13 +178,15 @@ static __always_inline int shunt_xdp_do(struct xdp_md *ctx, struct shunt_trace *
 
 static __always_inline int shunt_xdp_run(struct xdp_md *ctx, struct shunt_scratch *s)
 {
-	__u64 token = shunt_xdp_token(ctx);
+	__u64 token = shunt_xdp_token(ctx, s);
 	struct shunt_trace *t = &s->trace;
 	int code = shunt_parse_xdp(ctx, &t->pkt);
 
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
 	shunt_judge(s, !token);
 	code = shunt_xdp_do(ctx, t, !token);
+	if (SHUNT_HAS(CARRY) && code == XDP_PASS && !token)
+		shunt_carry_put(ctx, t->generation);
 	shunt_exit(t, token);
 	return code;
 }

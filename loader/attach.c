@@ -11,6 +11,7 @@
 #include "loader/bpffs.h"
 #include "loader/hook.h"
 #include "loader/instance.h"
+#include "loader/lock.h"
 #include "loader/plan.h"
 #include "loader/program.h"
 #include "loader/reply.h"
@@ -18,6 +19,7 @@
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
+#include "loader/trial.h"
 #include "user/base/cleanup.h"
 
 /* One attach: the instance that it builds, and which hooks are wanted. */
@@ -219,6 +221,7 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		struct shunt_needs needs = shunt_plan_needs(&plan);
 
 		shunt_maps_choose(&instance->maps, &needs);
+		needs.features |= shunt_takeover_carry(NULL, attach->wanted);
 		ret = load_programs(attach, needs.features, err);
 	}
 	if (!ret)
@@ -251,6 +254,27 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 	return ret;
 }
 
+/*
+ * Where one packet is to meet two of the hooks, the program that sits on the first one
+ * says so to the second before that is there.
+ */
+static int carry_on(struct attach *attach, struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	uint32_t carry = shunt_takeover_carry(instance->state, attach->wanted);
+	struct shunt_needs needs = { .image_bytes = instance->maps.image_bytes,
+				     .counters = instance->maps.counters };
+	struct shunt_tag tag = { 0 };
+
+	attach->features = needs.features = shunt_takeover_ruling(instance) | carry;
+	if (!carry)
+		return 0;
+	if (instance->state->place[SHUNT_HOOK_XDP].on)
+		shunt_tag_choose(&tag, needs.features, attach->interface,
+				 instance->state->place[SHUNT_HOOK_XDP].mode);
+	return shunt_takeover(instance, &needs, false, &tag, err);
+}
+
 /* Another hook for an instance that rules already; its policy is theirs. */
 static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		       struct shunt_err *err)
@@ -277,11 +301,13 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 			"-p to add a hook, `shunt apply %s -p FILE` changes "
 			"the policy",
 			attach->interface, attach->interface);
-	ret = attach->wanted[SHUNT_HOOK_XDP]
-		      ? shunt_place_free(attach->interface, instance->ifindex, err)
-		      : 0;
+	ret = shunt_trial_none(instance, "attach", err);
+	if (!ret && attach->wanted[SHUNT_HOOK_XDP])
+		ret = shunt_place_free(attach->interface, instance->ifindex, err);
 	if (!ret)
-		ret = load_programs(attach, shunt_takeover_ruling(instance), err);
+		ret = carry_on(attach, err);
+	if (!ret)
+		ret = load_programs(attach, attach->features, err);
 	if (!ret)
 		ret = shunt_plan_targets(&instance->maps, instance->state, err);
 	if (!ret)

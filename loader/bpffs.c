@@ -3,11 +3,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -17,9 +15,7 @@
 #include "loader/netns.h"
 #include "user/base/cleanup.h"
 
-#define LOCKS "/run/shunt"
-
-static const char *const folders[] = { "links", "progs", "maps" };
+static const char *const folders[] = { "links", "progs", "maps", "history" };
 
 static void cleanup_dir(DIR **dir)
 {
@@ -183,45 +179,4 @@ int shunt_pin_put(int fd, const char *path, struct shunt_err *err)
 	int ret = bpf_obj_pin(fd, path);
 
 	return ret ? shunt_fail_errno(err, ret, "pin %s", path) : 0;
-}
-
-/* --- the lock ---------------------------------------------------------------- */
-
-static void lock_path(char path[SHUNT_PIN_MAX], const char *instance)
-{
-	snprintf(path, SHUNT_PIN_MAX, LOCKS "/%s.lock", instance);
-}
-
-int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
-{
-	char path[SHUNT_PIN_MAX];
-
-	if (mkdir(LOCKS, 0700) && errno != EEXIST)
-		return shunt_fail_errno(err, -errno, "make the folder " LOCKS);
-	lock_path(path, instance);
-	for (;;) {
-		_fd_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		struct stat held, named;
-
-		if (fd < 0)
-			return shunt_fail_errno(err, -errno, "open the lock %s", path);
-		if (flock(fd, LOCK_EX))
-			return shunt_fail_errno(err, -errno, "take the lock %s", path);
-		/* its holder may have removed the file while we waited */
-		if (!fstat(fd, &held) && !stat(path, &named) &&
-		    held.st_ino == named.st_ino) {
-			*lock = shunt_steal_fd(&fd);
-			return 0;
-		}
-	}
-}
-
-void shunt_unlock_gone(int fd, const char *instance)
-{
-	char path[SHUNT_PIN_MAX];
-
-	lock_path(path, instance);
-	unlink(path);
-	rmdir(LOCKS);
-	close(fd);
 }

@@ -4,7 +4,7 @@
 
 /*
  *     /sys/fs/bpf/shunt/v1/<instance>/   links/<hook>   progs/<hook>   maps/<name>
- * state
+ *                                        state          history/<generation>
  *
  * An instance is named after its interface, with the namespace's cookie before it
  * outside the host's namespace: "ns17:veth0". bpffs refuses names with a dot, hence
@@ -50,10 +50,3 @@ SHUNT_MUST_CHECK int shunt_pin_mkdirs(const char *instance, struct shunt_err *er
 SHUNT_MUST_CHECK int shunt_pin_remove_all(const char *instance, struct shunt_err *err);
 
 SHUNT_MUST_CHECK int shunt_pin_put(int fd, const char *path, struct shunt_err *err);
-
-/*
- * One writer an instance: waits for the lock, which its descriptor holds and its
- * close gives up. The file lies in /run/shunt; `shunt_unlock_gone` removes it as well.
- */
-SHUNT_MUST_CHECK int shunt_lock(int *fd, const char *instance, struct shunt_err *err);
-void shunt_unlock_gone(int fd, const char *instance);

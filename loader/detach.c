@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include "loader/instance.h"
+#include "loader/lock.h"
 #include "loader/program.h"
 #include "loader/reply.h"
 #include "loader/residue.h"
 #include "loader/shunt.h"
+#include "loader/trial.h"
 #include "user/base/cleanup.h"
 
 static bool others_on(const struct shunt_state *state, int hook)
@@ -93,11 +95,14 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 				  "`shunt show %s` lists the hooks that it is",
 				  interface, hook_name, interface);
 	out = answer(instance.state, hook);
-	if (hook >= 0 && others_on(instance.state, hook))
-		ret = detach_one(&instance, hook, err);
-	else
+	if (hook >= 0 && others_on(instance.state, hook)) {
+		ret = shunt_trial_none(&instance, "detach one hook of", err);
+		if (!ret)
+			ret = detach_one(&instance, hook, err);
+	} else {
 		ret = shunt_residue_remove(instance.name, instance.ifindex, &residue,
 					   err);
+	}
 	shunt_instance_close(&instance);
 	shunt_residue_wait(&residue);
 	if (!ret)

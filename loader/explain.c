@@ -227,7 +227,7 @@ static int run_tc(struct shunt_explain *explain, const struct shunt_trace_req *r
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = bytes,
 		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
 
-	memcpy(ctx.cb, req, sizeof(*req));
+	memcpy(ctx.cb, req, sizeof(ctx.cb));
 	return bpf_prog_test_run_opts(explain->prog_fd, &opts);
 }
 

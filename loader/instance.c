@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/lock.h"
 #include "loader/plan.h"
 #include "loader/takeover.h"
+#include "loader/trial.h"
 #include "user/base/cleanup.h"
 
 bool shunt_instance_exists(const char *name)
@@ -45,11 +47,6 @@ bool shunt_instance_alive(const struct shunt_instance *instance)
 	return false;
 }
 
-static uint64_t word(const struct shunt_instance *instance)
-{
-	return __atomic_load_n(&instance->maps.gen->word, __ATOMIC_ACQUIRE);
-}
-
 /* A program may have taken over since the record was written. */
 static void refresh_programs(struct shunt_instance *instance)
 {
@@ -73,8 +70,9 @@ static int read_state(struct shunt_instance *instance, struct shunt_err *err)
 	for (tries = 0; ret == -EAGAIN && tries < 1000; tries++) {
 		if (tries)
 			usleep(1000);
-		ret = shunt_state_read(&instance->state, instance->name, word(instance),
-				       err);
+		instance->gen = shunt_gen_look(instance->maps.gen);
+		ret = shunt_state_read(&instance->state, instance->name,
+				       instance->gen.ruling, err);
 	}
 	if (!ret)
 		refresh_programs(instance);
@@ -83,14 +81,21 @@ static int read_state(struct shunt_instance *instance, struct shunt_err *err)
 
 static int recover(struct shunt_instance *instance, struct shunt_err *err)
 {
-	int ret = shunt_state_recover(instance->name, word(instance), err);
+	uint64_t newest = shunt_gen_look(instance->maps.gen).newest;
+	int ret = shunt_state_recover(instance->name, newest, err);
 
 	if (!ret)
 		ret = read_state(instance, err);
 	if (!ret)
 		ret = shunt_takeover_recover(instance, err);
-	return ret ? ret
-		   : shunt_plan_tidy(&instance->maps, instance->state, false, err);
+	if (!ret && instance->gen.ruling != newest)
+		return shunt_trial_revert(instance, err);
+	if (ret)
+		return ret;
+	/* on trial, what both policies need stays */
+	return instance->gen.armed
+		       ? shunt_plan_finish_sets(&instance->maps, instance->state, err)
+		       : shunt_plan_tidy(&instance->maps, instance->state, false, err);
 }
 
 int shunt_instance_load(struct shunt_instance *instance, struct shunt_err *err)

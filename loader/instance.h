@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "loader/bpffs.h"
+#include "loader/gen.h"
 #include "loader/maps.h"
 #include "loader/state.h"
 #include "user/base/err.h"
@@ -14,7 +15,8 @@ struct shunt_instance {
 	unsigned int ifindex; /* of the interface now; 0: there is none */
 	int lock;	      /* -1 in a reader */
 	struct shunt_maps maps;
-	struct shunt_state *state;
+	struct shunt_state *state; /* of the generation that rules */
+	struct shunt_gen_view gen; /* when the state was read */
 };
 
 /*

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* list and show: what is attached, and under which policy. */
+/* list, show and its history: what is attached, and under which policy. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/history.h"
 #include "loader/instance.h"
 #include "loader/reply.h"
 #include "loader/sets.h"
@@ -164,6 +165,24 @@ static void show_consumers(cJSON *reply, const struct shunt_state *state)
 	}
 }
 
+/* Null, or how long the policy is on trial yet. */
+static void show_trial(cJSON *reply, const struct shunt_instance *instance)
+{
+	uint64_t now = shunt_now_ns();
+	cJSON *trial;
+
+	if (!instance->gen.armed || instance->gen.ruling != instance->gen.newest) {
+		cJSON_AddNullToObject(reply, "trial");
+		return;
+	}
+	trial = cJSON_AddObjectToObject(reply, "trial");
+	shunt_json_add_u64(trial, "left_ms",
+			   instance->gen.deadline > now
+				   ? (instance->gen.deadline - now) / 1000000
+				   : 0);
+	shunt_json_add_u64(trial, "before", instance->gen.newest - 1);
+}
+
 int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
@@ -189,7 +208,71 @@ int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err)
 	if (ret)
 		return ret;
 	show_consumers(out, instance.state);
+	cJSON_AddStringToObject(out, "hash", instance.state->hash);
+	show_trial(out, &instance);
 	cJSON_AddStringToObject(out, "policy", instance.state->text);
 	*reply = shunt_steal(&out);
 	return 0;
+}
+
+/* --- history ----------------------------------------------------------------- */
+
+static cJSON *history_one(const struct shunt_state *state)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	shunt_json_add_u64(item, "generation", state->generation);
+	cJSON_AddStringToObject(item, "hash", state->hash);
+	shunt_json_add_u64(item, "applied_at", state->applied_at);
+	cJSON_AddStringToObject(item, "source", state->source);
+	cJSON_AddNumberToObject(item, "rules", state->rules);
+	cJSON_AddStringToObject(item, "origin", shunt_origin_name(state->origin));
+	if (state->again)
+		shunt_json_add_u64(item, "again", state->again);
+	return item;
+}
+
+static int history_list(cJSON *list, const struct shunt_instance *instance,
+			struct shunt_err *err)
+{
+	uint64_t generation[SHUNT_HISTORY_MAX + 1];
+	size_t n = shunt_history_list(instance->name, instance->state->generation,
+				      generation),
+	       i;
+	int ret;
+
+	for (i = 0; i < n && i < SHUNT_HISTORY_MAX; i++) {
+		struct shunt_state *state;
+		cJSON *item;
+
+		ret = shunt_state_read(&state, instance->name, generation[i], err);
+		if (ret)
+			return ret;
+		item = history_one(state);
+		cJSON_AddNumberToObject(item, "back", i + 1);
+		cJSON_AddItemToArray(list, item);
+		shunt_state_free(state);
+	}
+	return 0;
+}
+
+int shunt_history(const char *interface, cJSON **reply, struct shunt_err *err)
+{
+	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	_json_ cJSON *out = NULL;
+	cJSON *list;
+	int ret;
+
+	*reply = NULL;
+	ret = shunt_instance_open(&instance, interface, false, err);
+	if (ret)
+		return ret;
+	out = shunt_reply_new("shunt.history/1", instance.state);
+	cJSON_AddItemToObject(out, "ruling", history_one(instance.state));
+	show_trial(out, &instance);
+	list = cJSON_AddArrayToObject(out, "earlier");
+	ret = history_list(list, &instance, err);
+	if (!ret)
+		*reply = shunt_steal(&out);
+	return ret;
 }

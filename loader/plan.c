@@ -14,6 +14,7 @@
 #include <bpf/libbpf.h>
 
 #include "loader/counters.h"
+#include "loader/gen.h"
 #include "loader/limits.h"
 #include "loader/rings.h"
 #include "loader/sets.h"
@@ -218,6 +219,8 @@ int shunt_plan_make(struct shunt_plan *plan, const struct shunt_policy *policy,
 	next->applied_at = time(NULL);
 	next->default_action = policy->default_action;
 	next->malformed = policy->malformed;
+	next->origin = old ? SHUNT_ORIGIN_APPLY : SHUNT_ORIGIN_ATTACH;
+	shunt_policy_hash(policy, next->hash);
 	next->ring_bytes = policy->ring_bytes;
 	next->text = strdup(policy->text);
 	next->source = strdup(policy->source ? policy->source : "");
@@ -394,8 +397,12 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 		     struct shunt_err *err)
 {
 	uint64_t generation = plan->next->generation;
+	struct shunt_image *image = shunt_maps_image(maps, generation);
 	int ret = shunt_plan_targets(maps, plan->next, err);
 
+	/* a packet between two hooks that was judged by it in the first one finds, from
+	 * here on, that it is gone */
+	__atomic_store_n(&image->generation, 0, __ATOMIC_RELEASE);
 	clear_slots(plan, maps);
 	if (!ret)
 		ret = shunt_limits_write(plan, maps, err);
@@ -406,15 +413,13 @@ int shunt_plan_write(const struct shunt_plan *plan, const struct shunt_maps *map
 	assert(plan->compiled.image->bytes <= maps->image_bytes);
 	/* nobody reads the idle slot any more: placing the sets has waited */
 	plan->compiled.image->generation = generation;
-	memcpy(shunt_maps_image(maps, generation), plan->compiled.image,
-	       plan->compiled.image->bytes);
+	memcpy(image, plan->compiled.image, plan->compiled.image->bytes);
 	return 0;
 }
 
 void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *maps)
 {
-	/* pairs with the program's read of the word: the image is written before it */
-	__atomic_store_n(&maps->gen->word, plan->next->generation, __ATOMIC_RELEASE);
+	shunt_gen_set(maps->gen, plan->next->generation);
 }
 
 /* --- tidying ----------------------------------------------------------------- */
@@ -447,7 +452,8 @@ void shunt_plan_lapsed(const struct shunt_maps *maps, const struct shunt_state *
 		       bool *lapsed)
 {
 	/* the idle image is that of the policy that has ruled before */
-	const struct shunt_image *image = shunt_maps_image(maps, maps->gen->word + 1);
+	const struct shunt_image *image =
+		shunt_maps_image(maps, shunt_gen_look(maps->gen).ruling + 1);
 	const uint8_t *bytes = (const uint8_t *)image;
 	uint32_t r;
 
@@ -508,12 +514,26 @@ static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state
 			bpf_map_delete_elem(maps->fd[SHUNT_MAP_CPU], &cpu);
 }
 
+int shunt_plan_finish_sets(const struct shunt_maps *maps,
+			   const struct shunt_state *state, struct shunt_err *err)
+{
+	int ret = 0;
+	size_t s;
+
+	for (s = 0; !ret && s < state->sets; s++) {
+		const struct shunt_state_set *set = &state->set[s];
+		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
+
+		ret = shunt_set_finish(maps, &ref, err);
+	}
+	return ret;
+}
+
 int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *state,
 		    bool just_flipped, struct shunt_err *err)
 {
 	bool used[SHUNT_SET_IDS];
 	int ret = just_flipped ? shunt_sets_place(maps, NULL, 0, err) : 0;
-	size_t s;
 
 	find_sets(used, state);
 	tidy_targets(maps, state);
@@ -522,11 +542,7 @@ int shunt_plan_tidy(const struct shunt_maps *maps, const struct shunt_state *sta
 		ret = shunt_sets_drop(maps, used, err);
 	if (!ret)
 		ret = shunt_limits_tidy(maps, state, err);
-	for (s = 0; !ret && s < state->sets; s++) {
-		const struct shunt_state_set *set = &state->set[s];
-		struct shunt_set_ref ref = { set->name, set->id, set->type, set->size };
-
-		ret = shunt_set_finish(maps, &ref, err);
-	}
+	if (!ret)
+		ret = shunt_plan_finish_sets(maps, state, err);
 	return ret ? ret : retire_counters(maps, state, err);
 }

@@ -7,8 +7,9 @@
  *                        then the image is compiled. Nothing outside memory is touched.
  *     shunt_plan_write   sets, redirect targets and the idle slot; not in force yet
  *     shunt_plan_flip    the generation word: from here on every packet sees the new
- * policy shunt_plan_tidy    what no policy names any more: sets, targets, counters of
- * rules that are gone (what they counted moves to "retired")
+ *                        policy
+ *     shunt_plan_tidy    what no policy names any more: sets, targets, counters of rules
+ *                        that are gone (what they counted moves to "retired")
  *
  * Each step may be the last one of a killed process. A plan that was written and not
  * flipped is overwritten by the next; tidying looks at what is there, not at what was
@@ -52,6 +53,11 @@ void shunt_plan_flip(const struct shunt_plan *plan, const struct shunt_maps *map
 SHUNT_MUST_CHECK int shunt_plan_tidy(const struct shunt_maps *maps,
 				     const struct shunt_state *state, bool just_flipped,
 				     struct shunt_err *err);
+
+/* Of tidying, what a killed `shunt set` has left to do; the record's sets stay theirs. */
+SHUNT_MUST_CHECK int shunt_plan_finish_sets(const struct shunt_maps *maps,
+					    const struct shunt_state *state,
+					    struct shunt_err *err);
 void shunt_plan_free(struct shunt_plan *plan);
 
 /*

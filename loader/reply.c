@@ -62,6 +62,16 @@ void shunt_reply_warn(cJSON *reply, const char *fmt, ...)
 	cJSON_AddItemToArray(list, cJSON_CreateString(text));
 }
 
+void shunt_reply_warnings(cJSON *reply, const cJSON *from)
+{
+	const cJSON *one;
+
+	if (!cJSON_HasObjectItem(reply, "warnings"))
+		cJSON_AddArrayToObject(reply, "warnings");
+	cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(from, "warnings"))
+		shunt_reply_warn(reply, "%s", one->valuestring);
+}
+
 static bool xdp_cannot(struct shunt_err *why, const struct shunt_reply_deed *deed)
 {
 	if (!deed->mirror)

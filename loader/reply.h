@@ -16,6 +16,9 @@ cJSON *shunt_reply_hooks(cJSON *reply, const struct shunt_state *state);
 /* Appends a sentence to the array "warnings", which is made where it is missing. */
 void shunt_reply_warn(cJSON *reply, const char *fmt, ...) SHUNT_PRINTF(2, 3);
 
+/* Copies "warnings" from one object to the end of another's, which has them then. */
+void shunt_reply_warnings(cJSON *reply, const cJSON *from);
+
 /* What a rule does, as far as a hook may be unable to. */
 struct shunt_reply_deed {
 	const char *rule;

@@ -29,6 +29,21 @@ struct shunt_policy;
  */
 SHUNT_API int shunt_netns_enter(const char *name, struct shunt_err *err);
 
+/*
+ * Commands that change an interface wait for one another. How the calling thread does:
+ * by default for as long as it takes.
+ */
+struct shunt_wait_opts {
+	size_t sz;	     /* sizeof(struct shunt_wait_opts) */
+	uint64_t timeout_ns; /* then -EBUSY; 0: does not wait; UINT64_MAX: for ever */
+	/* Called again and again meanwhile, with who it is that holds things up, and how
+	 * long by now; false: gives up, -EINTR. NULL: nobody is told. */
+	bool (*waiting)(const char *sentence, uint64_t waited_ns, void *ctx);
+	void *ctx;
+};
+
+SHUNT_API void shunt_wait(const struct shunt_wait_opts *opts);
+
 /* --- policies ---------------------------------------------------------------- */
 
 /*
@@ -60,9 +75,39 @@ SHUNT_API int shunt_attach(const char *interface, const struct shunt_policy *pol
 			   const struct shunt_attach_opts *opts, cJSON **reply,
 			   struct shunt_err *err);
 
-/* Puts a new policy in force, at once for every hook; counters go on by rule name. */
+struct shunt_apply_opts {
+	size_t sz; /* sizeof(struct shunt_apply_opts) */
+	uint64_t
+		confirm_ns; /* 0: the policy rules for good; else it is on trial: unless
+				shunt_confirm() comes within this time, the policy before
+				it rules again, with no process alive */
+};
+
+/*
+ * Puts a new policy in force, at once for every hook; counters go on by rule name. `opts`
+ * may be NULL. -EBUSY: another one is on trial.
+ */
 SHUNT_API int shunt_apply(const char *interface, const struct shunt_policy *policy,
-			  cJSON **reply, struct shunt_err *err);
+			  const struct shunt_apply_opts *opts, cJSON **reply,
+			  struct shunt_err *err);
+
+/* The policy on trial rules for good. -ENOENT: none is; -ETIME: it was too late. */
+SHUNT_API int shunt_confirm(const char *interface, cJSON **reply,
+			    struct shunt_err *err);
+
+struct shunt_rollback_opts {
+	size_t sz;	   /* sizeof(struct shunt_rollback_opts) */
+	unsigned int back; /* how many policies, 1..8; 0: 1 */
+	bool force;	   /* files that its sets are filled from may have changed */
+};
+
+/*
+ * Puts an earlier policy in force again, as a new generation; from a policy on trial,
+ * the one before it. `opts` may be NULL. -ENOENT: no such policy is kept; -ESTALE: files.
+ */
+SHUNT_API int shunt_rollback(const char *interface,
+			     const struct shunt_rollback_opts *opts, cJSON **reply,
+			     struct shunt_err *err);
 
 /* Takes one hook off, or all of them (hook NULL) and with the last every trace. */
 SHUNT_API int shunt_detach(const char *interface, const char *hook, cJSON **reply,
@@ -86,6 +131,10 @@ SHUNT_API int shunt_set_edit(const char *interface, const char *set, const char 
 SHUNT_API int shunt_probe(const char *interface, cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_list(cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err);
+
+/* The policies that have ruled before; `rollback` goes back to them. */
+SHUNT_API int shunt_history(const char *interface, cJSON **reply,
+			    struct shunt_err *err);
 SHUNT_API int shunt_stats(const char *interface, cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_set_members(const char *interface, const char *set, cJSON **reply,
 				struct shunt_err *err);

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "loader/bpffs.h"
+#include "loader/history.h"
 #include "loader/limits.h"
 #include "loader/program.h"
 #include "maps/abi.h"
@@ -29,6 +30,17 @@ const char *shunt_action_name(unsigned int action)
 	};
 
 	return action < sizeof(names) / sizeof(*names) ? names[action] : NULL;
+}
+
+const char *shunt_origin_name(unsigned int origin)
+{
+	static const char *const names[] = {
+#define X(id, value, name) [value] = name,
+		SHUNT_ORIGINS(X)
+#undef X
+	};
+
+	return origin < sizeof(names) / sizeof(*names) ? names[origin] : NULL;
 }
 
 const char *shunt_reason_name(uint32_t reason)
@@ -178,6 +190,9 @@ static char *to_text(const struct shunt_state *state)
 	shunt_json_add_u64(root, "attached_at", state->attached_at);
 	shunt_json_add_u64(root, "applied_at", state->applied_at);
 	cJSON_AddStringToObject(root, "source", state->source);
+	cJSON_AddStringToObject(root, "hash", state->hash);
+	cJSON_AddNumberToObject(root, "origin", state->origin);
+	shunt_json_add_u64(root, "again", state->again);
 	cJSON_AddNumberToObject(root, "default", state->default_action);
 	cJSON_AddNumberToObject(root, "malformed", state->malformed);
 	cJSON_AddNumberToObject(root, "ring_bytes", state->ring_bytes);
@@ -307,7 +322,7 @@ static bool sound(const struct shunt_state *state)
 	size_t i;
 
 	if (state->rules > SHUNT_RULE_MAX || state->sets > SHUNT_SET_MAX ||
-	    state->consumers > SHUNT_CONSUMER_MAX)
+	    state->consumers > SHUNT_CONSUMER_MAX || !shunt_origin_name(state->origin))
 		return false;
 	for (i = 0; i < state->rules; i++)
 		if (state->rule[i].counter < SHUNT_COUNTER_RULES ||
@@ -349,6 +364,9 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 	state->generation = shunt_json_u64(root, "generation");
 	state->attached_at = shunt_json_u64(root, "attached_at");
 	state->applied_at = shunt_json_u64(root, "applied_at");
+	snprintf(state->hash, sizeof(state->hash), "%s", shunt_json_str(root, "hash"));
+	state->origin = shunt_json_u64(root, "origin");
+	state->again = shunt_json_u64(root, "again");
 	state->default_action = shunt_json_u64(root, "default");
 	state->malformed = shunt_json_u64(root, "malformed");
 	state->ring_bytes = shunt_json_u64(root, "ring_bytes");
@@ -374,14 +392,11 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 
 /* --- the pinned record ------------------------------------------------------- */
 
-static int read_pin(struct shunt_state **state, const char *instance, const char *leaf,
-		    struct shunt_err *err)
+static int read_pin(struct shunt_state **state, const char *path, struct shunt_err *err)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info), key = 0;
-	char path[SHUNT_PIN_MAX];
 
-	shunt_pin_path(path, instance, leaf, NULL);
 	_fd_ int fd = bpf_obj_get(path);
 	if (fd < 0)
 		return shunt_fail_errno(err, fd, "open the state record %s", path);
@@ -394,28 +409,40 @@ static int read_pin(struct shunt_state **state, const char *instance, const char
 	return from_text(state, text, path, err);
 }
 
-int shunt_state_read(struct shunt_state **state, const char *instance, uint64_t word,
-		     struct shunt_err *err)
+/* The record that is pinned there, if it is that of the generation; else NULL. */
+static struct shunt_state *read_if(const char *path, uint64_t generation)
 {
-	struct shunt_state *next = NULL;
-	int ret = read_pin(state, instance, "state", err);
+	struct shunt_state *state = NULL;
 
-	if (ret || (*state)->generation == word)
+	if (read_pin(&state, path, NULL) || state->generation == generation)
+		return state;
+	shunt_state_free(state);
+	return NULL;
+}
+
+int shunt_state_read(struct shunt_state **state, const char *instance,
+		     uint64_t generation, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+	int ret;
+
+	shunt_pin_path(path, instance, "state", NULL);
+	ret = read_pin(state, path, err);
+	if (ret || (*state)->generation == generation)
 		return ret;
-	if (!read_pin(&next, instance, "state_next", NULL) && next) {
-		if (next->generation == word) {
-			shunt_state_free(*state);
-			*state = next;
-			return 0;
-		}
-		shunt_state_free(next);
-	}
 	shunt_state_free(*state);
-	*state = NULL;
+	shunt_pin_path(path, instance, "state_next", NULL);
+	*state = read_if(path, generation);
+	if (*state)
+		return 0;
+	shunt_history_path(path, instance, generation);
+	*state = read_if(path, generation);
+	if (*state)
+		return 0;
 	return shunt_fail(err, -EAGAIN,
-			  "the state record of %s is of another generation than %llu, "
-			  "which rules: another command is changing it",
-			  instance, (unsigned long long)word);
+			  "%s has no record of generation %llu: another command is "
+			  "changing it",
+			  instance, (unsigned long long)generation);
 }
 
 int shunt_state_stage(const struct shunt_state *state, const char *instance,
@@ -455,20 +482,18 @@ int shunt_state_commit(const char *instance, struct shunt_err *err)
 	return 0;
 }
 
-int shunt_state_recover(const char *instance, uint64_t word, struct shunt_err *err)
+int shunt_state_recover(const char *instance, uint64_t newest, struct shunt_err *err)
 {
 	char path[SHUNT_PIN_MAX];
-	struct shunt_state *next = NULL;
+	struct shunt_state *next;
 
 	shunt_pin_path(path, instance, "state_next", NULL);
 	if (access(path, F_OK))
 		return 0;
-	if (!read_pin(&next, instance, "state_next", NULL) && next) {
-		uint64_t generation = next->generation;
-
+	next = read_if(path, newest);
+	if (next) {
 		shunt_state_free(next);
-		if (generation == word)
-			return shunt_state_commit(instance, err);
+		return shunt_state_commit(instance, err);
 	}
 	if (unlink(path))
 		return shunt_fail_errno(err, -errno, "remove the stale record %s",

@@ -5,19 +5,21 @@
 /*
  * The record is JSON in a map of one entry, pinned as `state` beside the other maps and
  * replaced as a whole by an atomic rename of its pin. A policy swap is committed by the
- * generation word, not by the record, hence three steps:
+ * generation word, not by the record, hence four steps:
  *
- *     pin state_next (generation g + 1)  ─▶  store the word g + 1  ─▶  rename over
- * state
+ *     pin state once more, as history/<g>  ─▶  pin state_next (generation g + 1)
+ *         ─▶  store the word g + 1  ─▶  rename state_next over state
  *
- * A reader takes the record whose generation is that of the word; a writer first ends
- * what a killed one has begun: shunt_state_recover().
+ * A reader takes the record whose generation rules; a writer first ends what a killed
+ * one has begun: shunt_state_recover(). Earlier records stay for as long as
+ * loader/history.h says.
  */
 #include <net/if.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "loader/hook.h"
+#include "loader/policy/hash.h"
 #include "loader/policy/policy.h"
 #include "user/base/err.h"
 
@@ -51,6 +53,19 @@ struct shunt_state_consumer {
 	uint32_t ring_bytes; /* of RING */
 };
 
+/* How a policy came into force: X(ENUM, value, name). Explicit, append-only. */
+#define SHUNT_ORIGINS(X)                                                               \
+	X(ATTACH, 0, "attach")                                                         \
+	X(APPLY, 1, "apply")                                                           \
+	X(ROLLBACK, 2, "rollback")                                                     \
+	X(REVERT, 3, "revert") /* nobody has confirmed the one after it in time */
+
+enum shunt_origin {
+#define X(id, value, name) SHUNT_ORIGIN_##id = value,
+	SHUNT_ORIGINS(X)
+#undef X
+};
+
 struct shunt_state {
 	char interface[IF_NAMESIZE];
 	uint32_t ifindex;
@@ -59,6 +74,10 @@ struct shunt_state {
 	uint64_t attached_at, applied_at; /* seconds since 1970 */
 	char *text;			  /* the policy as read */
 	char *source;			  /* where from */
+	char hash[SHUNT_POLICY_HASH];
+	uint8_t origin; /* enum shunt_origin */
+	uint64_t
+		again; /* of ROLLBACK and REVERT: the generation that it repeats; else 0 */
 	uint8_t default_action;
 	uint8_t malformed;
 	struct shunt_place place[SHUNT_HOOK_MAX];
@@ -77,11 +96,12 @@ struct shunt_state {
 void shunt_state_free(struct shunt_state *state);
 
 /*
- * Reads the record that belongs to `word`, the generation that rules now. An ABI that
- * this program does not know is refused (-EPROTO).
+ * Reads the record of a generation, which rules or has ruled. An ABI that this program
+ * does not know is refused (-EPROTO). -EAGAIN: there is none; where the generation was
+ * just read, another command is changing it.
  */
 SHUNT_MUST_CHECK int shunt_state_read(struct shunt_state **state, const char *instance,
-				      uint64_t word, struct shunt_err *err);
+				      uint64_t generation, struct shunt_err *err);
 
 /* Writes the record as state_next; nothing changes for readers. */
 SHUNT_MUST_CHECK int shunt_state_stage(const struct shunt_state *state,
@@ -90,8 +110,11 @@ SHUNT_MUST_CHECK int shunt_state_stage(const struct shunt_state *state,
 /* state_next becomes state. */
 SHUNT_MUST_CHECK int shunt_state_commit(const char *instance, struct shunt_err *err);
 
-/* Ends what a killed writer has begun; `word` as above. Under the lock. */
-SHUNT_MUST_CHECK int shunt_state_recover(const char *instance, uint64_t word,
+/*
+ * Ends what a killed writer has begun; `newest` is the generation of the word, be its
+ * trial over or not. Under the lock.
+ */
+SHUNT_MUST_CHECK int shunt_state_recover(const char *instance, uint64_t newest,
 					 struct shunt_err *err);
 
 /* Makes rules be found by name quickly, once all are there. */
@@ -108,6 +131,9 @@ const struct shunt_state_consumer *shunt_state_consumer(const struct shunt_state
 
 /* "drop", "redirect-interface", …, "count"; NULL for a number that is none. */
 const char *shunt_action_name(unsigned int action);
+
+/* "attach", "apply", …; NULL for a number that is none. */
+const char *shunt_origin_name(unsigned int origin);
 
 /* "rule", "limited", "ip4-short", …; "unknown" for a number that is none. */
 const char *shunt_reason_name(uint32_t reason);

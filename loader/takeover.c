@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/gen.h"
 #include "loader/program.h"
+#include "maps/config.h"
 
 /* One takeover, and what there was before it. */
 struct takeover {
@@ -21,7 +23,27 @@ struct takeover {
 
 uint32_t shunt_takeover_ruling(const struct shunt_instance *instance)
 {
-	return shunt_maps_image(&instance->maps, instance->maps.gen->word)->features;
+	const struct shunt_maps *maps = &instance->maps;
+	struct shunt_gen_view view = shunt_gen_look(maps->gen);
+	uint32_t features = shunt_maps_image(maps, view.newest)->features;
+
+	/* on trial, either may rule */
+	if (view.armed)
+		features |= shunt_maps_image(maps, view.newest - 1)->features;
+	return features;
+}
+
+static bool is_on(const struct shunt_state *state, const bool *wanted, int hook)
+{
+	return (state && state->place[hook].on) || (wanted && wanted[hook]);
+}
+
+uint32_t shunt_takeover_carry(const struct shunt_state *state, const bool *wanted)
+{
+	return is_on(state, wanted, SHUNT_HOOK_XDP) &&
+			       is_on(state, wanted, SHUNT_HOOK_TC_INGRESS)
+		       ? SHUNT_HAS_CARRY
+		       : 0;
 }
 
 /* --- what is there ----------------------------------------------------------- */

@@ -16,8 +16,15 @@
 #include "loader/instance.h"
 #include "loader/tag.h"
 
-/* What the ruling policy needs. */
+/* What the policy needs that rules, or those that may, where one is on trial. */
 uint32_t shunt_takeover_ruling(const struct shunt_instance *instance);
+
+/*
+ * What hooks need that a packet meets one after the other: SHUNT_HAS_CARRY, or 0. Those
+ * are on that the record says, and those that are `wanted` (SHUNT_HOOK_MAX of them);
+ * either may be NULL.
+ */
+uint32_t shunt_takeover_carry(const struct shunt_state *state, const bool *wanted);
 
 /*
  * Sees to it that every hook's program has the features, and the newest of maps that

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "loader/counters.h"
+#include "loader/gen.h"
 #include "loader/instance.h"
 #include "loader/rings.h"
 #include "loader/shunt.h"
@@ -166,7 +167,8 @@ const char *shunt_tap_rule(struct shunt_tap *tap, uint32_t counter, uint64_t gen
 	if (counter == SHUNT_COUNTER_DEFAULT)
 		return NULL;
 	if (instance->state->generation < generation &&
-	    !shunt_state_read(&state, instance->name, instance->maps.gen->word, NULL)) {
+	    !shunt_state_read(&state, instance->name,
+			      shunt_gen_look(instance->maps.gen).ruling, NULL)) {
 		shunt_state_free(instance->state);
 		instance->state = state;
 	}

@@ -16,8 +16,9 @@
 struct shunt_scratch {
 	struct shunt_trace trace;
 	struct shunt_search search;
-	__u32 busy; /* a copy of the packet is being sent, which may come by here */
-	__u32 pad;
+	__u64 carried; /* the generation that an earlier hook judged the packet by; 0: none */
+	__u32 busy;  /* a copy of the packet is being sent, which may come by here */
+	__u32 ahead; /* of a test run: shunt_trace_req's idle */
 };
 
 #ifdef __bpf__
@@ -52,6 +53,8 @@ static __always_inline struct shunt_scratch *shunt_scratch_take(__u32 hook)
 				 sizeof(struct shunt_layer));
 	t->hook = hook;
 	t->counted = 0;
+	s->carried = 0;
+	s->ahead = 0;
 	return s;
 }
 #endif

@@ -10,7 +10,7 @@
 /*
  * `explain` asks the loaded program itself. It sends the packet through
  * BPF_PROG_TEST_RUN with a request beside it that no packet from a wire can carry: the
- * instance's random cookie in the XDP metadata, or in __sk_buff's cb[0..3]. A traced
+ * instance's random cookie in the XDP metadata, or in __sk_buff's cb[0..4]. A traced
  * packet is not counted; its record goes into an LRU map under the request's token.
  *
  * Written by: the programs. Read and deleted by: explain.
@@ -18,6 +18,9 @@
 struct shunt_trace_req {
 	__u64 cookie; /* struct shunt_gen's trace_cookie */
 	__u64 token;  /* random, chosen by the asker */
+	__u32 idle; /* 1: judge by the generation after the one that rules, whose image
+			 is written and not in force yet; else 0 */
+	__u32 pad;
 };
 
 #define SHUNT_TRACE_COUNTED 8 /* how many `count` rules a record names */

@@ -6,8 +6,10 @@
  *     hook ─▶ parse ─▶ shunt_judge() ─▶ the hook's own way to act ─▶ shunt_exit()
  *
  * shunt_judge() reads the generation word once, finds the image, and leaves the
- * deciding rule in the trace. It is a global function: the verifier checks it once by
- * itself, so that its paths do not multiply with the parser's.
+ * deciding rule in the trace.
+ *
+ * A packet that XDP passes comes by in TC ingress a moment later; lest a swap between the
+ * two shows it a mix of policies, the generation goes along with it (bpf/lib/carry.h).
  */
 #include <bpf/bpf_helpers.h>
 
@@ -188,6 +190,38 @@ __noinline int shunt_take_hits(struct shunt_scratch *s, __u32 counts)
 	return 0;
 }
 
+/* The generation that rules at this moment. */
+static __always_inline __u64 shunt_ruling(const struct shunt_gen *gen)
+{
+	__u64 word = *(volatile const __u64 *)&gen->word;
+	int late = word & SHUNT_GEN_ARMED && bpf_ktime_get_ns() >= gen->deadline;
+
+	return shunt_gen_of(word, late);
+}
+
+/*
+ * The image to judge by, whose generation is then in the trace: that which rules, or the
+ * one that an earlier hook judged this packet by, while it is still there.
+ */
+static __always_inline struct shunt_image *shunt_choose_image(
+	const struct shunt_gen *gen, struct shunt_scratch *s)
+{
+	__u64 generation = shunt_ruling(gen) + s->ahead;
+	struct shunt_image *image;
+
+	if (SHUNT_HAS(CARRY) && s->carried) {
+		s->search.slot = shunt_gen_slot(s->carried);
+		image = shunt_image_of(&s->search);
+		if (image && image->generation == s->carried) {
+			s->trace.generation = s->carried;
+			return image;
+		}
+	}
+	s->trace.generation = generation;
+	s->search.slot = shunt_gen_slot(generation);
+	return shunt_image_of(&s->search);
+}
+
 /*
  * The reason that no rule is asked about, from the parser, is in the trace's reason; else
  * SHUNT_REASON_RULE. On return the trace says which rule decided and rule_data what it
@@ -209,9 +243,7 @@ static __always_inline int shunt_judge(struct shunt_scratch *s, __u32 counts)
 	gen = bpf_map_lookup_elem(&shunt_gen, &key);
 	if (!gen)
 		goto damaged;
-	t->generation = *(volatile __u64 *)&gen->word;
-	s->search.slot = shunt_gen_slot(t->generation);
-	image = shunt_image_of(&s->search);
+	image = shunt_choose_image(gen, s);
 	if (!image || image->abi != SHUNT_ABI ||
 	    image->features & ~shunt_config.features)
 		goto damaged;

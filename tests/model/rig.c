@@ -31,7 +31,9 @@ int shunt_rig_open(struct shunt_rig *rig, struct shunt_err *err)
 	shunt_maps_choose(&rig->maps, &needs);
 	for (hook = SHUNT_HOOK_XDP; ret >= 0 && hook <= SHUNT_HOOK_TC_EGRESS; hook++)
 		ret = rig->prog[hook] =
-			shunt_program_load(hook, SHUNT_FEATURES_ALL, &rig->maps, err);
+			shunt_program_load(hook, SHUNT_FEATURES_ALL & ~SHUNT_HAS_CARRY,
+					   &rig->maps,
+					   err); /* that adds to the frame */
 	if (ret >= 0)
 		ret = shunt_maps_mmap(&rig->maps, err);
 	if (!ret && getrandom(&rig->maps.gen->trace_cookie, sizeof(uint64_t), 0) < 0)
@@ -110,7 +112,7 @@ static int run_tc(struct shunt_rig *rig, enum shunt_hook hook,
 	int ret;
 
 	if (run->req)
-		memcpy(ctx.cb, run->req, sizeof(*run->req));
+		memcpy(ctx.cb, run->req, sizeof(ctx.cb));
 	ret = bpf_prog_test_run_opts(rig->prog[hook], &opts);
 	run->code = opts.retval;
 	run->out_bytes = opts.data_size_out;

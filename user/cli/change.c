@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* attach, apply and detach. */
+/* attach, apply, confirm, rollback and detach. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loader/shunt.h"
@@ -44,30 +45,87 @@ int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err)
 	return 0;
 }
 
+/* "applied to b0: generation 1 to 2, 3 rules (1 kept, 2 added, 0 removed)" */
+static void print_change(const char *done, const char *interface, const cJSON *reply)
+{
+	printf("%s %s: generation %llu to %llu, %llu rules (%d kept, %d added, %d "
+	       "removed)\n",
+	       done, interface, number(reply, "previous_generation"),
+	       number(reply, "generation"), number(reply, "rules"),
+	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "kept")),
+	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "added")),
+	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "removed")));
+}
+
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err)
 {
+	struct shunt_apply_opts opts = { .sz = sizeof(opts) };
 	_policy_ struct shunt_policy *policy = NULL;
 	_json_ cJSON *reply = NULL;
-	int ret = shunt_cli_policy(cli, &policy, err);
+	int ret = shunt_cli_duration(cli, "confirm", &opts.confirm_ns, err);
 
+	if (!ret)
+		ret = shunt_cli_policy(cli, &policy, err);
 	if (!ret && !policy)
 		return shunt_fail(err, -EINVAL,
 				  "apply: which policy? -p FILE names it");
 	if (!ret)
-		ret = shunt_apply(cli->arg[0], policy, &reply, err);
+		ret = shunt_apply(cli->arg[0], policy, &opts, &reply, err);
 	if (ret)
 		return ret;
 	shunt_out_warnings(cli, reply);
 	if (shunt_out_wants_json(cli, reply))
 		return 0;
-	printf("applied to %s: generation %llu to %llu, %llu rules (%d kept, %d added, "
-	       "%d "
-	       "removed)\n",
-	       cli->arg[0], number(reply, "previous_generation"),
-	       number(reply, "generation"), number(reply, "rules"),
-	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "kept")),
-	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "added")),
-	       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "removed")));
+	print_change("applied to", cli->arg[0], reply);
+	if (opts.confirm_ns)
+		printf("on trial: `shunt confirm %s` within %s keeps it; else "
+		       "generation %llu rules again\n",
+		       cli->arg[0], shunt_cli_option(cli, "confirm"),
+		       number(reply, "previous_generation"));
+	return 0;
+}
+
+int shunt_cli_confirm(struct shunt_cli *cli, struct shunt_err *err)
+{
+	_json_ cJSON *reply = NULL;
+	int ret = shunt_confirm(cli->arg[0], &reply, err);
+
+	if (ret)
+		return ret;
+	shunt_out_warnings(cli, reply);
+	if (!shunt_out_wants_json(cli, reply))
+		printf("confirmed: generation %llu of %s rules for good\n",
+		       number(reply, "generation"), cli->arg[0]);
+	return 0;
+}
+
+int shunt_cli_rollback(struct shunt_cli *cli, struct shunt_err *err)
+{
+	struct shunt_rollback_opts opts = { .sz = sizeof(opts),
+					    .force = shunt_cli_option(cli, "force") };
+	_json_ cJSON *reply = NULL;
+	int ret;
+
+	if (cli->args > 1) {
+		char *end;
+		unsigned long back = strtoul(cli->arg[1], &end, 10);
+
+		if (*end || !back || back > 8)
+			return shunt_fail(err, -EINVAL,
+					  "rollback: \"%s\" is no number from 1 to 8: "
+					  "how many policies to go back",
+					  cli->arg[1]);
+		opts.back = back;
+	}
+	ret = shunt_rollback(cli->arg[0], &opts, &reply, err);
+	if (ret)
+		return ret;
+	shunt_out_warnings(cli, reply);
+	if (shunt_out_wants_json(cli, reply))
+		return 0;
+	print_change("rolled back", cli->arg[0], reply);
+	printf("generation %llu is generation %llu again\n",
+	       number(reply, "generation"), number(reply, "again"));
 	return 0;
 }
 

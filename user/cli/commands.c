@@ -15,6 +15,9 @@
 	       "adaptive (the default: spin for a moment, then sleep), poll or spin" }
 #define RING { "ring", 'R', "FRAMES", \
 	       "places in a receive ring, a power of two; 2048 is the default" }
+#define LOCK { "wait", 0, "TIME", \
+	       "wait no longer for another command that changes it: 500ms, 10s, 2m" }, \
+	     { "no-wait", 0, NULL, "fail where another command is changing it" }
 #define END { 0 }
 /* clang-format on */
 
@@ -34,14 +37,41 @@ static const struct shunt_option attach_options[] = {
 	  "xdp (the default), tc-ingress or tc-egress; may be repeated" },
 	{ "mode", 'm', "MODE",
 	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc)" },
+	LOCK,
 	END,
 };
-static const struct shunt_option apply_options[] = { JSON, NETNS, POLICY, END };
+static const struct shunt_option apply_options[] = {
+	JSON,
+	NETNS,
+	POLICY,
+	{ "confirm", 'c', "TIME",
+	  "on trial: unless `confirm` comes within this time, the policy before it "
+	  "rules "
+	  "again" },
+	LOCK,
+	END,
+};
+static const struct shunt_option confirm_options[] = { JSON, NETNS, LOCK, END };
+static const struct shunt_option rollback_options[] = {
+	JSON,
+	NETNS,
+	{ "force", 0, NULL,
+	  "take files that sets are filled from as they are, changed or not" },
+	LOCK,
+	END,
+};
+static const struct shunt_option show_options[] = {
+	JSON,
+	NETNS,
+	{ "history", 0, NULL, "list the policies that have ruled before instead" },
+	END,
+};
 static const struct shunt_option detach_options[] = {
 	JSON,
 	NETNS,
 	{ "hook", 'H', "HOOK", "take only this hook off" },
 	{ "stale", 0, NULL, "remove what interfaces that are gone have left behind" },
+	LOCK,
 	END,
 };
 static const struct shunt_option plain_options[] = { JSON, NETNS, END };
@@ -50,6 +80,7 @@ static const struct shunt_option set_options[] = {
 	NETNS,
 	{ "file", 'F', "FILE",
 	  "take elements from a file, one a line; - is standard input" },
+	LOCK,
 	END,
 };
 static const struct shunt_option list_options[] = { JSON, END };
@@ -116,6 +147,15 @@ const struct shunt_command shunt_commands[] = {
 	  "All hooks change over at one moment; no packet is lost, none sees a mix. "
 	  "Counters of rules that keep their name go on.",
 	  apply_options, shunt_cli_apply, true, true },
+	{ "confirm", "INTERFACE", 1, 1, "keep the policy that is on trial",
+	  "After `apply --confirm TIME`. Where that time is over it is too late: the "
+	  "program has gone back to the policy before by itself.",
+	  confirm_options, shunt_cli_confirm, true, true },
+	{ "rollback", "INTERFACE [N]", 1, 2, "go back to an earlier policy",
+	  "N policies back, 1 where it is left out; `show --history` numbers the eight "
+	  "that are kept. It rules as a new generation, so that `rollback` once more "
+	  "undoes this. From a policy on trial it goes back at once.",
+	  rollback_options, shunt_cli_rollback, true, true },
 	{ "detach", "[INTERFACE]", 0, 1, "take the policy off an interface",
 	  "Without --hook nothing of Shunt's is left there: no program, map, link or "
 	  "pin.",
@@ -127,7 +167,7 @@ const struct shunt_command shunt_commands[] = {
 	{ "list", "", 0, 0, "what is attached, in all network namespaces", NULL,
 	  list_options, shunt_cli_list, true, false },
 	{ "show", "INTERFACE", 1, 1, "hooks, rules, sets and policy of an interface",
-	  NULL, plain_options, shunt_cli_show, true, false },
+	  NULL, show_options, shunt_cli_show, true, false },
 	{ "stats", "INTERFACE", 1, 1, "packets and bytes by rule, reason and verdict",
 	  "Every packet has exactly one reason and one verdict: their sums are what "
 	  "the "

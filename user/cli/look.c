@@ -61,6 +61,11 @@ static void show_text(const cJSON *reply)
 	printf("), generation %llu of %s, from %s\n",
 	       (unsigned long long)shunt_json_u64(reply, "generation"),
 	       at(reply, "applied_at", text), shunt_json_str(reply, "source"));
+	item = cJSON_GetObjectItemCaseSensitive(reply, "trial");
+	if (cJSON_IsObject(item))
+		printf("  on trial for %.1f s more: then generation %llu rules again\n",
+		       (double)shunt_json_u64(item, "left_ms") / 1e3,
+		       (unsigned long long)shunt_json_u64(item, "before"));
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "rules"))
 	{
 		printf("  rule      %-24s %s", shunt_json_str(item, "name"),
@@ -85,15 +90,51 @@ static void show_text(const cJSON *reply)
 		       shunt_json_str(item, "if_down"));
 }
 
+static void history_line(const cJSON *item, const char *mark)
+{
+	unsigned long long again = shunt_json_u64(item, "again");
+	char text[32];
+
+	printf("%4s  %-10llu %.12s  %s  %6llu rules  %s", mark,
+	       (unsigned long long)shunt_json_u64(item, "generation"),
+	       shunt_json_str(item, "hash"), at(item, "applied_at", text),
+	       (unsigned long long)shunt_json_u64(item, "rules"),
+	       shunt_json_str(item, "origin"));
+	if (again)
+		printf(" to %llu", again);
+	printf("  %s\n", shunt_json_str(item, "source"));
+}
+
+static void history_text(const cJSON *reply)
+{
+	const cJSON *item;
+
+	printf("%sback  generation hash          in force since%s\n", shunt_out_bold(),
+	       shunt_out_plain());
+	history_line(cJSON_GetObjectItemCaseSensitive(reply, "ruling"), "now");
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "earlier"))
+	{
+		char mark[8];
+
+		snprintf(mark, sizeof(mark), "%u",
+			 (unsigned int)shunt_json_u64(item, "back") % 1000);
+		history_line(item, mark);
+	}
+}
+
 int shunt_cli_show(struct shunt_cli *cli, struct shunt_err *err)
 {
+	bool history = shunt_cli_option(cli, "history");
 	_json_ cJSON *reply = NULL;
-	int ret = shunt_show(cli->arg[0], &reply, err);
+	int ret = history ? shunt_history(cli->arg[0], &reply, err)
+			  : shunt_show(cli->arg[0], &reply, err);
 
 	if (ret)
 		return ret;
 	if (cli->json)
 		shunt_out_json(reply);
+	else if (history)
+		history_text(reply);
 	else
 		show_text(reply);
 	return 0;

@@ -25,6 +25,41 @@ static void hold_signals(int how)
 	sigprocmask(how, &set, NULL);
 }
 
+#define QUIET_NS 200000000ull /* so long nobody minds */
+
+/* While it waits for another command it says so once, and ^C is served. */
+static bool waiting(const char *sentence, uint64_t waited_ns, void *told)
+{
+	sigset_t pending;
+
+	if (waited_ns >= QUIET_NS && !*(bool *)told) {
+		fprintf(stderr, "shunt: %s\n", sentence);
+		*(bool *)told = true;
+	}
+	sigpending(&pending);
+	return !sigismember(&pending, SIGINT) && !sigismember(&pending, SIGTERM) &&
+	       !sigismember(&pending, SIGHUP);
+}
+
+static int be_patient(const struct shunt_cli *cli, struct shunt_err *err)
+{
+	static bool told;
+	struct shunt_wait_opts opts = { .sz = sizeof(opts),
+					.timeout_ns = UINT64_MAX,
+					.waiting = waiting,
+					.ctx = &told };
+	int ret = shunt_cli_duration(cli, "wait", &opts.timeout_ns, err);
+
+	if (shunt_cli_option(cli, "no-wait"))
+		opts.timeout_ns = 0;
+	if (!ret && shunt_cli_option(cli, "wait") && !opts.timeout_ns)
+		return shunt_fail(err, -EINVAL,
+				  "--wait and --no-wait exclude each other");
+	if (!ret)
+		shunt_wait(&opts);
+	return ret;
+}
+
 static int run(struct shunt_cli *cli, struct shunt_err *err)
 {
 	const char *netns = shunt_cli_option(cli, "netns");
@@ -39,6 +74,8 @@ static int run(struct shunt_cli *cli, struct shunt_err *err)
 			cli->command->name, cli->command->name);
 	if (netns)
 		ret = shunt_netns_enter(netns, err);
+	if (!ret && cli->command->unbroken)
+		ret = be_patient(cli, err);
 	if (!ret && cli->command->unbroken)
 		hold_signals(SIG_BLOCK);
 	if (!ret)
