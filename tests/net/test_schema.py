@@ -229,7 +229,7 @@ def test_completion_is_bash_that_offers_commands_and_options():
     asks = """
         complete_() { COMP_WORDS=(shunt "$@"); COMP_CWORD=$#; _shunt; echo "${COMPREPLY[*]}"; }
         complete_ att; complete_ set te; complete_ run d; complete_ attach b0 --m
-        complete_ set add --n
+        complete_ set add --ne
     """
     done = subprocess.run(["bash", "-c", script + asks], capture_output=True, text=True,
                           check=True)
