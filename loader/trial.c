@@ -85,7 +85,14 @@ int shunt_trial_revert(struct shunt_instance *instance, struct shunt_err *err)
 	ret = shunt_state_commit(instance->name, err);
 	if (!ret)
 		ret = shunt_plan_tidy(maps, again, true, err);
-	return ret ? ret : shunt_history_trim(instance->name, newest + 1, err);
+	if (!ret)
+		ret = shunt_history_trim(instance->name, newest + 1, err);
+	return ret ? shunt_fail_in(
+			     err, ret,
+			     "the policy before rules again, but the one that was on "
+			     "trial could not be cleared away; the next command "
+			     "will: ")
+		   : 0;
 }
 
 /* --- confirm ------------------------------------------------------------------ */
