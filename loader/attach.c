@@ -26,6 +26,7 @@ struct attach {
 	const char *interface;
 	const struct shunt_attach_opts *opts;
 	bool wanted[SHUNT_HOOK_MAX];
+	const char *mode[SHUNT_HOOK_MAX]; /* NULL: not insisted on */
 	int prog_fd[SHUNT_HOOK_MAX];
 	uint32_t features;
 	struct shunt_tag tag;
@@ -34,9 +35,14 @@ struct attach {
 
 /* --- what is asked for ------------------------------------------------------- */
 
+static bool is_auto(const char *mode)
+{
+	return !mode || !strcmp(mode, "auto");
+}
+
 static bool mode_fits(const char *mode, int hook)
 {
-	if (!mode || !strcmp(mode, "auto"))
+	if (is_auto(mode))
 		return true;
 	if (hook == SHUNT_HOOK_XDP)
 		return !strcmp(mode, "native") || !strcmp(mode, "generic");
@@ -49,21 +55,26 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 	const struct shunt_attach_opts *opts = attach->opts;
 	const char *const *name = opts->hooks ? opts->hook : xdp;
 	size_t i, n = opts->hooks ? opts->hooks : 1;
+	const char *unfit = NULL;
 	bool fits = false;
 
 	for (i = 0; i < n; i++) {
 		int hook = shunt_hook_find(name[i], err);
+		const char *mode = opts->modes ? opts->modes[i] : opts->mode;
 
 		if (hook < 0)
 			return hook;
 		attach->wanted[hook] = true;
-		fits |= mode_fits(opts->mode, hook);
+		fits |= mode_fits(mode, hook);
+		unfit = mode_fits(mode, hook) ? unfit : mode;
+		if (!is_auto(mode) && mode_fits(mode, hook))
+			attach->mode[hook] = mode;
 	}
 	if (!fits)
 		return shunt_fail(err, -EINVAL,
 				  "mode \"%s\" does not fit the hook: xdp knows auto, "
 				  "native and generic; tc knows auto, tcx and clsact",
-				  opts->mode);
+				  unfit);
 	attach->instance->ifindex = if_nametoindex(attach->interface);
 	if (!attach->instance->ifindex)
 		return shunt_fail(
@@ -85,7 +96,7 @@ static int load_programs(struct attach *attach, uint32_t features,
 	attach->features = features;
 	if (attach->wanted[SHUNT_HOOK_XDP])
 		shunt_tag_choose(&attach->tag, features, attach->interface,
-				 attach->opts->mode);
+				 attach->mode[SHUNT_HOOK_XDP]);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!attach->wanted[hook])
 			continue;
@@ -115,7 +126,7 @@ static int hang(struct attach *attach, int hook, int *link_fd, struct shunt_err 
 		.prog_fd = attach->prog_fd[hook],
 		.interface = attach->interface,
 		.ifindex = instance->ifindex,
-		.mode = mode_fits(attach->opts->mode, hook) ? attach->opts->mode : NULL,
+		.mode = attach->mode[hook],
 	};
 
 	if (shunt_tag_wants(&attach->tag, hook, attach->features))
@@ -153,6 +164,7 @@ static int place_one(struct attach *attach, int hook, struct shunt_err *err)
 	}
 	if (ret)
 		return ret;
+	instance->state->place[hook].insisted = attach->mode[hook];
 	if (*note.message)
 		shunt_reply_warn(attach->warnings, "%s", note.message);
 	if (link_fd < 0)
