@@ -33,7 +33,7 @@ struct restore {
 struct job {
 	const struct shunt_saved *saved;
 	struct shunt_policy *policy;
-	bool check;
+	const struct shunt_restore_opts *opts;
 	cJSON *item; /* its part of the reply */
 	bool lives;  /* it is attached now: */
 	bool alike;  /* under the saved policy, with the saved members */
@@ -209,7 +209,7 @@ static int attach(struct job *job, struct shunt_err *err)
 		.hook = hook,
 		.modes = mode,
 		.hooks = missing_hooks(job, hook, mode),
-		.netns = job->saved->netns,
+		.netns = job->saved->netns ? job->saved->netns : job->opts->netns,
 	};
 	_json_ cJSON *reply = NULL;
 	int ret;
@@ -278,7 +278,7 @@ static int bring_back(struct job *job, const char **outcome, struct shunt_err *e
 		   : !job->alike ? "applied"
 		   : joins	 ? "joined"
 				 : "unchanged";
-	if (job->check)
+	if (job->opts->check)
 		return try_out(job, err);
 	ret = attach(job, err);
 	if (ret || !job->lives || job->alike)
@@ -357,7 +357,7 @@ static void restore_one(struct restore *restore, const struct shunt_saved *saved
 {
 	struct job job = {
 		.saved = saved,
-		.check = restore->opts->check,
+		.opts = restore->opts,
 		.item = new_item(restore, saved),
 	};
 	struct shunt_err err = { "" };

@@ -110,6 +110,7 @@ struct shunt_restore_opts {
 	const char
 		*only; /* this interface of the calling thread's namespace; NULL: all */
 	bool check;    /* change nothing, say what would be done */
+	const char *netns; /* as in struct shunt_attach_opts */
 };
 
 /*

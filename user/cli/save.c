@@ -119,6 +119,7 @@ int shunt_cli_restore(struct shunt_cli *cli, struct shunt_err *err)
 		.dir = folder(cli),
 		.only = shunt_cli_option(cli, "only"),
 		.check = shunt_cli_option(cli, "check"),
+		.netns = shunt_cli_option(cli, "netns"),
 	};
 	_json_ cJSON *reply = NULL;
 	const cJSON *item;
