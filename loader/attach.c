@@ -263,6 +263,17 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 	return ret;
 }
 
+/* What an attach that was killed has put on hooks that the record does not have. */
+static int clear_hooks(const struct attach *attach, struct shunt_err *err)
+{
+	int hook, ret = 0;
+
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++)
+		if (attach->wanted[hook])
+			ret = shunt_residue_unhook(attach->instance, hook, err);
+	return ret;
+}
+
 /* Another hook for an instance that rules already; its policy is theirs. */
 static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		       struct shunt_err *err)
@@ -289,9 +300,9 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 			"-p to add a hook, `shunt apply %s -p FILE` changes "
 			"the policy",
 			attach->interface, attach->interface);
-	ret = attach->wanted[SHUNT_HOOK_XDP]
-		      ? shunt_place_free(attach->interface, instance->ifindex, err)
-		      : 0;
+	ret = clear_hooks(attach, err);
+	if (!ret && attach->wanted[SHUNT_HOOK_XDP])
+		ret = shunt_place_free(attach->interface, instance->ifindex, err);
 	if (!ret)
 		ret = load_programs(attach, shunt_takeover_ruling(instance), err);
 	if (!ret)
