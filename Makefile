@@ -70,7 +70,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/shunt $(B)/libshunt.a $(B)/libshunt.so $(B)/shunt.pc $(B)/shunt@.service ## build the command and the libraries
+all: $(B)/shunt $(B)/libshunt.a $(B)/libshunt.so $(B)/shunt.pc ## build the command and the libraries
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -124,10 +124,6 @@ $(B)/shunt.pc: Makefile
 		'Requires.private: $(filter-out libcjson,$(PKGS))' \
 		'Libs: -L$${libdir} -lshunt' 'Libs.private: -lelf -lz' \
 		'Cflags: -I$${includedir}' >$@
-
-$(B)/shunt@.service: user/cli/shunt@.service.in Makefile
-	@mkdir -p $(@D)
-	$(call say,GEN,$@)sed 's|@BINDIR@|$(PREFIX)/bin|' $< >$@
 
 # --- tests and benchmarks ----------------------------------------------------------------
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(MODEL_OBJ) $(B)/libshunt.a
@@ -201,6 +197,7 @@ install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	install -D -m 755 $(B)/libshunt.so $(DESTDIR)$(PREFIX)/lib/libshunt.so.$(SOVERSION)
 	ln -sf libshunt.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshunt.so
 	install -D -m 644 $(B)/shunt.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
+	sed 's|@BINDIR@|$(PREFIX)/bin|' user/cli/shunt@.service.in >$(B)/shunt@.service
 	install -D -m 644 $(B)/shunt@.service \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/shunt@.service
 	install -D -m 644 user/base/err.h $(DESTDIR)$(PREFIX)/include/shunt/err.h

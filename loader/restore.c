@@ -109,7 +109,7 @@ static void put_state(cJSON *item, const struct shunt_state *state)
 	shunt_reply_hooks(item, state);
 }
 
-/* Looks at the instance that is there, and leaves it as it is. */
+/* What is there, and how it differs from what is saved. */
 static int look(struct job *job, struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
@@ -122,10 +122,11 @@ static int look(struct job *job, struct shunt_err *err)
 	if (ret || shunt_bpffs_ready(false, &mounted, NULL) ||
 	    !shunt_instance_exists(name))
 		return ret;
-	ret = shunt_instance_open_named(&instance, name, err);
+	/* a writer sees what a killed one has left, when it is ended */
+	ret = shunt_instance_open(&instance, saved->interface, !job->opts->check, err);
 	/* as attach sees it: a record that does not open is that of a killed attach */
 	if (ret)
-		return ret == -EPROTO || ret == -ENOMEM || ret == -EPERM ? ret : 0;
+		return ret == -EPROTO || ret == -EAGAIN || ret == -ENOMEM ? ret : 0;
 	job->lives = shunt_instance_alive(&instance);
 	if (!job->lives)
 		return 0;
@@ -385,6 +386,8 @@ static bool is_meant(const struct restore *restore, const struct shunt_saved *sa
 
 	if (!restore->opts->only)
 		return true;
+	if (!*saved->interface) /* damaged: in a folder the file's name tells whose it is */
+		return restore->opts->dir;
 	if (strcmp(restore->opts->only, saved->interface) != 0)
 		return false;
 	return !saved->netns || (!shunt_netns_cookie(&here, NULL) &&

@@ -88,10 +88,11 @@ static void make_utf8(char *text)
 	_json_ cJSON *string = cJSON_CreateString(text), *again = NULL;
 	_free_ char *printed = cJSON_PrintUnformatted(string);
 	struct shunt_diags diags = { 0 };
+	size_t i, n = strlen(text);
 
 	if (printed && shunt_jsonc_parse(&again, printed, strlen(printed), "", &diags))
-		for (; *text; text++)
-			*text = isascii((unsigned char)*text) ? *text : '?';
+		for (i = 0; i < n; i++)
+			text[i] = isascii((unsigned char)text[i]) ? text[i] : '?';
 	shunt_diags_free(&diags);
 }
 
@@ -112,11 +113,12 @@ int shunt_saved_take(struct shunt_saved *saved, const struct shunt_instance *ins
 				 state->interface);
 	else
 		ret = take_sets(saved, instance, err);
-	if (ret)
+	if (ret) {
 		shunt_saved_clear(saved);
-	else
-		make_utf8(saved->source);
-	return ret;
+		return ret;
+	}
+	make_utf8(saved->source);
+	return 0;
 }
 
 static bool members_alike(const struct shunt_given *a, const struct shunt_given *b)

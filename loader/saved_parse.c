@@ -130,9 +130,14 @@ static void read_hooks(struct shunt_saved *saved, const struct shunt_node *node)
 	if (!node->json->child)
 		shunt_node_error(node,
 				 "names no hook, and an instance has at least one");
-	shunt_node_each(item, shunt_node_first(node)) if (saved->hooks < SHUNT_HOOK_MAX)
-		read_hook(saved, &item);
-	else shunt_node_error(&item, "there are no more hooks than %zu", saved->hooks);
+	shunt_node_each(item, shunt_node_first(node))
+	{
+		if (saved->hooks < SHUNT_HOOK_MAX)
+			read_hook(saved, &item);
+		else
+			shunt_node_error(&item, "there are no more hooks than %zu",
+					 saved->hooks);
+	}
 	qsort(saved->hook, saved->hooks, sizeof(*saved->hook), by_hook);
 }
 

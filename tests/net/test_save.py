@@ -193,6 +193,27 @@ def test_a_policy_of_the_file_kind_may_have_lost_all_its_members(wire, tmp_path,
     assert bytes_of(wire.b) == text and members(wire, "s") == []
 
 
+def test_a_file_whose_name_is_no_text_is_a_label_that_can_be_saved(wire, tmp_path, file):
+    path = str(tmp_path / "p\udcff.json")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(POLICY)
+    sh.shunt("attach", "b0", "-p", path, ns=wire.b)
+    text = bytes_of(wire.b)
+    assert json.loads(text)["instances"][0]["source"] == path.replace("\udcff", "?")
+    wire.detach()
+    restored(file(text))
+    assert bytes_of(wire.b) == text
+
+
+def test_a_document_may_come_by_standard_input(wire):
+    attached(wire)
+    text = bytes_of(wire.b)
+    wire.detach()
+    done = sh.run("restore", "-", stdin=text)
+    assert done.code == 0 and done.reply["instances"][0]["file"] == "-"
+    assert bytes_of(wire.b) == text
+
+
 def test_packets_are_judged_as_before(wire, file):
     attached(wire)
     edit(wire, "add", "live", A4)
@@ -500,6 +521,30 @@ def test_a_restore_that_is_killed_converges_with_the_next(wire, file, traces):
         traces.nothing_new()
 
 
+def test_a_hook_whose_joining_is_killed_joins_with_the_next(wire, file, traces):
+    attached(wire)
+    wire.attach(None, "--hook", "tc-ingress")
+    wire.attach(None, "--hook", "tc-egress", "--mode", "clsact")
+    text = bytes_of(wire.b)
+    path = file(text)
+
+    def leave():
+        for hook in ("tc-ingress", "tc-egress"):
+            wire.detach("--hook", hook)
+
+    leave()
+    where = points(wire, "restore", path)
+    leave()
+    for call, number in where:
+        killed(wire, call, number, "restore", path)
+        done = sh.run("restore", path)
+        assert done.code == 0, (call, number, done)
+        assert bytes_of(wire.b) == text, (call, number)
+        leave()
+    wire.detach()
+    traces.nothing_new()
+
+
 def test_a_restore_over_other_members_that_is_killed_converges(wire, file):
     attached(wire)
     text = bytes_of(wire.b)
@@ -653,6 +698,11 @@ def test_a_folder_is_restored_file_by_file(wire, tmp_path):
     assert got["b0"] == ("attached", "") and got["b1"] == ("unchanged", "")
     assert sorted(json.loads(bytes_of(wire.b))["instances"], key=str) == \
         sorted(json.loads(text)["instances"], key=str)
+    # damaged so that it does not say whose it is, its name still does
+    (tmp_path / ("%s:b1.json" % wire.b.name)).write_text(
+        '{"schema": "shunt.save/1", "instances": [{}]}')
+    words = sh.refused("restore", "--dir", tmp_path, "--only", "b1", ns=wire.b)
+    assert "what was saved of it is damaged" in words
     words = sh.refused("restore", "--dir", tmp_path, "--only", "b7", ns=wire.b)
     assert words.startswith("restore: nothing was saved of b7 in %s" % tmp_path)
 

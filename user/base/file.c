@@ -21,7 +21,7 @@ static int read_all(FILE *f, size_t most, char **text, size_t *bytes)
 	_free_ char *buf = NULL;
 	size_t n = 0, room = 0;
 
-	while (!feof(f)) {
+	do {
 		if (n + 1 >= room) {
 			char *grown = realloc(buf, room ? room * 2 : ROOM_FIRST);
 
@@ -35,7 +35,7 @@ static int read_all(FILE *f, size_t most, char **text, size_t *bytes)
 			return -errno;
 		if (n > most)
 			return -EFBIG;
-	}
+	} while (!feof(f));
 	buf[n] = 0;
 	*bytes = n;
 	*text = shunt_steal(&buf);
