@@ -197,6 +197,9 @@ install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	install -D -m 755 $(B)/libshunt.so $(DESTDIR)$(PREFIX)/lib/libshunt.so.$(SOVERSION)
 	ln -sf libshunt.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshunt.so
 	install -D -m 644 $(B)/shunt.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
+	sed 's|@BINDIR@|$(PREFIX)/bin|' user/cli/shunt@.service.in >$(B)/shunt@.service
+	install -D -m 644 $(B)/shunt@.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/shunt@.service
 	install -D -m 644 user/base/err.h $(DESTDIR)$(PREFIX)/include/shunt/err.h
 	sed 's|"user/base/err.h"|"shunt/err.h"|' loader/shunt.h >$(B)/shunt.h
 	install -D -m 644 $(B)/shunt.h $(DESTDIR)$(PREFIX)/include/shunt/shunt.h

@@ -28,6 +28,7 @@ struct attach {
 	const char *interface;
 	const struct shunt_attach_opts *opts;
 	bool wanted[SHUNT_HOOK_MAX];
+	const char *mode[SHUNT_HOOK_MAX]; /* NULL: not insisted on */
 	int prog_fd[SHUNT_HOOK_MAX];
 	uint32_t features;
 	struct shunt_tag tag;
@@ -36,9 +37,14 @@ struct attach {
 
 /* --- what is asked for ------------------------------------------------------- */
 
+static bool is_auto(const char *mode)
+{
+	return !mode || !strcmp(mode, "auto");
+}
+
 static bool mode_fits(const char *mode, int hook)
 {
-	if (!mode || !strcmp(mode, "auto"))
+	if (is_auto(mode))
 		return true;
 	if (hook == SHUNT_HOOK_XDP)
 		return !strcmp(mode, "native") || !strcmp(mode, "generic");
@@ -51,21 +57,26 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 	const struct shunt_attach_opts *opts = attach->opts;
 	const char *const *name = opts->hooks ? opts->hook : xdp;
 	size_t i, n = opts->hooks ? opts->hooks : 1;
+	const char *unfit = NULL;
 	bool fits = false;
 
 	for (i = 0; i < n; i++) {
 		int hook = shunt_hook_find(name[i], err);
+		const char *mode = opts->modes ? opts->modes[i] : opts->mode;
 
 		if (hook < 0)
 			return hook;
 		attach->wanted[hook] = true;
-		fits |= mode_fits(opts->mode, hook);
+		fits |= mode_fits(mode, hook);
+		unfit = mode_fits(mode, hook) ? unfit : mode;
+		if (!is_auto(mode) && mode_fits(mode, hook))
+			attach->mode[hook] = mode;
 	}
 	if (!fits)
 		return shunt_fail(err, -EINVAL,
 				  "mode \"%s\" does not fit the hook: xdp knows auto, "
 				  "native and generic; tc knows auto, tcx and clsact",
-				  opts->mode);
+				  unfit);
 	attach->instance->ifindex = if_nametoindex(attach->interface);
 	if (!attach->instance->ifindex)
 		return shunt_fail(
@@ -87,7 +98,7 @@ static int load_programs(struct attach *attach, uint32_t features,
 	attach->features = features;
 	if (attach->wanted[SHUNT_HOOK_XDP])
 		shunt_tag_choose(&attach->tag, features, attach->interface,
-				 attach->opts->mode);
+				 attach->mode[SHUNT_HOOK_XDP]);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!attach->wanted[hook])
 			continue;
@@ -117,7 +128,7 @@ static int hang(struct attach *attach, int hook, int *link_fd, struct shunt_err 
 		.prog_fd = attach->prog_fd[hook],
 		.interface = attach->interface,
 		.ifindex = instance->ifindex,
-		.mode = mode_fits(attach->opts->mode, hook) ? attach->opts->mode : NULL,
+		.mode = attach->mode[hook],
 	};
 
 	if (shunt_tag_wants(&attach->tag, hook, attach->features))
@@ -155,6 +166,7 @@ static int place_one(struct attach *attach, int hook, struct shunt_err *err)
 	}
 	if (ret)
 		return ret;
+	instance->state->place[hook].insisted = attach->mode[hook];
 	if (*note.message)
 		shunt_reply_warn(attach->warnings, "%s", note.message);
 	if (link_fd < 0)
@@ -275,6 +287,17 @@ static int carry_on(struct attach *attach, struct shunt_err *err)
 	return shunt_takeover(instance, &needs, false, &tag, err);
 }
 
+/* What an attach that was killed has put on hooks that the record does not have. */
+static int clear_hooks(const struct attach *attach, struct shunt_err *err)
+{
+	int hook, ret = 0;
+
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++)
+		if (attach->wanted[hook])
+			ret = shunt_residue_unhook(attach->instance, hook, err);
+	return ret;
+}
+
 /* Another hook for an instance that rules already; its policy is theirs. */
 static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		       struct shunt_err *err)
@@ -302,6 +325,8 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 			"the policy",
 			attach->interface, attach->interface);
 	ret = shunt_trial_none(instance, "attach", err);
+	if (!ret)
+		ret = clear_hooks(attach, err);
 	if (!ret && attach->wanted[SHUNT_HOOK_XDP])
 		ret = shunt_place_free(attach->interface, instance->ifindex, err);
 	if (!ret)

@@ -14,6 +14,7 @@ struct shunt_place {
 	char mode[12]; /* "native", "generic", "tcx" or "clsact" */
 	uint32_t prog_id;
 	bool made_qdisc; /* clsact: the qdisc is ours as well */
+	bool insisted;	 /* the user would have no other mode */
 };
 
 struct shunt_place_request {

@@ -77,7 +77,7 @@ static void bind_sets(struct shunt_plan *plan, const struct shunt_state *old)
 		const struct shunt_state_set *same =
 			old ? shunt_state_set(old, set->name) : NULL;
 		struct shunt_state_set *next = &plan->next->set[plan->next->sets++];
-		bool kept = same && set->dynamic && same->dynamic &&
+		bool kept = same && set->dynamic && !set->given && same->dynamic &&
 			    same->type == set->type && same->size == set->size;
 
 		plan->kept_set[s] = kept;

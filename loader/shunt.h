@@ -64,6 +64,8 @@ struct shunt_attach_opts {
 	size_t hooks;
 	const char *mode;  /* NULL or "auto"; "native", "generic"; "tcx", "clsact" */
 	const char *netns; /* what the namespace is called, for `list` only */
+	const char *const
+		*modes; /* one a hook instead of `mode`; NULL: `mode` for all */
 };
 
 /*
@@ -124,6 +126,46 @@ SHUNT_API int shunt_detach_stale(cJSON **reply, struct shunt_err *err);
 SHUNT_API int shunt_set_edit(const char *interface, const char *set, const char *verb,
 			     const char *const *element, size_t elements,
 			     const char *file, cJSON **reply, struct shunt_err *err);
+
+/* --- keeping ----------------------------------------------------------------- */
+
+#define SHUNT_SAVE_DIR "/var/lib/shunt" /* what shunt@.service restores at boot */
+
+struct shunt_save_opts {
+	size_t sz;
+	bool all_netns; /* also of all namespaces that have a name in /run/netns */
+	const char
+		*netns; /* what the calling thread's namespace is called; NULL: look */
+	const char *file; /* write all into one file; NULL: don't */
+	const char *dir; /* write one file an instance, and remove those of gone ones */
+};
+
+/*
+ * *document ("shunt.save/1") holds all instances; *reply ("shunt.save.files/1") says what
+ * was written, and what is wrong. An instance that cannot be read fails the whole, but
+ * with `dir`: there the others are written, *reply names it, and -EIO is returned.
+ */
+SHUNT_API int shunt_save(const struct shunt_save_opts *opts, cJSON **document,
+			 cJSON **reply, struct shunt_err *err);
+
+struct shunt_restore_opts {
+	size_t sz;
+	const char *file; /* "-": standard input */
+	const char *dir; /* instead: all documents of a folder, in their names' order */
+	const char
+		*only; /* this interface of the calling thread's namespace; NULL: all */
+	bool check;    /* change nothing, say what would be done */
+	const char *netns; /* as in struct shunt_attach_opts */
+};
+
+/*
+ * Attaches what is not attached, applies where another policy or other members rule, and
+ * leaves alone what is the same; each instance as a whole or not at all. *reply
+ * ("shunt.restore/1") tells it by instance, also where the return value is -EIO, for not
+ * every one could be restored.
+ */
+SHUNT_API int shunt_restore(const struct shunt_restore_opts *opts, cJSON **reply,
+			    struct shunt_err *err);
 
 /* --- looking ----------------------------------------------------------------- */
 

@@ -88,6 +88,7 @@ static void put_hooks(cJSON *root, const struct shunt_state *state)
 		cJSON_AddStringToObject(item, "mode", place->mode);
 		cJSON_AddNumberToObject(item, "program", place->prog_id);
 		cJSON_AddBoolToObject(item, "made_qdisc", place->made_qdisc);
+		cJSON_AddBoolToObject(item, "insisted", place->insisted);
 		cJSON_AddItemToArray(list, item);
 	}
 }
@@ -229,6 +230,8 @@ static void get_hooks(struct shunt_state *state, const cJSON *list)
 		place->prog_id = shunt_json_u64(item, "program");
 		place->made_qdisc = cJSON_IsTrue(
 			cJSON_GetObjectItemCaseSensitive(item, "made_qdisc"));
+		place->insisted = cJSON_IsTrue(
+			cJSON_GetObjectItemCaseSensitive(item, "insisted"));
 	}
 }
 

@@ -32,6 +32,21 @@ int shunt_trial_none(const struct shunt_instance *instance, const char *verb,
 			  interface, interface);
 }
 
+int shunt_trial_skip(struct shunt_instance *instance, struct shunt_err *err)
+{
+	struct shunt_state *before;
+	int ret;
+
+	if (!instance->gen.armed || instance->gen.ruling != instance->gen.newest)
+		return 0;
+	ret = shunt_state_read(&before, instance->name, instance->gen.newest - 1, err);
+	if (ret)
+		return ret;
+	shunt_state_free(instance->state);
+	instance->state = before;
+	return 0;
+}
+
 /* --- going back -------------------------------------------------------------- */
 
 /* The record of g as that of g + 2: the hooks are those of now. */

@@ -132,6 +132,7 @@ struct shunt_policy_set {
 	struct shunt_prefix *element; /* each once; of ADDRESS: full length only */
 	size_t elements;
 	bool dynamic; /* neither "elements" nor "file": filled by `shunt set`, kept by apply */
+	bool given;    /* the members were handed in: an apply puts them into force */
 	uint32_t size; /* members it can hold, IPv4 and IPv6 each; services: together */
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "loader/policy/consumer.h"
+#include "loader/policy/given.h"
 #include "loader/policy/jsonc.h"
 #include "loader/policy/node.h"
 #include "loader/policy/rule.h"
@@ -55,8 +56,28 @@ static bool too_many(const struct shunt_node *node, const char *what, size_t max
 
 /* --- sets and consumers ------------------------------------------------------ */
 
+/* Members that are handed in for sets that there are not. */
+static void check_givens(const struct shunt_policy *policy,
+			 const struct shunt_node *root,
+			 const struct shunt_givens *givens)
+{
+	for (size_t i = 0; i < givens->n; i++) {
+		size_t s = 0;
+
+		while (s < policy->sets &&
+		       strcmp(policy->set[s].name, givens->at[i].name) != 0)
+			s++;
+		if (s == policy->sets)
+			shunt_node_error(
+				root,
+				"members of set %s were saved, and there is no "
+				"such set in \"sets\"",
+				givens->at[i].name);
+	}
+}
+
 static void read_sets(struct shunt_policy *policy, const struct shunt_node *node,
-		      const char *source)
+		      const char *source, const struct shunt_givens *givens)
 {
 	if (!node->json || !shunt_node_named(node, "set"))
 		return;
@@ -72,7 +93,7 @@ static void read_sets(struct shunt_policy *policy, const struct shunt_node *node
 		if (!is_first(node, &child) ||
 		    !shunt_node_label(&child, "set", child.key, set->name))
 			continue;
-		shunt_set_read(set, &child, source);
+		shunt_set_read(set, &child, source, givens);
 		policy->sets++;
 	}
 }
@@ -182,7 +203,7 @@ static void warn_unused(const struct shunt_policy *policy,
 }
 
 static void read_root(struct shunt_policy *policy, const struct shunt_node *root,
-		      const char *source)
+		      const char *source, const struct shunt_givens *givens)
 {
 	static const char *const keys[] = { "schema",	 "description", "default",
 					    "malformed", "sets",	"ports",
@@ -208,7 +229,9 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 			"packets that match no rule");
 	policy->default_action = shunt_fate_read(root, "default");
 	policy->malformed = shunt_fate_read(root, "malformed");
-	read_sets(policy, &sets, source);
+	read_sets(policy, &sets, source, givens);
+	if (givens)
+		check_givens(policy, root, givens);
 	read_consumers(policy, &consumers);
 	shunt_ports_read(&scope.ports, &ports);
 	read_ring(policy, &ring);
@@ -246,8 +269,9 @@ static int new_policy(struct shunt_policy **policy, const char *text, size_t len
 	return 0;
 }
 
-int shunt_policy_read(struct shunt_policy **policy, const char *text, size_t len,
-		      const char *source, struct shunt_diags *diags)
+int shunt_policy_read_given(struct shunt_policy **policy, const char *text, size_t len,
+			    const char *source, const struct shunt_givens *givens,
+			    struct shunt_diags *diags)
 {
 	struct shunt_doc doc = { .diags = diags };
 	struct shunt_node root = { .doc = &doc };
@@ -263,13 +287,19 @@ int shunt_policy_read(struct shunt_policy **policy, const char *text, size_t len
 	if (ret < 0)
 		return ret;
 	root.json = json;
-	read_root(p, &root, source);
+	read_root(p, &root, source, givens);
 	if (doc.oom || diags->errors != errors) {
 		shunt_policy_free(p);
 		return doc.oom ? -ENOMEM : -EINVAL;
 	}
 	*policy = p;
 	return 0;
+}
+
+int shunt_policy_read(struct shunt_policy **policy, const char *text, size_t len,
+		      const char *source, struct shunt_diags *diags)
+{
+	return shunt_policy_read_given(policy, text, len, source, NULL, diags);
 }
 
 /* Reads all of f; the caller frees *text. */

@@ -165,11 +165,12 @@ static void check_services(const struct shunt_policy_set *set,
 				 set->elements, SHUNT_SET_SIZE_MAX);
 }
 
-static void read_size(struct shunt_policy_set *set, const struct shunt_node *node)
+static void read_size(struct shunt_policy_set *set, const struct shunt_node *node,
+		      uint32_t otherwise)
 {
 	struct shunt_node size = shunt_node_get(node, "size");
 	size_t count[2] = { 0, 0 }; /* of IPv4, of IPv6 */
-	int64_t value = default_size(set->elements);
+	int64_t value = otherwise;
 
 	if (size.json)
 		value = shunt_node_number(&size, "the size of a set", 1,
@@ -201,8 +202,37 @@ static void read_size(struct shunt_policy_set *set, const struct shunt_node *nod
 	}
 }
 
+/* The members that are handed in, as the policy's own. */
+static void take_given(struct shunt_policy_set *set, const struct shunt_node *node,
+		       const struct shunt_givens *givens)
+{
+	const struct shunt_given *given = shunt_given_find(givens, set->name);
+
+	if (!given) {
+		shunt_node_error(node,
+				 "the members of this set were not saved with it");
+		return;
+	}
+	if (given->type != set->type) {
+		shunt_node_error(node, "is of type %s, and the members are saved as %s",
+				 shunt_set_type_name(set->type),
+				 shunt_set_type_name(given->type));
+		return;
+	}
+	set->element =
+		shunt_node_alloc(node->doc, given->elements, sizeof(*set->element));
+	if (!set->element)
+		return;
+	if (given->elements)
+		memcpy(set->element, given->element,
+		       given->elements * sizeof(*set->element));
+	set->elements = given->elements;
+	set->given = true;
+	read_size(set, node, given->size);
+}
+
 void shunt_set_read(struct shunt_policy_set *set, const struct shunt_node *node,
-		    const char *source)
+		    const char *source, const struct shunt_givens *givens)
 {
 	static const char *const keys[] = { "type", "elements",	   "file",
 					    "size", "description", NULL };
@@ -225,9 +255,12 @@ void shunt_set_read(struct shunt_policy_set *set, const struct shunt_node *node,
 	if (elements.json && file.json)
 		shunt_node_error(
 			node, "has both \"elements\" and \"file\": keep one of them");
+	else if (givens)
+		take_given(set, node, givens);
 	else if (elements.json)
 		read_elements(set, &elements);
 	else if (file.json)
 		read_file(set, &file, source);
-	read_size(set, node);
+	if (!givens)
+		read_size(set, node, default_size(set->elements));
 }

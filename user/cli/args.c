@@ -87,6 +87,9 @@ static int take_option(struct shunt_cli *cli, int argc, char **argv, int i,
 	if (value && !option->value)
 		return shunt_fail(err, -EINVAL, "option --%s takes no value",
 				  option->name);
+	if (option->value && *option->value == '[' && !value &&
+	    (i + 1 == argc || argv[i + 1][0] == '-'))
+		value = "";
 	if (option->value && !value) {
 		if (i + 1 == argc)
 			return shunt_fail(err, -EINVAL, "option --%s needs a value: %s",

@@ -25,7 +25,8 @@ struct shunt_cli;
 struct shunt_option {
 	const char *name;  /* without the dashes; NULL ends a list */
 	char letter;	   /* 0: none */
-	const char *value; /* what its argument is called; NULL: it takes none */
+	const char *value; /* what its argument is called; NULL: it takes none; with
+			      brackets: it may be left out, and is "" then */
 	const char *help;
 };
 
@@ -139,10 +140,12 @@ int shunt_cli_help(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_list(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_probe(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_restore(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_rollback(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_save(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_edit(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_list(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_test(struct shunt_cli *cli, struct shunt_err *err);

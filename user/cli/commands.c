@@ -127,6 +127,24 @@ static const struct shunt_option sample_options[] = {
 	{ "write", 'W', "FILE", "write a pcap file instead; - is standard output" },
 	END,
 };
+static const struct shunt_option save_options[] = {
+	JSON,
+	NETNS,
+	{ "output", 'o', "FILE",
+	  "write into this file, at one moment; - is standard output" },
+	{ "dir", 'D', "[DIR]",
+	  "write one file an instance, for boot; /var/lib/shunt is the default" },
+	{ "all-netns", 'a', NULL, "also of all network namespaces with a name" },
+	END,
+};
+static const struct shunt_option restore_options[] = {
+	JSON,
+	NETNS,
+	{ "dir", 'D', "[DIR]", "restore all files of a folder; /var/lib/shunt" },
+	{ "only", 0, "INTERFACE", "restore this interface alone" },
+	{ "check", 0, NULL, "only say what would be done" },
+	END,
+};
 static const struct shunt_option no_options[] = { END };
 
 const struct shunt_command shunt_commands[] = {
@@ -215,6 +233,21 @@ const struct shunt_command shunt_commands[] = {
 	  "for as long as this runs; those that it could not take in time are counted "
 	  "as lost.",
 	  sample_options, shunt_cli_run_sample, true, false },
+	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
+	  "One JSON document with the instances of this network namespace: interface, "
+	  "hooks, policy, and the members that every set has now. Nothing else is "
+	  "needed to restore it, and the same state gives the same bytes. Without -o "
+	  "and --dir it goes to standard output. A file is replaced as a whole, or "
+	  "not at all. With --dir, files of instances that are gone are removed.",
+	  save_options, shunt_cli_save, true, false },
+	{ "restore", "[FILE]", 0, 1, "bring back what was saved",
+	  "Attaches what is not attached, applies where another policy or other "
+	  "members rule, and leaves alone what is the same. Each instance as a whole "
+	  "or not at all; one that cannot be restored is named with its reason, the "
+	  "others are restored, and the status is 1. A mode that was insisted on is "
+	  "insisted on again. Without FILE and --dir: from /var/lib/shunt, as the "
+	  "systemd unit shunt@INTERFACE does at boot.",
+	  restore_options, shunt_cli_restore, true, true },
 	{ "completion", "", 0, 0, "a completion script for bash",
 	  "To use it: source <(shunt completion)", no_options, shunt_cli_completion,
 	  false, false },

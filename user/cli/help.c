@@ -174,6 +174,7 @@ int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err)
 		}
 	}
 	printf(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n.SH FILES\n"
-	       "/sys/fs/bpf/shunt/v1/\\fIINSTANCE\\fR: what is pinned.\n");
+	       "/sys/fs/bpf/shunt/v1/\\fIINSTANCE\\fR: what is pinned.\n"
+	       ".br\n/var/lib/shunt: what `shunt save \\-\\-dir` keeps.\n");
 	return 0;
 }
