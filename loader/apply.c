@@ -8,7 +8,7 @@
 #include "loader/reply.h"
 #include "loader/shunt.h"
 #include "loader/takeover.h"
-#include "loader/trial.h"
+#include "loader/probation.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -202,7 +202,7 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy,
 	*reply = NULL;
 	ret = shunt_instance_open(&instance, interface, true, err);
 	if (!ret)
-		ret = shunt_trial_none(&instance, "apply", err);
+		ret = shunt_probation_none(&instance, "apply", err);
 	if (!ret)
 		ret = shunt_enforce(&instance, policy, &how, &next, notes, err);
 	if (ret)

@@ -19,7 +19,7 @@
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
-#include "loader/trial.h"
+#include "loader/probation.h"
 #include "user/base/cleanup.h"
 
 /* One attach: the instance that it builds, and which hooks are wanted. */
@@ -324,7 +324,7 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 			"-p to add a hook, `shunt apply %s -p FILE` changes "
 			"the policy",
 			attach->interface, attach->interface);
-	ret = shunt_trial_none(instance, "attach", err);
+	ret = shunt_probation_none(instance, "attach", err);
 	if (!ret)
 		ret = clear_hooks(attach, err);
 	if (!ret && attach->wanted[SHUNT_HOOK_XDP])

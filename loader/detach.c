@@ -11,7 +11,7 @@
 #include "loader/reply.h"
 #include "loader/residue.h"
 #include "loader/shunt.h"
-#include "loader/trial.h"
+#include "loader/probation.h"
 #include "user/base/cleanup.h"
 
 static bool others_on(const struct shunt_state *state, int hook)
@@ -96,7 +96,7 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 				  interface, hook_name, interface);
 	out = answer(instance.state, hook);
 	if (hook >= 0 && others_on(instance.state, hook)) {
-		ret = shunt_trial_none(&instance, "detach one hook of", err);
+		ret = shunt_probation_none(&instance, "detach one hook of", err);
 		if (!ret)
 			ret = detach_one(&instance, hook, err);
 	} else {

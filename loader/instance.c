@@ -9,7 +9,7 @@
 #include "loader/lock.h"
 #include "loader/plan.h"
 #include "loader/takeover.h"
-#include "loader/trial.h"
+#include "loader/probation.h"
 #include "user/base/cleanup.h"
 
 bool shunt_instance_exists(const char *name)
@@ -89,7 +89,7 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 	if (!ret)
 		ret = shunt_takeover_recover(instance, err);
 	if (!ret && instance->gen.ruling != newest)
-		return shunt_trial_revert(instance, err);
+		return shunt_probation_revert(instance, err);
 	if (ret)
 		return ret;
 	/* on trial, what both policies need stays */

@@ -7,7 +7,7 @@
 #include "loader/history.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
-#include "loader/trial.h"
+#include "loader/probation.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -92,11 +92,11 @@ static int give_up(struct shunt_instance *instance, unsigned int n,
 		   struct shunt_state **trial, struct shunt_err *err)
 {
 	if (n != 1)
-		return shunt_trial_none(instance, "rollback further than one policy of",
-					err);
+		return shunt_probation_none(instance,
+					    "rollback further than one policy of", err);
 	*trial = instance->state;
 	instance->state = NULL;
-	return shunt_trial_revert(instance, err);
+	return shunt_probation_revert(instance, err);
 }
 
 int shunt_rollback(const char *interface, const struct shunt_rollback_opts *opts,

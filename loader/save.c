@@ -15,7 +15,7 @@
 #include "loader/saved.h"
 #include "loader/shunt.h"
 #include "loader/spaces.h"
-#include "loader/trial.h"
+#include "loader/probation.h"
 #include "loader/visit.h"
 #include "user/base/cleanup.h"
 #include "user/base/file.h"
@@ -107,7 +107,7 @@ static int take(struct save *save, struct found *found, const char *name,
 		return ret;
 	}
 	instance.lock = lock;
-	ret = shunt_trial_skip(&instance, err);
+	ret = shunt_probation_skip(&instance, err);
 	if (ret)
 		return ret;
 	if (shunt_instance_alive(&instance)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "loader/trial.h"
+#include "loader/probation.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,8 +13,8 @@
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
-int shunt_trial_none(const struct shunt_instance *instance, const char *verb,
-		     struct shunt_err *err)
+int shunt_probation_none(const struct shunt_instance *instance, const char *verb,
+			 struct shunt_err *err)
 {
 	const char *interface = instance->state->interface;
 	uint64_t now = shunt_now_ns();
@@ -32,7 +32,7 @@ int shunt_trial_none(const struct shunt_instance *instance, const char *verb,
 			  interface, interface);
 }
 
-int shunt_trial_skip(struct shunt_instance *instance, struct shunt_err *err)
+int shunt_probation_skip(struct shunt_instance *instance, struct shunt_err *err)
 {
 	struct shunt_state *before;
 	int ret;
@@ -76,7 +76,7 @@ static int read_again(struct shunt_instance *instance, struct shunt_state **agai
 	return ret;
 }
 
-int shunt_trial_revert(struct shunt_instance *instance, struct shunt_err *err)
+int shunt_probation_revert(struct shunt_instance *instance, struct shunt_err *err)
 {
 	const struct shunt_maps *maps = &instance->maps;
 	uint64_t newest = instance->gen.newest;

@@ -18,19 +18,19 @@
 #include "loader/instance.h"
 
 /* 0, or -EBUSY where a policy is on trial: `verb` has to wait until that is over. */
-SHUNT_MUST_CHECK int shunt_trial_none(const struct shunt_instance *instance,
-				      const char *verb, struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_probation_none(const struct shunt_instance *instance,
+					  const char *verb, struct shunt_err *err);
 
 /*
  * Where a policy is on trial, instance->state becomes the record of the one before it:
  * for those who ask what rules for good.
  */
-SHUNT_MUST_CHECK int shunt_trial_skip(struct shunt_instance *instance,
-				      struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_probation_skip(struct shunt_instance *instance,
+					  struct shunt_err *err);
 
 /*
  * The policy before the one that is, or was, on trial becomes a generation of its own,
  * for good. Under the lock; instance->state is then its record.
  */
-SHUNT_MUST_CHECK int shunt_trial_revert(struct shunt_instance *instance,
-					struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_probation_revert(struct shunt_instance *instance,
+					    struct shunt_err *err);
