@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/netfilter.h"
 #include "loader/plan.h"
 #include "loader/takeover.h"
 #include "user/base/cleanup.h"
@@ -35,6 +36,9 @@ bool shunt_instance_alive(const struct shunt_instance *instance)
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const struct shunt_place *place = &instance->state->place[hook];
 
+		/* last of all hooks; what it keeps alive is not alive */
+		if (hook == SHUNT_HOOK_NETFILTER && place->on)
+			return shunt_nf_lives(place->netns, instance->state->ifindex);
 		/* a filter can only be asked for from inside its namespace */
 		if (!here && place->on && !strcmp(place->mode, "clsact"))
 			return true;

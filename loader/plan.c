@@ -140,6 +140,7 @@ static int bind_mods(struct shunt_plan *plan, size_t r, bool offline,
 
 	next->mirror = rule->mirror;
 	next->copies = rule->sample.one_in || rule->mirror.to == SHUNT_MIRROR_RING;
+	next->rewrites = rule->rewrite.bits != 0;
 	next->readdress = rule->rewrite.bits &
 			  (SHUNT_REWRITE_SRC | SHUNT_REWRITE_DST | SHUNT_REWRITE_PORTS);
 	if (rule->mirror.to != SHUNT_MIRROR_INTERFACE)

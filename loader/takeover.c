@@ -173,6 +173,7 @@ static int load(struct takeover *t, struct shunt_err *err)
 {
 	int hook;
 
+	t->instance->maps.ifindex = t->instance->ifindex;
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!t->on[hook])
 			continue;

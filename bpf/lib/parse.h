@@ -128,7 +128,8 @@ SHUNT_INLINE int shunt_parse_outer(const void *data, const void *end, __u32 hidd
 {
 	struct shunt_layer *l = &pkt->layer[SHUNT_OUTER];
 	__u32 gone = l->field[SHUNT_FIELD_VLAN] ? sizeof(struct shunt_vlan) : 0;
-	struct shunt_cursor c = { .data = data,
+	struct shunt_cursor c = { .frame = data,
+				  .data = data,
 				  .pos = data,
 				  .end = end,
 				  .limit = pkt->len - gone,
@@ -153,7 +154,8 @@ SHUNT_INLINE void shunt_parse_inner(const void *data, const void *end, __u32 hid
 				    __u32 type)
 {
 	struct shunt_layer *l = &pkt->layer[SHUNT_INNER];
-	struct shunt_cursor c = { .end = end,
+	struct shunt_cursor c = { .frame = data,
+				  .end = end,
 				  .limit = bytes,
 				  .base = off,
 				  .hidden = hidden,

@@ -15,6 +15,7 @@
 #define SHUNT_PARSE_OK (-1)
 
 struct shunt_cursor {
+	const __u8 *frame; /* start of the frame */
 	const __u8 *data; /* start of the packet: the frame, or what a tunnel carries */
 	const __u8 *pos;
 	const __u8 *end; /* of the bytes that can be read here */
@@ -25,12 +26,36 @@ struct shunt_cursor {
 	__u16 *join;	 /* see shunt_join() */
 };
 
+/*
+ * Where n bytes stand that are there. To the verifier, ends of a packet are learnt from
+ * comparing pointers; those of a copy of its first SHUNT_PARSE_COPY bytes, which is all that
+ * netfilter has, from numbers.
+ */
+SHUNT_INLINE const __u8 *shunt_seen(const struct shunt_cursor *c, const __u8 *pos,
+				    __u32 n)
+{
+#ifdef SHUNT_PARSE_COPY
+	__u32 at = c->base + c->off;
+
+	(void)pos;
+	SHUNT_OPAQUE(at);
+	return at > SHUNT_PARSE_COPY - n ? 0 : c->frame + at;
+#else
+	(void)c;
+	(void)n;
+	return pos;
+#endif
+}
+
 /* The next n bytes, or NULL; the caller says what is missing by shunt_parse_short(). */
 SHUNT_INLINE const void *shunt_take(struct shunt_cursor *c, __u32 n)
 {
 	const __u8 *at = c->pos;
 
 	if (c->off + n > c->limit || at + n > c->end)
+		return 0;
+	at = shunt_seen(c, at, n);
+	if (!at)
 		return 0;
 	c->pos = at + n;
 	c->off += n;
