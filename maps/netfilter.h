@@ -30,7 +30,7 @@
 /* For load time. */
 struct shunt_nf_config {
 	__u64 number;  /* higher in each program than in the ones before */
-	__u32 ifindex; /* of the interface whose packets are judged; 0: none is */
+	__u32 ifindex; /* of the interface whose packets are judged; 0: test runs' */
 	__u32 pad;
 };
 

@@ -128,8 +128,7 @@ SHUNT_INLINE int shunt_parse_outer(const void *data, const void *end, __u32 hidd
 {
 	struct shunt_layer *l = &pkt->layer[SHUNT_OUTER];
 	__u32 gone = l->field[SHUNT_FIELD_VLAN] ? sizeof(struct shunt_vlan) : 0;
-	struct shunt_cursor c = { .frame = data,
-				  .data = data,
+	struct shunt_cursor c = { .data = data,
 				  .pos = data,
 				  .end = end,
 				  .limit = pkt->len - gone,
@@ -138,6 +137,7 @@ SHUNT_INLINE int shunt_parse_outer(const void *data, const void *end, __u32 hidd
 	__u32 type;
 	int reason;
 
+	shunt_cursor_frame(&c, data);
 	shunt_parse_length(l, pkt->len);
 	reason = shunt_parse_link(&c, l, &type);
 	if (reason == SHUNT_PARSE_OK)
@@ -154,14 +154,14 @@ SHUNT_INLINE void shunt_parse_inner(const void *data, const void *end, __u32 hid
 				    __u32 type)
 {
 	struct shunt_layer *l = &pkt->layer[SHUNT_INNER];
-	struct shunt_cursor c = { .frame = data,
-				  .end = end,
+	struct shunt_cursor c = { .end = end,
 				  .limit = bytes,
 				  .base = off,
 				  .hidden = hidden,
 				  .join = &pkt->join };
 	int reason = SHUNT_PARSE_OK;
 
+	shunt_cursor_frame(&c, data);
 	SHUNT_OPAQUE(off); /* Linux 6.1 does not tie the check to an older copy */
 	if (off > SHUNT_INSIDE_MAX)
 		return;

@@ -15,7 +15,6 @@
 #define SHUNT_PARSE_OK (-1)
 
 struct shunt_cursor {
-	const __u8 *frame; /* start of the frame */
 	const __u8 *data; /* start of the packet: the frame, or what a tunnel carries */
 	const __u8 *pos;
 	const __u8 *end; /* of the bytes that can be read here */
@@ -24,43 +23,55 @@ struct shunt_cursor {
 	__u32 base;	 /* of data, from the start of the frame */
 	__u32 hidden;	 /* the frame goes on behind `end` */
 	__u16 *join;	 /* see shunt_join() */
+#ifdef SHUNT_PARSE_COPY
+	const __u8 *frame; /* start of the frame */
+#endif
 };
 
 /*
- * Where n bytes stand that are there. To the verifier, ends of a packet are learnt from
- * comparing pointers; those of a copy of its first SHUNT_PARSE_COPY bytes, which is all that
- * netfilter has, from numbers.
+ * shunt_take(): the next n bytes, or NULL; the caller says what is missing by
+ * shunt_parse_short().
+ *
+ * Ends of a packet are shown to the verifier by comparing pointers. Netfilter has a copy
+ * of the frame's first SHUNT_PARSE_COPY bytes instead: of those they are shown by numbers.
  */
-SHUNT_INLINE const __u8 *shunt_seen(const struct shunt_cursor *c, const __u8 *pos,
-				    __u32 n)
-{
 #ifdef SHUNT_PARSE_COPY
-	__u32 at = c->base + c->off;
-
-	(void)pos;
-	SHUNT_OPAQUE(at);
-	return at > SHUNT_PARSE_COPY - n ? 0 : c->frame + at;
-#else
-	(void)c;
-	(void)n;
-	return pos;
-#endif
+SHUNT_INLINE void shunt_cursor_frame(struct shunt_cursor *c, const void *frame)
+{
+	c->frame = frame;
 }
 
-/* The next n bytes, or NULL; the caller says what is missing by shunt_parse_short(). */
+SHUNT_INLINE const void *shunt_take(struct shunt_cursor *c, __u32 n)
+{
+	__u32 at = c->base + c->off;
+
+	if (c->off + n > c->limit || c->pos + n > c->end)
+		return 0;
+	SHUNT_OPAQUE(at);
+	if (at > SHUNT_PARSE_COPY - n)
+		return 0;
+	c->pos += n;
+	c->off += n;
+	return c->frame + at;
+}
+#else
+SHUNT_INLINE void shunt_cursor_frame(struct shunt_cursor *c, const void *frame)
+{
+	(void)c;
+	(void)frame;
+}
+
 SHUNT_INLINE const void *shunt_take(struct shunt_cursor *c, __u32 n)
 {
 	const __u8 *at = c->pos;
 
 	if (c->off + n > c->limit || at + n > c->end)
 		return 0;
-	at = shunt_seen(c, at, n);
-	if (!at)
-		return 0;
 	c->pos = at + n;
 	c->off += n;
 	return at;
 }
+#endif
 
 /* Steps over n more bytes that need not be readable. */
 SHUNT_INLINE int shunt_skip(struct shunt_cursor *c, __u32 n)
