@@ -30,15 +30,17 @@ static bool is_here(const struct shunt_instance *instance)
 
 bool shunt_instance_alive(const struct shunt_instance *instance)
 {
+	const struct shunt_place *nf = &instance->state->place[SHUNT_HOOK_NETFILTER];
 	bool here = is_here(instance);
 	int hook;
+
+	/* it keeps the other hooks alive that nobody can reach any more */
+	if (nf->on && !shunt_nf_lives(nf->netns, instance->state->ifindex))
+		return false;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const struct shunt_place *place = &instance->state->place[hook];
 
-		/* last of all hooks; what it keeps alive is not alive */
-		if (hook == SHUNT_HOOK_NETFILTER && place->on)
-			return shunt_nf_lives(place->netns, instance->state->ifindex);
 		/* a filter can only be asked for from inside its namespace */
 		if (!here && place->on && !strcmp(place->mode, "clsact"))
 			return true;
