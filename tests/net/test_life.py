@@ -294,8 +294,7 @@ def test_the_fallback_to_generic_mode_is_reported(wire):
 
 
 @pytest.mark.parametrize("options, words", [
-    (["--hook", "xpd"], 'hook "xpd" is unknown: there are xdp, tc-ingress, "
-     "tc-egress and netfilter'),
+    (["--hook", "xpd"], 'hook "xpd" is unknown: there are xdp, tc-ingress, tc-egress and netfilter'),
     (["--mode", "nativ"], 'mode "nativ" does not fit the hook: xdp knows auto, native and generic'),
     (["--mode", "tcx"], 'mode "tcx" does not fit the hook'),
     (["--mode", "native", "--hook", "tc-ingress"], "tc knows auto, tcx and clsact"),

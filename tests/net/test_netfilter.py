@@ -15,6 +15,9 @@ import test_apply
 from shunt import A4, A6, B4, B6
 from test_apply import NEW, OLD, RATE
 
+pytestmark = pytest.mark.skipif(
+    tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 4),
+    reason="the hook netfilter needs Linux 6.4")
 NF = ("--hook", "netfilter")
 UDP = {"proto": "udp", "dport": 5000}
 

@@ -34,7 +34,9 @@ static const struct shunt_option attach_options[] = {
 	{ "hook", 'H', "HOOK",
 	  "xdp (the default), tc-ingress, tc-egress or netfilter; may be repeated" },
 	{ "mode", 'm', "MODE",
-	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc)" },
+	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc); "
+	  "link "
+	  "(netfilter)" },
 	END,
 };
 static const struct shunt_option apply_options[] = { JSON, NETNS, POLICY, END };
