@@ -48,6 +48,8 @@ static bool mode_fits(const char *mode, int hook)
 		return true;
 	if (hook == SHUNT_HOOK_XDP)
 		return !strcmp(mode, "native") || !strcmp(mode, "generic");
+	if (hook == SHUNT_HOOK_NETFILTER)
+		return !strcmp(mode, "link");
 	return !strcmp(mode, "tcx") || !strcmp(mode, "clsact");
 }
 
@@ -75,7 +77,8 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 	if (!fits)
 		return shunt_fail(err, -EINVAL,
 				  "mode \"%s\" does not fit the hook: xdp knows auto, "
-				  "native and generic; tc knows auto, tcx and clsact",
+				  "native and generic; tc knows auto, tcx and clsact; "
+				  "netfilter knows auto and link",
 				  unfit);
 	attach->instance->ifindex = if_nametoindex(attach->interface);
 	if (!attach->instance->ifindex)
@@ -96,6 +99,7 @@ static int load_programs(struct attach *attach, uint32_t features,
 	int hook;
 
 	attach->features = features;
+	attach->instance->maps.ifindex = attach->instance->ifindex;
 	if (attach->wanted[SHUNT_HOOK_XDP])
 		shunt_tag_choose(&attach->tag, features, attach->interface,
 				 attach->mode[SHUNT_HOOK_XDP]);
@@ -126,6 +130,7 @@ static int hang(struct attach *attach, int hook, int *link_fd, struct shunt_err 
 	struct shunt_place_request request = {
 		.hook = hook,
 		.prog_fd = attach->prog_fd[hook],
+		.instance = instance->name,
 		.interface = attach->interface,
 		.ifindex = instance->ifindex,
 		.mode = attach->mode[hook],

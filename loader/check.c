@@ -173,6 +173,7 @@ static void put_hook(cJSON *list, enum shunt_hook hook,
 			.mirror = rule->mirror.to == SHUNT_MIRROR_INTERFACE
 					  ? rule->mirror.target
 					  : NULL,
+			.rewrites = rule->rewrite.bits != 0,
 		};
 		struct shunt_err why;
 		char pointer[64];
@@ -181,7 +182,7 @@ static void put_hook(cJSON *list, enum shunt_hook hook,
 		if (!shunt_reply_cannot(&why, hook, &deed))
 			continue;
 		snprintf(pointer, sizeof(pointer), "/rules/%zu/%s", r,
-			 hook == SHUNT_HOOK_XDP ? "mirror" : "action");
+			 shunt_reply_cannot_key(hook, &deed));
 		one = cJSON_CreateObject();
 		cJSON_AddStringToObject(one, "pointer", pointer);
 		cJSON_AddStringToObject(one, "message", why.message);

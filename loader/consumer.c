@@ -28,7 +28,8 @@ int shunt_consumer_open(const char *interface, const char *name,
 	*consumer = (struct shunt_consumer){ .slot = found->slot, .map_fd = -1 };
 	consumer->ring = found->kind == SHUNT_CONSUMER_RING ||
 			 instance.state->place[SHUNT_HOOK_TC_INGRESS].on ||
-			 instance.state->place[SHUNT_HOOK_TC_EGRESS].on;
+			 instance.state->place[SHUNT_HOOK_TC_EGRESS].on ||
+			 instance.state->place[SHUNT_HOOK_NETFILTER].on;
 	if (found->kind == SHUNT_CONSUMER_RING ||
 	    !instance.state->place[SHUNT_HOOK_XDP].on)
 		return 0;

@@ -7,7 +7,9 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <linux/netfilter.h>
 
+#include "bpf/lib/wire.h"
 #include "loader/instance.h"
 #include "loader/plan.h"
 #include "loader/program.h"
@@ -231,6 +233,42 @@ static int run_tc(struct shunt_explain *explain, const struct shunt_trace_req *r
 	return bpf_prog_test_run_opts(explain->prog_fd, &opts);
 }
 
+/* Of struct nf_hook_state what a test run reads; hook 0 is PRE_ROUTING. */
+struct nf_state {
+	uint8_t hook, family, pad[6];
+};
+
+static uint16_t eth_type(const uint8_t *frame)
+{
+	return frame[12] << 8 | frame[13];
+}
+
+/* The netfilter request stands behind the frame. */
+static int run_nf(struct shunt_explain *explain, const struct shunt_trace_req *req,
+		  const void *frame, size_t bytes)
+{
+	struct nf_state ctx = { .family = eth_type(frame) == SHUNT_ETH_IP4
+						  ? NFPROTO_IPV4
+						  : NFPROTO_IPV6 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = explain->buf,
+		    .data_size_in = bytes + sizeof(*req), .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .repeat = 1);
+
+	memcpy(explain->buf, frame, bytes);
+	memcpy(explain->buf + bytes, req, sizeof(*req));
+	return bpf_prog_test_run_opts(explain->prog_fd, &opts);
+}
+
+static int run(struct shunt_explain *explain, const struct shunt_trace_req *req,
+	       const void *frame, size_t bytes)
+{
+	if (explain->hook == SHUNT_HOOK_XDP)
+		return run_xdp(explain, req, frame, bytes);
+	return explain->hook == SHUNT_HOOK_NETFILTER
+		       ? run_nf(explain, req, frame, bytes)
+		       : run_tc(explain, req, frame, bytes);
+}
+
 /* Runs the program over the frame and fetches what it has recorded. */
 static int ask_once(struct shunt_explain *explain, const void *frame, size_t bytes,
 		    struct shunt_trace *trace, struct shunt_err *err)
@@ -250,8 +288,7 @@ static int ask_once(struct shunt_explain *explain, const void *frame, size_t byt
 	if (getrandom(&req.token, sizeof(req.token), 0) < 0)
 		return shunt_fail_errno(err, -errno, "draw a random number");
 	req.token |= 1; /* 0 means: not traced */
-	ret = explain->hook == SHUNT_HOOK_XDP ? run_xdp(explain, &req, frame, bytes)
-					      : run_tc(explain, &req, frame, bytes);
+	ret = run(explain, &req, frame, bytes);
 	if (ret)
 		return shunt_fail(
 			err, ret,
@@ -366,6 +403,19 @@ static cJSON *no_answer(const struct shunt_explain *explain, uint64_t number,
 	return reply;
 }
 
+/* Why netfilter never sees such a frame; NULL: it does. */
+static const char *nf_is_blind_to(const uint8_t *frame)
+{
+	uint16_t type = eth_type(frame);
+
+	if (type == SHUNT_ETH_IP4 || type == SHUNT_ETH_IP6)
+		return NULL;
+	if (type == SHUNT_ETH_VLAN || type == SHUNT_ETH_QINQ || type == SHUNT_ETH_QINQ1)
+		return "no verdict: netfilter sees IPv4 and IPv6 only, and what has a "
+		       "VLAN tag by the VLAN's own interface";
+	return "no verdict: netfilter sees IPv4 and IPv6 only";
+}
+
 int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 			const void *frame, size_t bytes, cJSON **reply,
 			struct shunt_err *err)
@@ -380,6 +430,10 @@ int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 			explain, number,
 			"shorter than an Ethernet header: no driver hands such "
 			"a frame to a program");
+		return 0;
+	}
+	if (explain->hook == SHUNT_HOOK_NETFILTER && nf_is_blind_to(frame)) {
+		*reply = no_answer(explain, number, nf_is_blind_to(frame));
 		return 0;
 	}
 	ret = ask(explain, frame, bytes, &trace, &inner);

@@ -11,6 +11,7 @@
 #include <linux/if_link.h>
 
 #include "loader/bpffs.h"
+#include "loader/netfilter.h"
 #include "loader/owner.h"
 #include "loader/program.h"
 #include "user/base/cleanup.h"
@@ -238,6 +239,8 @@ int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instan
 		    .priority = CLSACT_PRIORITY);
 	int ret;
 
+	if (hook == SHUNT_HOOK_NETFILTER)
+		return shunt_nf_detach(instance, err);
 	if (hook == SHUNT_HOOK_XDP || !clsact_ours(hook, instance, ifindex))
 		return 0;
 	ret = bpf_tc_detach(&at, &opts);
@@ -250,7 +253,7 @@ int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instan
 	return 0;
 }
 
-/* --- either ------------------------------------------------------------------ */
+/* --- any ------------------------------------------------------------------ */
 
 int shunt_place_attach(const struct shunt_place_request *request,
 		       struct shunt_place *place, int *link_fd, struct shunt_err *note,
@@ -261,6 +264,14 @@ int shunt_place_attach(const struct shunt_place_request *request,
 	*link_fd = -1;
 	if (request->hook == SHUNT_HOOK_XDP)
 		return attach_xdp(request, place, link_fd, note, err);
+	if (request->hook == SHUNT_HOOK_NETFILTER) {
+		int ret = shunt_nf_attach(request->instance, request->prog_fd,
+					  &place->netns, link_fd, err);
+
+		if (!ret)
+			placed(place, "link", request->prog_fd);
+		return ret;
+	}
 	return attach_tc(request, place, link_fd, note, err);
 }
 
@@ -281,7 +292,7 @@ static uint32_t link_program(const char *instance, enum shunt_hook hook)
 	_fd_ int fd = open_link(instance, hook);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		return 0;
-	/* both kinds begin with the interface, which is 0 once it is gone */
+	/* they begin with the interface, which is 0 once it is gone, or with a family */
 	return info.xdp.ifindex ? info.prog_id : 0;
 }
 
@@ -327,9 +338,15 @@ int shunt_place_settle(enum shunt_hook hook, const struct shunt_place *place,
 	uint32_t now = shunt_place_program(hook, place, instance, ifindex),
 		 next = pinned_program(instance, hook, true);
 	char from[SHUNT_PIN_MAX], to[SHUNT_PIN_MAX];
+	int ret;
 
 	if (!next)
 		return 0;
+	if (hook == SHUNT_HOOK_NETFILTER) {
+		ret = shunt_nf_settle(instance, now == next, err);
+		if (ret)
+			return ret;
+	}
 	program_path(from, instance, hook, true);
 	program_path(to, instance, hook, false);
 	if (now == next ? rename(from, to) : unlink(from))
@@ -350,8 +367,11 @@ int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
 	ret = shunt_pin_put(prog_fd, path, err);
 	if (ret)
 		return ret;
-	ret = clsact ? replace_clsact(hook, ifindex, prog_fd)
-		     : replace_link(hook, instance, prog_fd);
+	if (hook == SHUNT_HOOK_NETFILTER)
+		ret = shunt_nf_replace(instance, prog_fd);
+	else
+		ret = clsact ? replace_clsact(hook, ifindex, prog_fd)
+			     : replace_link(hook, instance, prog_fd);
 	if (ret) {
 		unlink(path);
 		return shunt_fail_errno(err, ret, "replace the program of hook %s (%s)",

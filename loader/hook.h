@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A program's place on an interface: XDP link, TCX link, or a clsact filter. */
+/* A program's place on an interface: links of XDP, TCX, netfilter, or a clsact filter. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,15 +11,17 @@
 /* How a program sits; zeroed: it does not. */
 struct shunt_place {
 	bool on;
-	char mode[12]; /* "native", "generic", "tcx" or "clsact" */
+	char mode[12]; /* "native", "generic", "tcx", "clsact", or netfilter's "link" */
 	uint32_t prog_id;
 	bool made_qdisc; /* clsact: the qdisc is ours as well */
 	bool insisted;	 /* the user would have no other mode */
+	uint64_t netns;	 /* netfilter: the inode number of its network namespace */
 };
 
 struct shunt_place_request {
 	enum shunt_hook hook;
 	int prog_fd;
+	const char *instance;
 	const char *interface;
 	unsigned int ifindex;
 	const char *mode; /* NULL or "auto", or one of the modes above, insisted on */
@@ -38,7 +40,7 @@ SHUNT_MUST_CHECK int shunt_place_attach(const struct shunt_place_request *reques
 /*
  * Takes a clsact filter off again, if the program in it is the one that the instance
  * has pinned for the hook; a qdisc that we made and nobody else uses goes with it.
- * Links leave with their pin.
+ * Links leave with their pin; netfilter's are taken off here, all of them.
  */
 SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 					const char *instance, unsigned int ifindex,

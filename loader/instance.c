@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "loader/lock.h"
+#include "loader/netfilter.h"
 #include "loader/plan.h"
 #include "loader/takeover.h"
 #include "loader/probation.h"
@@ -31,8 +32,13 @@ static bool is_here(const struct shunt_instance *instance)
 
 bool shunt_instance_alive(const struct shunt_instance *instance)
 {
+	const struct shunt_place *nf = &instance->state->place[SHUNT_HOOK_NETFILTER];
 	bool here = is_here(instance);
 	int hook;
+
+	/* it keeps the other hooks alive that nobody can reach any more */
+	if (nf->on && !shunt_nf_lives(nf->netns, instance->state->ifindex))
+		return false;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const struct shunt_place *place = &instance->state->place[hook];

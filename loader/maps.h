@@ -35,7 +35,8 @@ struct bpf_object;
 	X(TRACE, "trace")                                                              \
 	X(LIMIT, "limit")                                                              \
 	X(LIMIT_BY, "limit_by")                                                        \
-	X(RING, "ring")
+	X(RING, "ring")                                                                \
+	X(RELAY, "relay")
 
 enum shunt_map {
 #define X(id, name) SHUNT_MAP_##id,
@@ -53,6 +54,7 @@ struct shunt_maps {
 	uint8_t *images;       /* SHUNT_SLOTS images of image_bytes */
 	uint32_t image_bytes;  /* of one slot; 0: not chosen yet */
 	uint32_t counters;     /* counter ids that there are; 0: as above */
+	uint32_t ifindex;      /* what a netfilter program is loaded for; 0: nothing */
 	int past_counter[SHUNT_COUNTER_MAPS]; /* smaller maps, which stay as they are */
 	size_t past_counters;
 };

@@ -141,6 +141,7 @@ static int bind_mods(struct shunt_plan *plan, size_t r, bool offline,
 
 	next->mirror = rule->mirror;
 	next->copies = rule->sample.one_in || rule->mirror.to == SHUNT_MIRROR_RING;
+	next->rewrites = rule->rewrite.bits != 0;
 	next->readdress = rule->rewrite.bits &
 			  (SHUNT_REWRITE_SRC | SHUNT_REWRITE_DST | SHUNT_REWRITE_PORTS);
 	if (rule->mirror.to != SHUNT_MIRROR_INTERFACE)
@@ -367,7 +368,7 @@ int shunt_plan_targets(const struct shunt_maps *maps, const struct shunt_state *
 	if (!first)
 		return shunt_fail(err, -ENOMEM, "fill the targets: out of memory");
 	n = find_targets(state, SHUNT_VERDICT_INTERFACE, first);
-	for (i = 0; !ret && i < n; i++)
+	for (i = 0; !ret && maps->fd[SHUNT_MAP_DEV] >= 0 && i < n; i++)
 		ret = add_interface(maps, first[i], err);
 	if (ret || maps->fd[SHUNT_MAP_CPU] < 0)
 		return ret;
@@ -501,7 +502,7 @@ static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state
 	uint32_t cpus = libbpf_num_possible_cpus();
 	size_t n = 0;
 
-	while (n < SHUNT_DEV_MAX &&
+	while (maps->fd[SHUNT_MAP_DEV] >= 0 && n < SHUNT_DEV_MAX &&
 	       !bpf_map_get_next_key(maps->fd[SHUNT_MAP_DEV], at, &key)) {
 		if (!targets(state, SHUNT_VERDICT_INTERFACE, key))
 			gone[n++] = key;

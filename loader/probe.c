@@ -10,7 +10,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <linux/netfilter.h>
 
+#include "loader/netfilter.h"
 #include "loader/reply.h"
 #include "loader/sandbox.h"
 #include "loader/shunt.h"
@@ -72,6 +74,16 @@ static int try_clsact(unsigned int ifindex)
 	return ret ? ret : bpf_tc_attach(&hook, &opts);
 }
 
+static int try_netfilter(void)
+{
+	_fd_ int prog = shunt_nf_least();
+
+	if (prog < 0)
+		return prog;
+	_fd_ int link = shunt_nf_link(prog, NFPROTO_IPV4, -1);
+	return link < 0 ? link : 0;
+}
+
 static void try(const struct shunt_sandbox *sandbox, void *ctx)
 {
 	struct shunt_probe_tried *tried = ctx;
@@ -81,6 +93,7 @@ static void try(const struct shunt_sandbox *sandbox, void *ctx)
 	tried->frags = try_xdp(sandbox->veth, BPF_F_XDP_HAS_FRAGS, XDP_FLAGS_DRV_MODE);
 	tried->tcx = try_tcx(sandbox->veth);
 	tried->clsact = try_clsact(sandbox->veth);
+	tried->netfilter = try_netfilter();
 }
 
 /* --- the answer -------------------------------------------------------------- */

@@ -20,7 +20,7 @@ enum shunt_probe_answer {
 /* What the sandbox has shown; each is 0, or -errno of what was tried. */
 struct shunt_probe_tried {
 	int made; /* the sandbox itself */
-	int native, generic, frags, tcx, clsact;
+	int native, generic, frags, tcx, clsact, netfilter;
 };
 
 struct shunt_probe {

@@ -102,6 +102,12 @@ static enum shunt_probe_answer tc_program(const struct shunt_probe *probe, char 
 	return program("tc-ingress", detail);
 }
 
+static enum shunt_probe_answer nf_program(const struct shunt_probe *probe, char *detail)
+{
+	(void)probe;
+	return program("netfilter", detail);
+}
+
 static enum shunt_probe_answer xdp_native(const struct shunt_probe *probe, char *detail)
 {
 	return in_sandbox(probe, probe->tried.native, detail);
@@ -126,6 +132,11 @@ static enum shunt_probe_answer tcx(const struct shunt_probe *probe, char *detail
 static enum shunt_probe_answer clsact(const struct shunt_probe *probe, char *detail)
 {
 	return in_sandbox(probe, probe->tried.clsact, detail);
+}
+
+static enum shunt_probe_answer netfilter(const struct shunt_probe *probe, char *detail)
+{
+	return in_sandbox(probe, probe->tried.netfilter, detail);
 }
 
 static enum shunt_probe_answer af_xdp(const struct shunt_probe *probe, char *detail)
@@ -185,6 +196,10 @@ const struct shunt_probe_row shunt_probe_kernel[] = {
 	  xdp_program },
 	{ "tc-program", "without it there are no hooks tc-ingress and tc-egress",
 	  tc_program },
+	{ "netfilter-program",
+	  "without it there is no hook netfilter: use tc-ingress, which also sees what "
+	  "is not IP",
+	  nf_program },
 	{ "xdp-native",
 	  "packets are judged in the driver; attach falls back to generic XDP, "
 	  "several times slower",
@@ -199,6 +214,9 @@ const struct shunt_probe_row shunt_probe_kernel[] = {
 	  "clsact filter",
 	  tcx },
 	{ "clsact", "the fallback for tcx", clsact },
+	{ "netfilter",
+	  "programs among the rules of nftables and iptables, by a link (Linux 6.4)",
+	  netfilter },
 	{ "af-xdp",
 	  "consumers of kind xsk, such as `shunt run dump`, take packets by it; "
 	  "without it their if_down decides",

@@ -12,8 +12,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "maps/config.h" /* the skeletons want its struct */
+#include "loader/netfilter.h"
+#include "maps/config.h"    /* the skeletons want its struct */
+#include "maps/netfilter.h" /* and this one */
 
+#include "nf.skel.h"
 #include "tc.skel.h"
 #include "user/base/cleanup.h"
 #include "xdp.skel.h"
@@ -45,8 +48,8 @@ int shunt_hook_find(const char *name, struct shunt_err *err)
 		if (hooks[i].name && !strcmp(hooks[i].name, name))
 			return i;
 	return shunt_fail(err, -EINVAL,
-			  "hook \"%s\" is unknown: there are xdp, tc-ingress and "
-			  "tc-egress",
+			  "hook \"%s\" is unknown: there are xdp, tc-ingress, "
+			  "tc-egress and netfilter",
 			  name);
 }
 
@@ -156,6 +159,26 @@ static int load_tc(enum shunt_hook hook, uint32_t features, struct shunt_maps *m
 	return ret;
 }
 
+static int load_nf(uint32_t features, struct shunt_maps *maps, struct shunt_err *err)
+{
+	int ret = shunt_nf_known(err);
+	struct nf_bpf *skel;
+
+	if (ret)
+		return ret;
+	skel = nf_bpf__open();
+	if (!skel)
+		return shunt_fail_errno(err, -errno, "open the netfilter object");
+	skel->rodata->shunt_config.features = features;
+	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
+	skel->rodata->shunt_nf_config.number = shunt_nf_number();
+	skel->rodata->shunt_nf_config.ifindex = maps->ifindex;
+	shunt_nf_type(skel->progs.shunt_nf);
+	ret = load(skel->obj, hooks[SHUNT_HOOK_NETFILTER].program, 0, maps, err);
+	nf_bpf__destroy(skel);
+	return ret;
+}
+
 static int load_any(enum shunt_hook hook, uint32_t features, unsigned int ifindex,
 		    struct shunt_maps *maps, struct shunt_err *err)
 {
@@ -167,8 +190,11 @@ static int load_any(enum shunt_hook hook, uint32_t features, unsigned int ifinde
 	said.len = 0;
 	said.text[0] = 0;
 	before = libbpf_set_print(listen_to);
-	ret = hook == SHUNT_HOOK_XDP ? load_xdp(features, ifindex, maps, err)
-				     : load_tc(hook, features, maps, err);
+	if (hook == SHUNT_HOOK_NETFILTER)
+		ret = load_nf(features, maps, err);
+	else
+		ret = hook == SHUNT_HOOK_XDP ? load_xdp(features, ifindex, maps, err)
+					     : load_tc(hook, features, maps, err);
 	libbpf_set_print(before);
 	return ret;
 }
@@ -187,13 +213,20 @@ int shunt_program_load_bound(uint32_t features, unsigned int ifindex,
 
 /* --- what is loaded ---------------------------------------------------------- */
 
+/* Where its configuration stands among a program's constants. */
+static size_t config_offset(enum shunt_hook hook)
+{
+	if (hook == SHUNT_HOOK_NETFILTER)
+		return offsetof(struct nf_bpf__rodata, shunt_config);
+	return hook == SHUNT_HOOK_XDP ? offsetof(struct xdp_bpf__rodata, shunt_config)
+				      : offsetof(struct tc_bpf__rodata, shunt_config);
+}
+
 /* Takes what one map of a program says about it. */
 static void note_map(enum shunt_hook hook, uint32_t id,
 		     struct shunt_program_facts *facts)
 {
-	size_t at = hook == SHUNT_HOOK_XDP
-			    ? offsetof(struct xdp_bpf__rodata, shunt_config)
-			    : offsetof(struct tc_bpf__rodata, shunt_config);
+	size_t at = config_offset(hook);
 	_fd_ int fd = bpf_map_get_fd_by_id(id);
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info), key = 0;

@@ -84,6 +84,65 @@ static bool xdp_cannot(struct shunt_err *why, const struct shunt_reply_deed *dee
 		deed->rule, deed->mirror);
 }
 
+/* Netfilter may only look at a packet, let it pass, or drop it. */
+static bool nf_cannot_act(const struct shunt_reply_deed *deed)
+{
+	return deed->action == SHUNT_VERDICT_TX ||
+	       deed->action == SHUNT_VERDICT_INTERFACE ||
+	       deed->action == SHUNT_VERDICT_CPU ||
+	       (deed->action == SHUNT_VERDICT_CONSUMER && deed->sockets);
+}
+
+static bool nf_cannot_rewrite(const struct shunt_reply_deed *deed)
+{
+	return deed->rewrites && deed->action != SHUNT_VERDICT_DROP;
+}
+
+static bool nf_cannot(struct shunt_err *why, const struct shunt_reply_deed *deed)
+{
+	if (nf_cannot_rewrite(deed))
+		return shunt_fail(
+			why, 1,
+			"rule %s: netfilter cannot rewrite: its packets %s there. "
+			"Attach tc-ingress instead",
+			deed->rule,
+			deed->action == SHUNT_VERDICT_CONSUMER
+				? "go the consumer's if_down way"
+				: "pass unchanged");
+	if (deed->action == SHUNT_VERDICT_CONSUMER && deed->sockets)
+		return shunt_fail(
+			why, 1,
+			"rule %s: netfilter cannot redirect into the sockets of "
+			"consumer %s, only XDP can: it gets its packets from there by "
+			"a ring buffer",
+			deed->rule, deed->target);
+	if (nf_cannot_act(deed))
+		return shunt_fail(
+			why, 1,
+			"rule %s: netfilter cannot do %s: its packets pass there",
+			deed->rule, shunt_action_name(deed->action));
+	if (!deed->mirror)
+		return false;
+	return shunt_fail(
+		why, 1,
+		"rule %s: netfilter cannot copy a packet to an interface: its packets "
+		"go their way and no copy to %s, which counts as mirror_lost. "
+		"Attach tc-ingress instead, or write \"mirror\": \"ring\"",
+		deed->rule, deed->mirror);
+}
+
+const char *shunt_reply_cannot_key(enum shunt_hook hook,
+				   const struct shunt_reply_deed *deed)
+{
+	if (hook == SHUNT_HOOK_XDP)
+		return "mirror";
+	if (hook != SHUNT_HOOK_NETFILTER)
+		return "action";
+	if (nf_cannot_rewrite(deed))
+		return "rewrite";
+	return nf_cannot_act(deed) ? "action" : "mirror";
+}
+
 bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,
 			const struct shunt_reply_deed *deed)
 {
@@ -91,6 +150,8 @@ bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,
 
 	if (hook == SHUNT_HOOK_XDP)
 		return xdp_cannot(why, deed);
+	if (hook == SHUNT_HOOK_NETFILTER)
+		return nf_cannot(why, deed);
 	if (deed->action == SHUNT_VERDICT_CONSUMER && deed->sockets)
 		return shunt_fail(
 			why, 1,
@@ -151,6 +212,7 @@ static struct shunt_reply_deed deed_of(const struct shunt_state *state,
 		.mirror = rule->mirror.to == SHUNT_MIRROR_INTERFACE
 				  ? rule->mirror.target
 				  : NULL,
+		.rewrites = rule->rewrites,
 	};
 }
 

@@ -26,6 +26,7 @@ struct shunt_reply_deed {
 	const char *target; /* the consumer's or the interface's name */
 	bool sockets;	    /* the consumer is served by AF_XDP sockets */
 	const char *mirror; /* the interface that copies go to; NULL: none */
+	bool rewrites;	    /* it changes headers */
 };
 
 /*
@@ -34,6 +35,10 @@ struct shunt_reply_deed {
  */
 bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,
 			const struct shunt_reply_deed *deed);
+
+/* The key of the rule that this is about: "action", "mirror" or "rewrite". */
+const char *shunt_reply_cannot_key(enum shunt_hook hook,
+				   const struct shunt_reply_deed *deed);
 
 /* Warns of rules whose action one of the attached hooks cannot do. */
 void shunt_reply_warn_hooks(cJSON *reply, const struct shunt_state *state);

@@ -76,6 +76,14 @@ static const struct shunt_name xdp_modes[] = { { "native", 0 },
 static const struct shunt_name tc_modes[] = { { "tcx", 0 },
 					      { "clsact", 0 },
 					      { NULL, 0 } };
+static const struct shunt_name netfilter_modes[] = { { "link", 0 }, { NULL, 0 } };
+
+static const struct shunt_name *modes_of(int hook)
+{
+	if (hook == SHUNT_HOOK_XDP)
+		return xdp_modes;
+	return hook == SHUNT_HOOK_NETFILTER ? netfilter_modes : tc_modes;
+}
 
 static void read_hook(struct shunt_saved *saved, const struct shunt_node *node)
 {
@@ -107,9 +115,7 @@ static void read_hook(struct shunt_saved *saved, const struct shunt_node *node)
 			return;
 		}
 	to->insisted = read_bool(&insisted);
-	if (shunt_node_name(&mode,
-			    hook == SHUNT_HOOK_XDP ? "a mode of xdp" : "a mode of tc",
-			    hook == SHUNT_HOOK_XDP ? xdp_modes : tc_modes) < 0)
+	if (shunt_node_name(&mode, "a mode of this hook", modes_of(hook)) < 0)
 		return;
 	to->hook = hook;
 	strcpy(to->mode, mode.json->valuestring);

@@ -60,7 +60,8 @@ SHUNT_API void shunt_policy_free(struct shunt_policy *policy);
 
 struct shunt_attach_opts {
 	size_t sz;		 /* sizeof(struct shunt_attach_opts) */
-	const char *const *hook; /* "xdp", "tc-ingress", "tc-egress"; NULL: "xdp" */
+	const char *const *hook; /* "xdp", "tc-ingress", "tc-egress", "netfilter";
+				  * NULL: "xdp" */
 	size_t hooks;
 	const char *mode;  /* NULL or "auto"; "native", "generic"; "tcx", "clsact" */
 	const char *netns; /* what the namespace is called, for `list` only */

@@ -89,6 +89,8 @@ static void put_hooks(cJSON *root, const struct shunt_state *state)
 		cJSON_AddNumberToObject(item, "program", place->prog_id);
 		cJSON_AddBoolToObject(item, "made_qdisc", place->made_qdisc);
 		cJSON_AddBoolToObject(item, "insisted", place->insisted);
+		if (place->netns)
+			shunt_json_add_u64(item, "netns", place->netns);
 		cJSON_AddItemToArray(list, item);
 	}
 }
@@ -119,6 +121,8 @@ static void put_mods(cJSON *item, const struct shunt_state_rule *rule)
 		cJSON_AddTrueToObject(item, "copies");
 	if (rule->readdress)
 		cJSON_AddTrueToObject(item, "readdress");
+	if (rule->rewrites)
+		cJSON_AddTrueToObject(item, "rewrites");
 }
 
 static void put_rules(cJSON *root, const struct shunt_state *state)
@@ -228,6 +232,7 @@ static void get_hooks(struct shunt_state *state, const cJSON *list)
 		snprintf(place->mode, sizeof(place->mode), "%s",
 			 shunt_json_str(item, "mode"));
 		place->prog_id = shunt_json_u64(item, "program");
+		place->netns = shunt_json_u64(item, "netns");
 		place->made_qdisc = cJSON_IsTrue(
 			cJSON_GetObjectItemCaseSensitive(item, "made_qdisc"));
 		place->insisted = cJSON_IsTrue(
@@ -256,6 +261,8 @@ static void get_mods(struct shunt_state_rule *rule, const cJSON *item)
 	rule->copies = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "copies"));
 	rule->readdress =
 		cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "readdress"));
+	rule->rewrites =
+		cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "rewrites"));
 }
 
 static int get_rules(struct shunt_state *state, const cJSON *list)

@@ -34,6 +34,7 @@ struct shunt_state_rule {
 	struct shunt_policy_mirror mirror;
 	bool copies;	/* into the ring: sampled, or mirrored there */
 	bool readdress; /* rewrites addresses or ports */
+	bool rewrites;	/* any header */
 };
 
 struct shunt_state_set {

@@ -41,7 +41,8 @@ static bool is_on(const struct shunt_state *state, const bool *wanted, int hook)
 uint32_t shunt_takeover_carry(const struct shunt_state *state, const bool *wanted)
 {
 	return is_on(state, wanted, SHUNT_HOOK_XDP) &&
-			       is_on(state, wanted, SHUNT_HOOK_TC_INGRESS)
+			       (is_on(state, wanted, SHUNT_HOOK_TC_INGRESS) ||
+				is_on(state, wanted, SHUNT_HOOK_NETFILTER))
 		       ? SHUNT_HAS_CARRY
 		       : 0;
 }
@@ -195,6 +196,7 @@ static int load(struct takeover *t, struct shunt_err *err)
 {
 	int hook;
 
+	t->instance->maps.ifindex = t->instance->ifindex;
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!t->on[hook])
 			continue;

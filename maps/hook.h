@@ -6,7 +6,8 @@
 #define SHUNT_HOOKS(X)                                                                 \
 	X(XDP, 0, "xdp", shunt_xdp)                                                    \
 	X(TC_INGRESS, 1, "tc-ingress", shunt_tc_in)                                    \
-	X(TC_EGRESS, 2, "tc-egress", shunt_tc_out)
+	X(TC_EGRESS, 2, "tc-egress", shunt_tc_out)                                     \
+	X(NETFILTER, 3, "netfilter", shunt_nf)
 
 enum shunt_hook {
 #define X(id, value, name, prog) SHUNT_HOOK_##id = value,

@@ -10,8 +10,9 @@
 /*
  * `explain` asks the loaded program itself. It sends the packet through
  * BPF_PROG_TEST_RUN with a request beside it that no packet from a wire can carry: the
- * instance's random cookie in the XDP metadata, or in __sk_buff's cb[0..4]. A traced
- * packet is not counted; its record goes into an LRU map under the request's token.
+ * instance's random cookie in the XDP metadata, in __sk_buff's cb[0..4], or, where only
+ * netfilter's test runs are looked at, behind the frame. A traced packet is not counted;
+ * its record goes into an LRU map under the request's token.
  *
  * Written by: the programs. Read and deleted by: explain.
  */

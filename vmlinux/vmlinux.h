@@ -4,7 +4,7 @@
 
 /*
  * A full vmlinux.h is 2.9 MB and clashes with the uapi headers. The context types below
- * are the kernel's stable ABI, so nothing here is relocated; a type that is kernel-internal
+ * are the kernel's stable ABI, and are not relocated; a type that is kernel-internal
  * goes behind preserve_access_index, trimmed to the fields that we read:
  *
  *     bpftool btf dump file /sys/kernel/btf/vmlinux format c | less     copy what you need
@@ -101,4 +101,52 @@ struct __sk_buff {
 	__u32 remote_ip6[4], local_ip6[4];
 	__u32 remote_port, local_port;
 	__u32 data_meta;
+};
+
+/* From include/uapi/linux/netfilter.h. */
+enum {
+	NF_DROP = 0,
+	NF_ACCEPT = 1,
+};
+
+enum {
+	NFPROTO_IPV4 = 2,
+	NFPROTO_IPV6 = 10,
+};
+
+struct bpf_dynptr {
+	__u64 opaque[2];
+};
+
+/* --- the kernel's own: relocated ------------------------------------------------- */
+
+struct net_device {
+	int ifindex;
+} __attribute__((preserve_access_index));
+
+struct nf_hook_state {
+	__u8 pf;
+	struct net_device *in;
+} __attribute__((preserve_access_index));
+
+struct sk_buff {
+	unsigned int len;
+	int skb_iif;
+	__be16 vlan_proto;
+	__u16 vlan_tci;
+	__u16 mac_header;
+	unsigned int end; /* sk_buff_data_t, an offset on 64 bits */
+	unsigned char *head;
+	unsigned char *data;
+} __attribute__((preserve_access_index));
+
+/* Stands behind the packet's bytes, at head + end. */
+struct skb_shared_info {
+	__u8 meta_len;
+} __attribute__((preserve_access_index));
+
+/* A context: the verifier knows both of its words by their place. */
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The generation that a packet was judged by, on its way from XDP to TC ingress. */
+/* The generation that a packet was judged by, on its way from XDP to TC and netfilter. */
 #pragma once
 
 /*
@@ -7,10 +7,12 @@
  * write, and in front of what another program may have put there. It is marked by the
  * instance's secret, so that nothing else is taken for it. Where a driver has no room for
  * metadata, or the packet waits in the stack until the policy after the next has been
- * written over its own, TC judges it by what rules then.
+ * written over its own, the later hooks judge it by what rules then. So do they where
+ * XDP is not attached: nothing else of a packet is ours to write on.
  *
  * Source: Documentation/networking/xdp-rx-metadata.rst (the metadata area).
  */
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "maps/gen.h"
@@ -52,4 +54,20 @@ static __always_inline __u64 shunt_carry_get(const struct __sk_buff *skb)
 	    carry->mark != shunt_carry_mark())
 		return 0;
 	return carry->generation;
+}
+
+/* The same in netfilter, where the metadata lies right before the MAC header. */
+static __always_inline __u64 shunt_carry_read(const struct sk_buff *skb)
+{
+	const struct skb_shared_info *info = (void *)(skb->head + skb->end);
+	struct shunt_carry carry;
+	__u8 bytes;
+
+	if (bpf_core_read(&bytes, sizeof(bytes), &info->meta_len) ||
+	    bytes < sizeof(carry) ||
+	    bpf_probe_read_kernel(&carry, sizeof(carry),
+				  skb->head + skb->mac_header - bytes) ||
+	    carry.mark != shunt_carry_mark())
+		return 0;
+	return carry.generation;
 }

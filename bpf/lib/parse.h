@@ -137,6 +137,7 @@ SHUNT_INLINE int shunt_parse_outer(const void *data, const void *end, __u32 hidd
 	__u32 type;
 	int reason;
 
+	shunt_cursor_frame(&c, data);
 	shunt_parse_length(l, pkt->len);
 	reason = shunt_parse_link(&c, l, &type);
 	if (reason == SHUNT_PARSE_OK)
@@ -160,6 +161,7 @@ SHUNT_INLINE void shunt_parse_inner(const void *data, const void *end, __u32 hid
 				  .join = &pkt->join };
 	int reason = SHUNT_PARSE_OK;
 
+	shunt_cursor_frame(&c, data);
 	SHUNT_OPAQUE(off); /* Linux 6.1 does not tie the check to an older copy */
 	if (off > SHUNT_INSIDE_MAX)
 		return;

@@ -23,9 +23,44 @@ struct shunt_cursor {
 	__u32 base;	 /* of data, from the start of the frame */
 	__u32 hidden;	 /* the frame goes on behind `end` */
 	__u16 *join;	 /* see shunt_join() */
+#ifdef SHUNT_PARSE_COPY
+	const __u8 *frame; /* start of the frame */
+#endif
 };
 
-/* The next n bytes, or NULL; the caller says what is missing by shunt_parse_short(). */
+/*
+ * shunt_take(): the next n bytes, or NULL; the caller says what is missing by
+ * shunt_parse_short().
+ *
+ * Ends of a packet are shown to the verifier by comparing pointers. Netfilter has a copy
+ * of the frame's first SHUNT_PARSE_COPY bytes instead: of those they are shown by numbers.
+ */
+#ifdef SHUNT_PARSE_COPY
+SHUNT_INLINE void shunt_cursor_frame(struct shunt_cursor *c, const void *frame)
+{
+	c->frame = frame;
+}
+
+SHUNT_INLINE const void *shunt_take(struct shunt_cursor *c, __u32 n)
+{
+	__u32 at = c->base + c->off;
+
+	if (c->off + n > c->limit || c->pos + n > c->end)
+		return 0;
+	SHUNT_OPAQUE(at);
+	if (at > SHUNT_PARSE_COPY - n)
+		return 0;
+	c->pos += n;
+	c->off += n;
+	return c->frame + at;
+}
+#else
+SHUNT_INLINE void shunt_cursor_frame(struct shunt_cursor *c, const void *frame)
+{
+	(void)c;
+	(void)frame;
+}
+
 SHUNT_INLINE const void *shunt_take(struct shunt_cursor *c, __u32 n)
 {
 	const __u8 *at = c->pos;
@@ -36,6 +71,7 @@ SHUNT_INLINE const void *shunt_take(struct shunt_cursor *c, __u32 n)
 	c->off += n;
 	return at;
 }
+#endif
 
 /* Steps over n more bytes that need not be readable. */
 SHUNT_INLINE int shunt_skip(struct shunt_cursor *c, __u32 n)

@@ -28,9 +28,12 @@
 #include <linux/bpf.h>
 
 #include "loader/maps.h"
+#include "loader/netfilter.h"
 #include "loader/policy/features.h"
 #include "loader/program.h"
 #include "maps/config.h"
+#include "maps/netfilter.h"
+#include "nf.skel.h"
 #include "tc.skel.h"
 #include "user/base/cleanup.h"
 #include "xdp.skel.h"
@@ -252,6 +255,15 @@ static struct cost cost_of(const char *name, uint32_t features)
 		assert_int_equal(shunt_maps_lend(&maps, skel->obj, NULL), 0);
 		cost = load(skel->obj, name);
 		xdp_bpf__destroy(skel);
+	} else if (!strcmp(name, "shunt_nf")) {
+		struct nf_bpf *skel = nf_bpf__open();
+
+		assert_non_null(skel);
+		shunt_nf_type(skel->progs.shunt_nf);
+		memcpy((void *)&skel->rodata->shunt_config, &config, sizeof(config));
+		assert_int_equal(shunt_maps_lend(&maps, skel->obj, NULL), 0);
+		cost = load(skel->obj, name);
+		nf_bpf__destroy(skel);
 	} else {
 		struct tc_bpf *skel = tc_bpf__open();
 
@@ -319,6 +331,11 @@ static bool has_tags(void)
 	return has;
 }
 
+static bool has_netfilter(void)
+{
+	return !shunt_nf_known(NULL);
+}
+
 static int measure(void **ctx)
 {
 	(void)ctx;
@@ -331,7 +348,9 @@ static int measure(void **ctx)
 			cost_of(TAG, SHUNT_HAS_VLAN_TAG | SHUNT_HAS_VECTORS));
 		add_row(TAG, "all", cost_of(TAG, SHUNT_FEATURES_ALL));
 	}
-#define X(id, value, name, prog) measure_program(#prog);
+#define X(id, value, name, prog)                                                       \
+	if (SHUNT_HOOK_##id != SHUNT_HOOK_NETFILTER || has_netfilter())                \
+		measure_program(#prog);
 	SHUNT_HOOKS(X)
 #undef X
 	return 0;
@@ -474,8 +493,11 @@ static void a_feature_that_is_off_is_no_code(void **ctx)
 
 	(void)ctx;
 	for (i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
-		const struct cost *least = row_of(programs[i], "vectors");
+		const struct cost *least;
 
+		if (!strcmp(programs[i], "shunt_nf") && !has_netfilter())
+			continue;
+		least = row_of(programs[i], "vectors");
 		for (k = kernel_is_from(6, 8) ? 0 : ALL; k <= ALL; k++) {
 			const struct cost *more = row_of(programs[i], larger[k]);
 

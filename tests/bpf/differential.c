@@ -161,9 +161,16 @@ static void report(const struct shunt_policy *policy, struct failure *f, uint64_
 
 /* --- many decisions -------------------------------------------------------- */
 
-/* Every fourth goes through TC, where the kernel test-runs no cut IP header. */
-static enum shunt_hook hook_of(size_t i, const struct shunt_frame_spec *spec)
+/*
+ * Every fourth goes through TC, where the kernel test-runs no cut IP header; every fourth
+ * through netfilter, if netfilter sees it at all.
+ */
+static enum shunt_hook hook_of(size_t i, const struct shunt_frame_spec *spec,
+			       const struct shunt_model_frame *frame)
 {
+	if (i % 4 == 1 &&
+	    shunt_rig_takes(SHUNT_HOOK_NETFILTER, frame->bytes, frame->len))
+		return SHUNT_HOOK_NETFILTER;
 	if (i % 4 || spec->fault == SHUNT_FAULT_IP4_CUT ||
 	    spec->fault == SHUNT_FAULT_IP6_CUT)
 		return SHUNT_HOOK_XDP;
@@ -199,7 +206,7 @@ static void try_policy(struct shunt_random *r, const struct shunt_policy *policy
 		shunt_traffic_draw_both(r, policy, &traffic);
 		shunt_frame_build(&traffic.spec, &frame);
 		shunt_traffic_age(r, &frame);
-		f.hook = hook_of(i, &traffic.spec);
+		f.hook = hook_of(i, &traffic.spec, &frame);
 		try_frame(policy, &f, seed);
 		sound = frame.reason == SHUNT_FRAME_SOUND;
 		shunt_tally_add(&t->tally, kind, policy, sound ? &f.want.model : NULL,
@@ -216,10 +223,11 @@ static void try_policy(struct shunt_random *r, const struct shunt_policy *policy
 static void print_totals(const struct totals *t, uint64_t seed)
 {
 	shunt_tally_print(&t->tally, seed);
-	printf("  xdp %llu, tc-ingress %llu, tc-egress %llu; reasons",
+	printf("  xdp %llu, tc-ingress %llu, tc-egress %llu, netfilter %llu; reasons",
 	       (unsigned long long)t->hook[SHUNT_HOOK_XDP],
 	       (unsigned long long)t->hook[SHUNT_HOOK_TC_INGRESS],
-	       (unsigned long long)t->hook[SHUNT_HOOK_TC_EGRESS]);
+	       (unsigned long long)t->hook[SHUNT_HOOK_TC_EGRESS],
+	       (unsigned long long)t->hook[SHUNT_HOOK_NETFILTER]);
 	for (int i = 0; i < SHUNT_REASON_MAX; i++)
 		if (t->reason[i])
 			printf(" %s: %llu", shunt_fixture_reason(i),

@@ -13,6 +13,7 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <linux/netfilter.h>
 #include <linux/pkt_cls.h>
 
 #include "maps/target.h"
@@ -27,6 +28,7 @@
 #define XDP SHUNT_HOOK_XDP
 #define TC_IN SHUNT_HOOK_TC_INGRESS
 #define TC_OUT SHUNT_HOOK_TC_EGRESS
+#define NF SHUNT_HOOK_NETFILTER
 #define JUMBO 9000
 
 static struct shunt_counted before;
@@ -103,6 +105,7 @@ struct row {
 };
 
 #define ACTION(action) POLICY(PASSING, RULES(RULE("r", DNS, action)))
+#define REWRITING(action) ACTION(action ",\"rewrite\":{\"dscp\":1}")
 #define TO_LO ACTION("{\"redirect\":{\"interface\":\"lo\"}}")
 #define TO_CPU ACTION("{\"redirect\":{\"cpu\":0}}")
 #define TO_CONSUMER(if_down)                                                           \
@@ -156,6 +159,26 @@ static const struct row rows[] = {
 	 R(CONSUMER_DOWN, DROP)},
 	{"egress: default drop", POLICY(DROPPING, RULES("")), TC_OUT, TC_ACT_SHOT, NULL,
 	 R(DEFAULT, DROP)},
+	{"netfilter: pass", ACTION("\"pass\""), NF, NF_ACCEPT, "r", R(RULE, PASS)},
+	{"netfilter: drop", ACTION("\"drop\""), NF, NF_DROP, "r", R(RULE, DROP)},
+	{"netfilter: tx cannot be", ACTION("\"tx\""), NF, NF_ACCEPT, "r", R(HOOK_CANNOT, PASS)},
+	{"netfilter: to an interface cannot be", TO_LO, NF, NF_ACCEPT, "r",
+	 R(HOOK_CANNOT, PASS)},
+	{"netfilter: to a CPU cannot be", TO_CPU, NF, NF_ACCEPT, "r", R(HOOK_CANNOT, PASS)},
+	{"netfilter: consumer down, pass", TO_CONSUMER("pass"), NF, NF_ACCEPT, "r",
+	 R(CONSUMER_DOWN, PASS)},
+	{"netfilter: consumer down, drop", TO_CONSUMER("drop"), NF, NF_DROP, "r",
+	 R(CONSUMER_DOWN, DROP)},
+	{"netfilter: a rewrite cannot be", REWRITING("\"pass\""), NF, NF_ACCEPT, "r",
+	 R(HOOK_CANNOT, PASS)},
+	{"netfilter: a rewrite for a consumer cannot be",
+	 POLICY(PASSING, CONSUMER("drop") "," RULES(RULE("r", DNS,
+		"{\"redirect\":{\"consumer\":\"c\"}},\"rewrite\":{\"dscp\":1}"))),
+	 NF, NF_DROP, "r", R(HOOK_CANNOT, DROP)},
+	{"netfilter: default pass", POLICY(PASSING, RULES("")), NF, NF_ACCEPT, NULL,
+	 R(DEFAULT, PASS)},
+	{"netfilter: default drop", POLICY(DROPPING, RULES("")), NF, NF_DROP, NULL,
+	 R(DEFAULT, DROP)},
 };
 /* clang-format on */
 
@@ -208,6 +231,8 @@ static void every_action_does_and_counts_what_it_should(void **ctx)
 	(void)ctx;
 	shunt_frame_build(&dns, &frame);
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (!shunt_rig_has(rows[i].hook))
+			continue;
 		rule(rows[i].policy);
 		check_row(&rows[i], frame.bytes, frame.len);
 	}
@@ -292,8 +317,10 @@ static void faulty(enum shunt_fault fault, struct shunt_model_frame *frame)
 
 static void check_malformed(const char *policy, uint32_t verdict)
 {
-	static const uint32_t codes[2][2] = { { XDP_PASS, XDP_DROP },
-					      { UNSPEC, TC_ACT_SHOT } };
+	static const uint32_t codes[][2] = { [XDP] = { XDP_PASS, XDP_DROP },
+					     [TC_IN] = { UNSPEC, TC_ACT_SHOT },
+					     [TC_OUT] = { UNSPEC, TC_ACT_SHOT },
+					     [NF] = { NF_ACCEPT, NF_DROP } };
 	static uint8_t out[SHUNT_FRAME_ROOM + 64];
 	struct shunt_model_frame frame;
 	char text[512];
@@ -302,9 +329,13 @@ static void check_malformed(const char *policy, uint32_t verdict)
 	rule(policy);
 	for (fault = 1; fault < SHUNT_FAULT_COUNT; fault++) {
 		faulty(fault, &frame);
-		for (hook = XDP; hook <= (runs_in_tc(fault) ? TC_OUT : XDP); hook++) {
+		for (hook = XDP; hook <= NF; hook++) {
+			if (hook != XDP && !runs_in_tc(fault))
+				continue;
+			if (!shunt_rig_takes(hook, frame.bytes, frame.len))
+				continue;
 			assert_int_equal(run(hook, frame.bytes, frame.len, out),
-					 codes[hook != XDP][verdict]);
+					 codes[hook][verdict]);
 			assert_memory_equal(out, frame.bytes, frame.len);
 			shunt_counted_add(&before, hook,
 					  shunt_counter_reason_id(frame.reason,

@@ -12,11 +12,32 @@ static bool expires(const struct shunt_policy_rewrite *rewrite,
 	       frame->bytes[outer->l3_off + at] <= 1;
 }
 
+/* What netfilter does: pass, drop, hand over; not what would change a packet. */
+static void act_nf(const struct shunt_policy *policy,
+		   const struct shunt_policy_rule *rule, struct shunt_outcome *o)
+{
+	bool consumed = rule->action == SHUNT_VERDICT_CONSUMER;
+
+	o->reason = SHUNT_REASON_RULE;
+	o->verdict = rule->action;
+	if (rule->action == SHUNT_VERDICT_DROP ||
+	    (rule->action == SHUNT_VERDICT_PASS && !rule->rewrite.bits))
+		return;
+	o->reason = consumed && !rule->rewrite.bits ? SHUNT_REASON_CONSUMER_DOWN
+						    : SHUNT_REASON_HOOK_CANNOT;
+	o->verdict =
+		consumed ? policy->consumer[rule->arg].if_down : SHUNT_VERDICT_PASS;
+}
+
 static void act(const struct shunt_policy *policy, enum shunt_hook hook,
 		const struct shunt_model_frame *frame, struct shunt_outcome *o)
 {
 	const struct shunt_policy_rule *rule = &policy->rule[o->model.rule];
 
+	if (hook == SHUNT_HOOK_NETFILTER) {
+		act_nf(policy, rule, o);
+		return;
+	}
 	o->reason = SHUNT_REASON_RULE;
 	o->verdict = rule->action;
 	if (expires(&rule->rewrite, frame)) {

@@ -9,13 +9,39 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <linux/netfilter.h>
 
+#include "loader/netfilter.h"
 #include "loader/plan.h"
 #include "loader/program.h"
 #include "user/base/cleanup.h"
 
 #define FRAME_MAX (1u << 18)
+#define NF_FRAME_MAX 3500     /* a page, less what the kernel wants around a frame */
 #define RIG_IMAGE (24u << 20) /* bytes; with room to spare, 32 MiB */
+
+bool shunt_rig_has(enum shunt_hook hook)
+{
+	static int known = -1;
+
+	if (hook != SHUNT_HOOK_NETFILTER)
+		return shunt_hook_name(hook) != NULL;
+	if (known < 0)
+		known = !shunt_nf_known(NULL);
+	return known;
+}
+
+/* IPv4 and IPv6 alone, and whole headers of them, are what the kernel test-runs there. */
+bool shunt_rig_takes(enum shunt_hook hook, const void *frame, size_t bytes)
+{
+	const uint8_t *type = (const uint8_t *)frame + 12;
+
+	if (hook != SHUNT_HOOK_NETFILTER)
+		return shunt_rig_has(hook);
+	return shunt_rig_has(hook) && bytes >= 14 + 20 && bytes <= NF_FRAME_MAX &&
+	       ((type[0] == 0x08 && type[1] == 0x00) ||
+		(type[0] == 0x86 && type[1] == 0xdd && bytes >= 14 + 40));
+}
 
 int shunt_rig_open(struct shunt_rig *rig, struct shunt_err *err)
 {
@@ -29,7 +55,8 @@ int shunt_rig_open(struct shunt_rig *rig, struct shunt_err *err)
 	if (!rig->in)
 		return shunt_fail(err, -ENOMEM, "open the rig: out of memory");
 	shunt_maps_choose(&rig->maps, &needs);
-	for (hook = SHUNT_HOOK_XDP; ret >= 0 && hook <= SHUNT_HOOK_TC_EGRESS; hook++)
+	rig->maps.ifindex = 0; /* test runs of netfilter come in by no interface */
+	for (hook = SHUNT_HOOK_XDP; ret >= 0 && shunt_rig_has(hook); hook++)
 		ret = rig->prog[hook] =
 			shunt_program_load(hook, SHUNT_FEATURES_ALL & ~SHUNT_HAS_CARRY,
 					   &rig->maps,
@@ -119,11 +146,38 @@ static int run_tc(struct shunt_rig *rig, enum shunt_hook hook,
 	return ret;
 }
 
+/* The request stands behind the frame. */
+static int run_nf(struct shunt_rig *rig, struct shunt_rig_run *run)
+{
+	size_t behind = run->req ? sizeof(*run->req) : 0;
+	/* struct nf_hook_state: hook (PRE_ROUTING is 0), family */
+	uint8_t ctx[8] = { 0, ((const uint8_t *)run->frame)[12] == 8 ? NFPROTO_IPV4
+								     : NFPROTO_IPV6 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = rig->in,
+		    .data_size_in = run->bytes + behind, .ctx_in = ctx,
+		    .ctx_size_in = sizeof(ctx), .repeat = 1);
+	int ret;
+
+	memcpy(rig->in, run->frame, run->bytes);
+	if (behind)
+		memcpy(rig->in + run->bytes, run->req, behind);
+	ret = bpf_prog_test_run_opts(rig->prog[SHUNT_HOOK_NETFILTER], &opts);
+	run->code = opts.retval;
+	/* the frame cannot be had back, and cannot have been changed */
+	run->out_bytes = run->bytes;
+	if (run->out)
+		memcpy(run->out, run->frame,
+		       run->bytes < run->out_room ? run->bytes : run->out_room);
+	return ret;
+}
+
 int shunt_rig_run(struct shunt_rig *rig, enum shunt_hook hook,
 		  struct shunt_rig_run *run)
 {
 	if (run->bytes > FRAME_MAX)
 		return -E2BIG;
+	if (hook == SHUNT_HOOK_NETFILTER)
+		return run_nf(rig, run);
 	return hook == SHUNT_HOOK_XDP ? run_xdp(rig, run) : run_tc(rig, hook, run);
 }
 

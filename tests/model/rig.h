@@ -39,6 +39,12 @@ struct shunt_rig_run {
 	size_t out_bytes;
 };
 
+/* Is there such a hook on this kernel? All but netfilter are on every one. */
+bool shunt_rig_has(enum shunt_hook hook);
+
+/* Does it see such frames? Netfilter sees IPv4 and IPv6 alone. */
+bool shunt_rig_takes(enum shunt_hook hook, const void *frame, size_t bytes);
+
 SHUNT_MUST_CHECK int shunt_rig_open(struct shunt_rig *rig, struct shunt_err *err);
 void shunt_rig_close(struct shunt_rig *rig);
 

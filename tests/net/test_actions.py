@@ -316,7 +316,8 @@ def test_xdp_cannot_mirror_to_an_interface_and_says_so(wire):
                                                             mirror={"interface": "b1"})]}))
     cannot = {hook["hook"]: [said["pointer"] for said in hook["cannot"]]
               for hook in checked["hooks"]}
-    assert cannot == {"xdp": ["/rules/0/mirror"], "tc-ingress": [], "tc-egress": []}
+    assert cannot == {"xdp": ["/rules/0/mirror"], "tc-ingress": [], "tc-egress": [],
+                      "netfilter": ["/rules/0/mirror"]}
     datagrams(wire, 4)
     stats = wire.seen(4)
     assert stats.verdict("pass") == 4 and stats["copies"]["mirror_lost"]["packets"] == 4

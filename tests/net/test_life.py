@@ -165,7 +165,9 @@ def test_check_says_what_a_hook_cannot_do(wire):
               for item in reply["hooks"]}
     assert cannot == {"xdp": [], "tc-ingress": [("/rules/2/action", tap % "tc-ingress")],
                       "tc-egress": [("/rules/2/action", tap % "tc-egress"),
-                                    ("/rules/4/action", back)]}
+                                    ("/rules/4/action", back)],
+                      "netfilter": [("/rules/2/action", tap % "netfilter"),
+                                    ("/rules/4/action", back.replace("tc-egress", "netfilter"))]}
     assert reply["features"] == ["vectors", "sets", "count", "ring"]
     done = sh.run("check", path, "--hook", "tc-egress", text=True)
     assert done.code == 0
@@ -292,10 +294,11 @@ def test_the_fallback_to_generic_mode_is_reported(wire):
 
 
 @pytest.mark.parametrize("options, words", [
-    (["--hook", "xpd"], 'hook "xpd" is unknown: there are xdp, tc-ingress and tc-egress'),
+    (["--hook", "xpd"], 'hook "xpd" is unknown: there are xdp, tc-ingress, tc-egress and netfilter'),
     (["--mode", "nativ"], 'mode "nativ" does not fit the hook: xdp knows auto, native and generic'),
     (["--mode", "tcx"], 'mode "tcx" does not fit the hook'),
     (["--mode", "native", "--hook", "tc-ingress"], "tc knows auto, tcx and clsact"),
+    (["--mode", "tcx", "--hook", "netfilter"], "netfilter knows auto and link"),
 ])
 def test_an_unknown_hook_or_mode_is_refused(wire, options, words):
     path = wire.policy({})

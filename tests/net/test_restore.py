@@ -165,7 +165,7 @@ def change(key, value):
     (change("policy", "{"), "its policy is not sound"),
     (change("policy", '{"schema":"shunt.policy/2","default":"pass"}'), "at /schema: "),
     (change("hooks", []), "at /instances/1/hooks: names no hook"),
-    (change("hooks", [{"hook": "xdp", "mode": "tcx", "insisted": True}]), "is not a mode of xdp"),
+    (change("hooks", [{"hook": "xdp", "mode": "tcx", "insisted": True}]), "is not a mode of this hook"),
     (change("sets", [{"name": "s", "type": "prefix", "size": 9, "elements": []}]),
      "members of set s were saved, and there is no such set"),
     (change("sets", [{"name": "s", "type": "prefix", "size": 9, "elements": ["10.0.0.1/8"]}]),

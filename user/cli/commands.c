@@ -7,7 +7,7 @@
 #define NETNS { "netns", 'n', "NAME", \
 		"work in this network namespace (a name of `ip netns`, or a path)" }
 #define POLICY { "policy", 'p', "FILE", "the policy; - is standard input" }
-#define HOOK { "hook", 'H', "HOOK", "xdp (the default), tc-ingress or tc-egress" }
+#define HOOK { "hook", 'H', "HOOK", "xdp (the default), tc-ingress, tc-egress or netfilter" }
 #define CONSUMER { "consumer", 'c', "NAME", "the consumer of the policy to serve" }
 #define DURATION { "duration", 'd', "TIME", "stop after this time: 500ms, 10s, 2m" }
 #define PACKETS { "packets", 'N', "COUNT", "stop after this many packets" }
@@ -25,7 +25,8 @@ static const struct shunt_option check_options[] = {
 	JSON,
 	POLICY,
 	{ "hook", 'H', "HOOK",
-	  "warn of what this hook cannot do: xdp, tc-ingress or tc-egress; may be "
+	  "warn of what this hook cannot do: xdp, tc-ingress, tc-egress or netfilter; "
+	  "may be "
 	  "repeated" },
 	END,
 };
@@ -34,9 +35,11 @@ static const struct shunt_option attach_options[] = {
 	NETNS,
 	POLICY,
 	{ "hook", 'H', "HOOK",
-	  "xdp (the default), tc-ingress or tc-egress; may be repeated" },
+	  "xdp (the default), tc-ingress, tc-egress or netfilter; may be repeated" },
 	{ "mode", 'm', "MODE",
-	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc)" },
+	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc); "
+	  "link "
+	  "(netfilter)" },
 	LOCK,
 	END,
 };
