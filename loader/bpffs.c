@@ -17,8 +17,6 @@
 #include "loader/netns.h"
 #include "user/base/cleanup.h"
 
-#define LOCKS "/run/shunt"
-
 static const char *const folders[] = { "links", "progs", "maps" };
 
 static void cleanup_dir(DIR **dir)
@@ -189,15 +187,15 @@ int shunt_pin_put(int fd, const char *path, struct shunt_err *err)
 
 static void lock_path(char path[SHUNT_PIN_MAX], const char *instance)
 {
-	snprintf(path, SHUNT_PIN_MAX, LOCKS "/%s.lock", instance);
+	snprintf(path, SHUNT_PIN_MAX, SHUNT_LOCKS "/%s.lock", instance);
 }
 
-int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
+static int lock_by(int *lock, const char *instance, int how, struct shunt_err *err)
 {
 	char path[SHUNT_PIN_MAX];
 
-	if (mkdir(LOCKS, 0700) && errno != EEXIST)
-		return shunt_fail_errno(err, -errno, "make the folder " LOCKS);
+	if (mkdir(SHUNT_LOCKS, 0700) && errno != EEXIST)
+		return shunt_fail_errno(err, -errno, "make the folder " SHUNT_LOCKS);
 	lock_path(path, instance);
 	for (;;) {
 		_fd_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -205,8 +203,14 @@ int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
 
 		if (fd < 0)
 			return shunt_fail_errno(err, -errno, "open the lock %s", path);
-		if (flock(fd, LOCK_EX))
-			return shunt_fail_errno(err, -errno, "take the lock %s", path);
+		if (flock(fd, how))
+			return errno == EWOULDBLOCK
+				       ? shunt_fail(err, -EBUSY,
+						    "another command is changing %s: "
+						    "try again",
+						    instance)
+				       : shunt_fail_errno(err, -errno,
+							  "take the lock %s", path);
 		/* its holder may have removed the file while we waited */
 		if (!fstat(fd, &held) && !stat(path, &named) &&
 		    held.st_ino == named.st_ino) {
@@ -216,12 +220,22 @@ int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
 	}
 }
 
+int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
+{
+	return lock_by(lock, instance, LOCK_EX, err);
+}
+
+int shunt_lock_try(int *lock, const char *instance, struct shunt_err *err)
+{
+	return lock_by(lock, instance, LOCK_EX | LOCK_NB, err);
+}
+
 void shunt_unlock_gone(int fd, const char *instance)
 {
 	char path[SHUNT_PIN_MAX];
 
 	lock_path(path, instance);
 	unlink(path);
-	rmdir(LOCKS);
+	rmdir(SHUNT_LOCKS);
 	close(fd);
 }

@@ -21,6 +21,7 @@
 #define SHUNT_BPFFS_ROOT SHUNT_BPFFS "/shunt"
 #define SHUNT_BPFFS_TREE SHUNT_BPFFS_ROOT "/v1"
 #define SHUNT_INSTANCE_MAX (IF_NAMESIZE * 3 + 32)
+#define SHUNT_LOCKS "/run/shunt"
 #define SHUNT_PIN_MAX 256 /* bytes of any path in the tree */
 
 /*
@@ -56,4 +57,7 @@ SHUNT_MUST_CHECK int shunt_pin_put(int fd, const char *path, struct shunt_err *e
  * close gives up. The file lies in /run/shunt; `shunt_unlock_gone` removes it as well.
  */
 SHUNT_MUST_CHECK int shunt_lock(int *fd, const char *instance, struct shunt_err *err);
+/* The same without waiting: -EBUSY. For the second of two, which nobody may wait for. */
+SHUNT_MUST_CHECK int shunt_lock_try(int *fd, const char *instance,
+				    struct shunt_err *err);
 void shunt_unlock_gone(int fd, const char *instance);
