@@ -36,6 +36,9 @@ SHUNT_MUST_CHECK int shunt_bpffs_ready(bool mount, bool *mounted,
 SHUNT_MUST_CHECK int shunt_instance_name(char name[SHUNT_INSTANCE_MAX],
 					 const char *interface, struct shunt_err *err);
 
+/* The interface that an instance is named after. */
+void shunt_instance_interface(char interface[IF_NAMESIZE], const char *instance);
+
 /* "<tree>/<instance>[/<folder>[/<leaf>]]"; folder and leaf may be NULL. */
 void shunt_pin_path(char path[SHUNT_PIN_MAX], const char *instance, const char *folder,
 		    const char *leaf);
@@ -49,6 +52,12 @@ SHUNT_MUST_CHECK int shunt_pin_mkdirs(const char *instance, struct shunt_err *er
  * What is not there any more is fine.
  */
 SHUNT_MUST_CHECK int shunt_pin_remove_all(const char *instance, struct shunt_err *err);
+
+/*
+ * Has the instance links of hooks that this version does not know? Then it cannot say
+ * that nothing judges packets.
+ */
+bool shunt_pin_foreign(const char *instance);
 
 SHUNT_MUST_CHECK int shunt_pin_put(int fd, const char *path, struct shunt_err *err);
 

@@ -273,6 +273,18 @@ static uint32_t clsact_ours(enum shunt_hook hook, const char *instance,
 		       : 0;
 }
 
+int shunt_place_take_filter(enum shunt_hook hook, unsigned int ifindex,
+			    uint32_t prog_id)
+{
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
+		    .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+		    .priority = CLSACT_PRIORITY);
+
+	return shunt_place_filter(hook, ifindex) == prog_id ? bpf_tc_detach(&at, &opts)
+							    : -ENOENT;
+}
+
 int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instance,
 		       unsigned int ifindex, struct shunt_err *err)
 {

@@ -72,6 +72,10 @@ bool shunt_place_carries(enum shunt_hook hook, unsigned int ifindex, uint32_t pr
 /* The id of the program in a filter where those of Shunt are put; 0: there is none. */
 uint32_t shunt_place_filter(enum shunt_hook hook, unsigned int ifindex);
 
+/* Takes the filter off, if this is its program. 0 or -errno. */
+SHUNT_MUST_CHECK int shunt_place_take_filter(enum shunt_hook hook, unsigned int ifindex,
+					     uint32_t prog_id);
+
 /* The id of the program that is pinned for a hook; 0: none. */
 uint32_t shunt_place_pinned(enum shunt_hook hook, const char *instance);
 

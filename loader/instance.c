@@ -129,8 +129,10 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 
 static int load_once(struct shunt_instance *instance, struct shunt_err *err)
 {
-	int ret = shunt_maps_open(&instance->maps, instance->name, err);
+	int ret = shunt_maps_close_gaps(instance->name, NULL, err);
 
+	if (!ret)
+		ret = shunt_maps_open(&instance->maps, instance->name, err);
 	/* programs that judge packets still have what has lost its pin */
 	if (ret == -ENOENT && shunt_instance_exists(instance->name)) {
 		ret = shunt_adopt(instance->name, shunt_adopt_gen(instance->name),

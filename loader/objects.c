@@ -131,3 +131,16 @@ const char *shunt_object_map_name(uint32_t id, char name[16])
 		memcpy(name, info.name, sizeof(info.name));
 	return name;
 }
+
+bool shunt_object_next_map(uint32_t *id, char name[16])
+{
+	while (!bpf_map_get_next_id(*id, id)) {
+		struct bpf_map_info info;
+
+		if (!map_info(*id, &info) || !part_of(&info))
+			continue;
+		memcpy(name, info.name, sizeof(info.name));
+		return true;
+	}
+	return false;
+}

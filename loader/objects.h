@@ -41,3 +41,6 @@ bool shunt_object_next_link(uint32_t *id, uint32_t prog_id,
 
 /* The name of a map; "": there is none with this id. */
 const char *shunt_object_map_name(uint32_t id, char name[16]);
+
+/* The next map that has the name and the kind of one that all of Shunt's programs use. */
+bool shunt_object_next_map(uint32_t *id, char name[16]);

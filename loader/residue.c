@@ -292,7 +292,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	if (ret == -EPROTO)
 		return ret;
 	/* a record that does not open at all is that of an attach which got no further */
-	alive = !ret && shunt_instance_alive(&instance);
+	alive = shunt_pin_foreign(name) || (!ret && shunt_instance_alive(&instance));
 	if (!ret)
 		shunt_instance_close(&instance);
 	if (alive)

@@ -103,11 +103,15 @@ int shunt_whereabouts_find(char name[SHUNT_INSTANCE_MAX], unsigned int ifindex)
 	struct dirent *entry;
 	int ret = -ENOENT;
 
-	while (tree && ret && (entry = readdir(tree)))
-		if (entry->d_name[0] != '.' && is_of(entry->d_name, ifindex)) {
-			snprintf(name, SHUNT_INSTANCE_MAX, "%s", entry->d_name);
-			ret = 0;
-		}
+	while (tree && ret && (entry = readdir(tree))) {
+		size_t len = strlen(entry->d_name);
+
+		if (entry->d_name[0] == '.' || len >= SHUNT_INSTANCE_MAX ||
+		    !is_of(entry->d_name, ifindex))
+			continue;
+		memcpy(name, entry->d_name, len + 1);
+		ret = 0;
+	}
 	if (tree)
 		closedir(tree);
 	return ret;
