@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "loader/finding.h"
+#include "loader/holders.h"
 #include "loader/instance.h"
 #include "loader/whereabouts.h"
 #include "user/base/cleanup.h"
@@ -62,7 +63,8 @@ static void check_lock(cJSON *list, const char *file, bool mend)
 		return;
 	memcpy(name, file, end - file);
 	name[end - file] = 0;
-	if (shunt_instance_exists(name) || shunt_lock_try(&lock, name, NULL))
+	if (shunt_instance_exists(name) || shunt_holders_know(name) ||
+	    shunt_lock_try(&lock, name, NULL))
 		return;
 	shunt_finding_add(list, SHUNT_FINDING_DEAD_LOCK, name, file,
 			  "a command was killed after it had removed the instance");

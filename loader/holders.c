@@ -168,6 +168,24 @@ const struct shunt_holder *shunt_holder_of(const struct shunt_holders *holders,
 	return found;
 }
 
+bool shunt_holders_know(const char *instance)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	char path[PATH_ROOM];
+	bool known = false;
+
+	while (proc && !known && (entry = readdir(proc)))
+		known = atoi(entry->d_name) > 0 &&
+			snprintf(path, sizeof(path),
+				 "/proc/%.20s/root" SHUNT_BPFFS_TREE "/%s",
+				 entry->d_name, instance) < (int)sizeof(path) &&
+			!access(path, F_OK);
+	if (proc)
+		closedir(proc);
+	return known;
+}
+
 int shunt_holders_mounts(void)
 {
 	_file_ FILE *file = fopen("/proc/self/mountinfo", "re");

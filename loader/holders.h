@@ -34,5 +34,8 @@ void shunt_holders_free(struct shunt_holders *holders);
 const struct shunt_holder *shunt_holder_of(const struct shunt_holders *holders,
 					   enum shunt_object kind, uint32_t id);
 
+/* Is there a folder for the instance in a tree of any mount namespace? */
+bool shunt_holders_know(const char *instance);
+
 /* How many file systems lie over each other where the tree is: more than 1 hide one. */
 int shunt_holders_mounts(void);

@@ -289,9 +289,10 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 		if (!ret)
 			ret = shunt_instance_open_named(&instance, name, err);
 	}
-	if (ret == -EPROTO)
+	/* what cannot be read may judge packets all the same */
+	if (ret && ret != -ENOENT)
 		return ret;
-	/* a record that does not open at all is that of an attach which got no further */
+	/* a record that is not there is that of an attach which got no further */
 	alive = shunt_pin_foreign(name) || (!ret && shunt_instance_alive(&instance));
 	if (!ret)
 		shunt_instance_close(&instance);
