@@ -12,6 +12,7 @@
 #include "loader/finding.h"
 #include "loader/holders.h"
 #include "loader/instance.h"
+#include "loader/netns.h"
 #include "loader/whereabouts.h"
 #include "user/base/cleanup.h"
 
@@ -52,7 +53,7 @@ static void check_empty_tree(cJSON *list, bool mend)
 }
 
 /* A lock that nobody holds, of an instance that is not there. */
-static void check_lock(cJSON *list, const char *file, bool mend)
+static void check_lock(cJSON *list, const char *file, bool all, bool mend)
 {
 	char name[SHUNT_INSTANCE_MAX];
 	const char *end = strrchr(file, '.');
@@ -63,8 +64,8 @@ static void check_lock(cJSON *list, const char *file, bool mend)
 		return;
 	memcpy(name, file, end - file);
 	name[end - file] = 0;
-	if (shunt_instance_exists(name) || shunt_holders_know(name) ||
-	    shunt_lock_try(&lock, name, NULL))
+	if ((!all && !shunt_netns_is_of(name)) || shunt_instance_exists(name) ||
+	    shunt_holders_know(name) || shunt_lock_try(&lock, name, NULL))
 		return;
 	shunt_finding_add(list, SHUNT_FINDING_DEAD_LOCK, name, file,
 			  "a command was killed after it had removed the instance");
@@ -77,13 +78,14 @@ static void check_lock(cJSON *list, const char *file, bool mend)
 	cJSON_ReplaceItemInObjectCaseSensitive(found, "repaired", cJSON_CreateTrue());
 }
 
-static void check_locks(cJSON *list, bool mend)
+/* Of all namespaces, or of the calling thread's. */
+static void check_locks(cJSON *list, bool all, bool mend)
 {
 	struct dirent **entry = NULL;
 	int i, n = scandir(SHUNT_LOCKS, &entry, visible, alphasort);
 
 	for (i = 0; i < n; i++) {
-		check_lock(list, entry[i]->d_name, mend);
+		check_lock(list, entry[i]->d_name, all, mend);
 		free(entry[i]);
 	}
 	free(entry);
@@ -111,7 +113,7 @@ static int check_all(const struct shunt_fsck_opts *opts, cJSON *names, cJSON *li
 		return ret;
 	shunt_fsck_kernel(opts, list, held);
 	check_empty_tree(list, opts->repair);
-	check_locks(list, opts->repair);
+	check_locks(list, true, opts->repair);
 	return 0;
 }
 
@@ -132,7 +134,9 @@ static int check_one(const struct shunt_fsck_opts *opts, cJSON *names, cJSON *li
 				  "without an interface looks at all there is",
 				  opts->interface);
 	cJSON_AddItemToArray(names, cJSON_CreateString(name));
-	return shunt_fsck_instance(name, opts->repair, list, err);
+	ret = shunt_fsck_instance(name, opts->repair, list, err);
+	check_locks(list, false, opts->repair);
+	return ret;
 }
 
 int shunt_fsck(const struct shunt_fsck_opts *opts, cJSON **reply, int *left,

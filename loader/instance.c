@@ -103,6 +103,12 @@ static int follow(struct shunt_instance *instance, struct shunt_err *err)
 	if (ret)
 		return ret;
 	ret = shunt_whereabouts_follow(instance->name, &at, err);
+	memcpy(instance->state->interface, at.interface, sizeof(at.interface));
+	instance->state->ifindex = at.ifindex;
+	if (!ret)
+		ret = shunt_state_stage(instance->state, at.instance, err);
+	if (!ret)
+		ret = shunt_state_commit(at.instance, err);
 	close(lock);
 	return ret ? ret
 		   : shunt_fail(err, -ESTALE,

@@ -171,7 +171,8 @@ bool shunt_clsact_exists(unsigned int ifindex)
 	const char *kind;
 	size_t bytes;
 
-	shunt_nl_start(&nl, RTM_GETQDISC, 0, &ask, sizeof(ask));
+	/* without the flag this request is acknowledged, but not answered */
+	shunt_nl_start(&nl, RTM_GETQDISC, NLM_F_ECHO, &ask, sizeof(ask));
 	if (shunt_nl_talk(&nl, NETLINK_ROUTE))
 		return false;
 	/* one that was removed has left the kernel's own, "noop", behind */

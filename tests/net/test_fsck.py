@@ -180,7 +180,8 @@ def test_a_killed_apply_is_found_and_finished(wire, traces):
         killed(wire, call, number, "apply", "b0", "-p", paths[1])
         before = snapshot(wire)
         found = fsck(wire)
-        assert snapshot(wire) == before, (call, number)
+        now = snapshot(wire)
+        assert now[1:] == before[1:] and set(now[0]) <= set(before[0]), (call, number)
         assert sorted(fsck(wire, "--repair")) == sorted(found)
         assert not fsck(wire), (call, number)
         assert pins(wire) == clean, (call, number)
@@ -476,18 +477,20 @@ def test_a_record_that_is_not_understood_is_left_alone(wire, traces, old, new, w
 
 
 def test_maps_of_counters_close_up_when_one_is_lost(wire, traces):
-    rules = [{"name": "r%d" % n, "match": {"proto": "icmp"}, "action": "count"} for n in range(700)]
-    wire.attach({"rules": rules[:1]})
+    rules = [{"name": "r%d" % n, "match": {"proto": "udp", "dport": n + 1}, "action": "drop"}
+             for n in range(700)]
+    pings = {"name": "pings", "match": {"proto": "icmp"}, "action": "pass"}
+    wire.attach({"rules": [pings]})
     for many in (200, 700):
-        wire.apply({"rules": rules[:many]})
+        wire.apply({"rules": [pings, *rules[:many]]})
     assert wire.a.ping(B4, 2) == 2
     assert [pin for pin in pins(wire) if "counter" in pin][-1] == "maps/counter2"
     os.unlink(os.path.join(folder(wire), "maps/counter1"))
     heals(wire, "counter-gap")
     assert [pin for pin in pins(wire) if "counter" in pin] == ["maps/counter", "maps/counter1"]
-    assert wire.stats().rule("r699") == 2
+    assert wire.stats().rule("pings") == 2
     os.unlink(os.path.join(folder(wire), "maps/counter"))
-    assert wire.apply({"rules": rules[:2]})["generation"] == 4
+    assert wire.apply({"rules": [pings]})["generation"] == 4
     assert [pin for pin in pins(wire) if "counter" in pin] == ["maps/counter"]
     assert not fsck(wire)
     wire.detach()
