@@ -101,7 +101,7 @@ void shunt_instance_interface(char interface[IF_NAMESIZE], const char *instance)
 
 	for (instance = colon ? colon + 1 : instance; *instance && n < IF_NAMESIZE - 1;
 	     n++) {
-		unsigned int byte = *instance;
+		unsigned int byte = (unsigned char)*instance;
 		int taken = 1;
 
 		if (*instance == '%' && sscanf(instance, "%%%2x", &byte) == 1)

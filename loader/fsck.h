@@ -15,6 +15,9 @@
 SHUNT_MUST_CHECK int shunt_fsck_instance(const char *name, bool repair, cJSON *list,
 					 struct shunt_err *err);
 
+/* A part of that: the files of its folder. */
+void shunt_fsck_pins(const char *instance, cJSON *list);
+
 /*
  * Looks for objects of Shunt's that no tree has. *held gets sentences about those that
  * processes hold, which is as it should be.

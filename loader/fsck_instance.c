@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fsck of one instance: a function a kind of finding. */
-#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -21,7 +20,6 @@
 #include "loader/rings.h"
 #include "loader/sets.h"
 #include "loader/whereabouts.h"
-#include "maps/abi.h"
 #include "maps/ring.h"
 #include "maps/setblob.h"
 #include "user/base/cleanup.h"
@@ -37,142 +35,6 @@ struct look {
 	struct shunt_whereabouts at;	/* where it should be */
 	struct shunt_err err;
 };
-
-/* --- the pins ---------------------------------------------------------------- */
-
-static bool is_map_leaf(const char *leaf)
-{
-	unsigned int n;
-	int end = 0;
-
-	if (sscanf(leaf, "counter%u%n", &n, &end) == 1 && !leaf[end])
-		return n > 0 && n <= SHUNT_COUNTER_MAPS;
-#define X(id, name)                                                                    \
-	if (!strcmp(leaf, name))                                                       \
-		return true;
-	SHUNT_MAPS(X)
-#undef X
-	return false;
-}
-
-/* The kind of a hook's pin by what stands behind the hook's name; -1: it is sound. */
-static int hook_leaf(const char *leaf, bool programs)
-{
-	int hook;
-
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		const char *name = shunt_hook_name(hook);
-		size_t len = name ? strlen(name) : 0;
-
-		if (!len || strncmp(leaf, name, len))
-			continue;
-		if (!leaf[len])
-			return -1;
-		if (programs && !strcmp(leaf + len, "_next"))
-			return SHUNT_FINDING_STAGED_PROGRAM;
-		if (programs && !strcmp(leaf + len, "_qdisc"))
-			return SHUNT_FINDING_STAGED_QDISC;
-	}
-	return SHUNT_FINDING_UNKNOWN_PIN;
-}
-
-static int kind_of(const char *folder, const char *leaf)
-{
-	if (!strcmp(folder, "links"))
-		return hook_leaf(leaf, false);
-	if (!strcmp(folder, "progs"))
-		return hook_leaf(leaf, true);
-	if (!strcmp(folder, "maps"))
-		return !strcmp(leaf, "image_next") ? SHUNT_FINDING_STAGED_IMAGE
-		       : is_map_leaf(leaf)	   ? -1
-						   : SHUNT_FINDING_UNKNOWN_PIN;
-	return SHUNT_FINDING_UNKNOWN_PIN;
-}
-
-static void found_pin(struct look *look, int kind, const char *path)
-{
-	static const char *const why[] = {
-		[SHUNT_FINDING_UNKNOWN_PIN] =
-			"this version of Shunt pins nothing of that name: another one "
-			"does, or somebody has put it there",
-		[SHUNT_FINDING_STAGED_RECORD] =
-			"a command was killed between writing this record and putting "
-			"it into place",
-		[SHUNT_FINDING_STAGED_PROGRAM] =
-			"a command was killed while this program took its hook over",
-		[SHUNT_FINDING_STAGED_IMAGE] =
-			"an apply was killed before all programs used this map, which "
-			"is larger than the one before",
-		[SHUNT_FINDING_STAGED_QDISC] =
-			"an attach was killed before its record said that it had made "
-			"the clsact qdisc",
-	};
-
-	if (kind >= 0)
-		shunt_finding_add(look->list, kind, look->name, path, "%s", why[kind]);
-}
-
-static void check_folder(struct look *look, const char *folder)
-{
-	char path[SHUNT_PIN_MAX];
-	struct dirent *entry;
-	DIR *dir;
-
-	shunt_pin_path(path, look->name, folder, NULL);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || strlen(entry->d_name) > 64)
-			continue;
-		shunt_pin_path(path, look->name, folder, entry->d_name);
-		found_pin(look, kind_of(folder, entry->d_name), path);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-static void check_pins(struct look *look)
-{
-	static const char *const known[] = { "links",	"progs", "maps",
-					     "history", "state", "state_next" };
-	char path[SHUNT_PIN_MAX];
-	struct dirent *entry;
-	DIR *dir;
-	size_t i;
-
-	shunt_pin_path(path, look->name, NULL, NULL);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		bool is_known = entry->d_name[0] == '.';
-
-		for (i = 0; i < sizeof(known) / sizeof(*known); i++)
-			is_known |= !strcmp(entry->d_name, known[i]);
-		if (strlen(entry->d_name) > 64)
-			continue;
-		shunt_pin_path(path, look->name, entry->d_name, NULL);
-		if (!is_known)
-			found_pin(look, SHUNT_FINDING_UNKNOWN_PIN, path);
-		else if (!strcmp(entry->d_name, "state_next"))
-			found_pin(look, SHUNT_FINDING_STAGED_RECORD, path);
-	}
-	if (dir)
-		closedir(dir);
-	for (i = 0; i < 3; i++)
-		check_folder(look, known[i]);
-}
-
-static void check_counters(struct look *look)
-{
-	char path[SHUNT_PIN_MAX];
-	bool gaps;
-
-	shunt_pin_path(path, look->name, "maps", "counter");
-	if (!shunt_maps_close_gaps(look->name, &gaps, NULL) && gaps)
-		shunt_finding_add(look->list, SHUNT_FINDING_COUNTER_GAP, look->name,
-				  path,
-				  "a map of counters between others has lost its pin, "
-				  "so that those behind it were not found; what the "
-				  "lost one had counted is gone");
-}
 
 /* --- hooks, record, interface ------------------------------------------------ */
 
@@ -212,33 +74,6 @@ static void check_hooks(struct look *look)
 			 look->instance.state->interface);
 		shunt_finding_add(look->list, found[is].kind, look->name, where, "%s",
 				  found[is].why);
-	}
-}
-
-/* Maps that the programs use and that are not pinned. */
-static void check_maps(struct look *look)
-{
-	uint32_t gen = shunt_adopt_gen(look->name), id = 0;
-	struct shunt_program_object program;
-	char path[SHUNT_PIN_MAX], name[16];
-	size_t i;
-
-	while (gen && shunt_object_next_program(&id, &program)) {
-		for (i = 0; program.gen == gen && i < program.maps; i++) {
-			shunt_object_map_name(program.map[i], name);
-			if (strncmp(name, "shunt_", 6) || !is_map_leaf(name + 6))
-				continue;
-			shunt_pin_path(path, look->name, "maps", name + 6);
-			if (!access(path, F_OK))
-				continue;
-			shunt_finding_add(look->list, SHUNT_FINDING_MAP_UNPINNED,
-					  look->name, path,
-					  "program %s (id %u) uses this map, but "
-					  "somebody has removed its pin",
-					  program.name, program.id);
-		}
-		if (program.gen == gen)
-			return;
 	}
 }
 
@@ -476,15 +311,13 @@ static int look_at(void *ctx)
 	snprintf(look->at.instance, sizeof(look->at.instance), "%s", look->name);
 	if (!shunt_instance_exists(look->name))
 		return 0;
-	check_pins(look);
-	check_counters(look);
-	check_maps(look);
+	shunt_fsck_pins(look->name, look->list);
 	ret = shunt_instance_open_named(&look->instance, look->name, &look->err);
 	shunt_instance_interface(interface, look->name);
 	look->instance.ifindex = look->namespace_gone ? 0 : if_nametoindex(interface);
 	if (ret == -ENOENT && has_record(look->name) &&
 	    judges(look->name, look->instance.ifindex))
-		return 0; /* that is what check_maps() has found */
+		return 0; /* that is what shunt_fsck_pins() has found */
 	if (ret)
 		check_broken(look, ret);
 	else if (shunt_instance_alive(&look->instance))

@@ -251,7 +251,9 @@ static void check_programs(struct look *look, bool mend)
 		const struct shunt_holder *holder =
 			shunt_holder_of(&look->holders, SHUNT_OBJECT_PROGRAM, id);
 
-		seat.link_id = seat.ifindex = seat.interface[0] = 0;
+		seat.link_id = 0;
+		seat.ifindex = 0;
+		seat.interface[0] = 0;
 		if (holder && holder->pid && look->held)
 			tell_held(look->held, seat.program.name, id, holder->pid);
 		if (holder || gone(id))

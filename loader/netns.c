@@ -74,7 +74,7 @@ void shunt_netns_name(char *name, size_t room)
 {
 	DIR *dir = opendir("/run/netns");
 	struct dirent *entry;
-	struct stat own, st;
+	struct stat own = { 0 }, st;
 
 	*name = 0;
 	if (dir && !stat("/proc/thread-self/ns/net", &own))

@@ -156,13 +156,15 @@ static bool any_alive(const struct shunt_instance *instance)
 int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 {
 	enum shunt_residue_hook is[SHUNT_HOOK_MAX] = { 0 };
-	bool unpinned = false, changed = false;
+	bool unpinned = false, changed = false, meant = false;
 	int hook, ret = 0;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (shunt_hook_name(hook))
 			is[hook] = shunt_residue_hook(instance, hook);
 		unpinned |= is[hook] == SHUNT_RESIDUE_UNPINNED;
+		meant |= is[hook] == SHUNT_RESIDUE_UNRECORDED &&
+			 shunt_place_qdisc_meant(hook, instance->name);
 	}
 	if (unpinned)
 		ret = shunt_adopt(instance->name,
@@ -170,11 +172,14 @@ int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 				  instance->ifindex, err);
 	if (ret || !any_alive(instance))
 		return ret;
-	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
+	/* attached last, taken off first: so the note of a qdisc is the last to go */
+	for (hook = SHUNT_HOOK_MAX - 1; !ret && hook >= 0; hook--) {
 		if (is[hook] != SHUNT_RESIDUE_LOST &&
 		    is[hook] != SHUNT_RESIDUE_UNRECORDED)
 			continue;
-		changed |= is[hook] == SHUNT_RESIDUE_LOST;
+		/* both TC hooks share the qdisc: whichever leaves last takes it away */
+		instance->state->place[hook].made_qdisc |= meant;
+		changed |= meant || is[hook] == SHUNT_RESIDUE_LOST;
 		ret = shunt_residue_unhook(instance, hook, err);
 	}
 	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++)
@@ -252,6 +257,9 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 		note_maps(residue, &instance.maps);
 		shunt_instance_close(&instance);
 	}
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		made_qdisc |=
+			shunt_hook_name(hook) && shunt_place_qdisc_meant(hook, name);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!shunt_hook_name(hook))
 			continue;

@@ -4,8 +4,10 @@
 `fsck` without an interface looks at the whole machine: here it repairs only in a mount
 namespace of its own, with a tree of its own.
 """
+import glob
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -88,14 +90,46 @@ def test_where_nothing_is_attached_fsck_says_so(wire):
 
 
 def test_a_program_that_a_process_holds_is_in_use(wire):
-    wire.attach(DROP)
-    (program,) = [one["program"] for one in sh.shunt("show", "b0", ns=wire.b)["hooks"]]
-    path = wire.policy({}, "other.json")
-    waiting = sh.Process(["strace", "-o", "/dev/null", "-e", "trace=exit_group", "-e",
-                          "inject=exit_group:delay_enter=20s", sh.BINARY, "explain", "-p", path,
-                          "--pcap", "/dev/null"])
-    with sh.contextlib.closing(waiting):
-        assert program not in [one for one in sh.run("fsck").reply["held"]]
+    """As while a packet is explained under a policy that is attached nowhere."""
+    reader, writer = os.pipe()
+    explain = subprocess.Popen([sh.BINARY, "explain", "-p", wire.policy(DROP), "--pcap", "-"],
+                               stdin=reader, stdout=subprocess.DEVNULL)
+    os.close(reader)
+    words = ": process %d (shunt)" % explain.pid
+
+    def held():
+        reply = sh.run("fsck").reply
+        mine = [one for one in reply["held"] if one.endswith(words)]
+        found = [one for one in reply["findings"] if any(
+            re.search(r"\(id \d+\)", held).group() in one["where"] for held in mine)]
+        assert not found
+        return mine
+
+    try:
+        sh.wait(held, "the program to be in use")
+    finally:
+        os.close(writer)
+        explain.wait(20)
+    assert not held()
+
+
+def read(*path):
+    with open(os.path.join(sh.ROOT, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_the_kinds_of_findings_are_the_same_everywhere():
+    names = re.findall(r'\bX\(\w+,\s*\d+,\s*"([^"]+)"', read("loader/finding.h"))
+    assert len(names) == len(set(names)) > 20
+    assert json.loads(read("schemas/fsck.schema.json"))["$defs"]["finding"]["enum"] == names
+    assert re.findall(r"^\| `([a-z-]+)` \|", read("docs/repair.md"), re.M) == names
+
+
+@pytest.mark.parametrize("path", sorted(glob.glob(os.path.join(
+    sh.SCHEMAS, "examples/fsck/*/*.json"))), ids=os.path.basename)
+def test_examples_of_replies(path):
+    valid = os.path.basename(os.path.dirname(path)) == "valid"
+    assert sh.validator("fsck").is_valid(json.loads(read(path))) == valid
 
 
 # --- killed -------------------------------------------------------------------------------
@@ -121,6 +155,23 @@ def test_a_killed_attach_is_found_and_cleared_away(wire, traces, options, count)
         assert not qdiscs(wire.b), (call, number)
         traces.nothing_new()
     assert "unfinished" in seen
+
+
+def test_two_further_hooks_share_the_qdisc_that_goes_with_them(wire, traces):
+    options = ("--hook", "tc-ingress", "--hook", "tc-egress", "--mode", "clsact")
+    wire.attach(DROP)
+    where = points(wire, "attach", "b0", *options, every=("sendto",))
+    for call, number in where[-7:]:
+        for hook in options[1:4:2]:
+            sh.run("detach", "b0", "--hook", hook, ns=wire.b)
+        killed(wire, call, number, "attach", "b0", *options)
+        fsck(wire, "--repair")
+        assert not fsck(wire), (call, number)
+        hooks = len(sh.shunt("show", "b0", ns=wire.b)["hooks"])
+        assert (hooks, qdiscs(wire.b)) in ((1, []), (3, ["clsact"])), (call, number)
+    assert wire.detach()["gone"]
+    assert not qdiscs(wire.b)
+    traces.nothing_new()
 
 
 @pytest.mark.parametrize("options", [("--hook", "xdp"), ("--hook", "tc-ingress", "--mode", "clsact")])
@@ -376,6 +427,8 @@ def test_a_filter_of_a_namespace_that_is_gone_is_stale(traces):
         assert of() == ["attached"]
         # a namespace lives on without its name, as long as somebody is in it
         sleeper = ns.start("sleep", "100")
+        own = os.readlink("/proc/self/ns/net")
+        sh.wait(lambda: os.readlink("/proc/%d/ns/net" % sleeper.popen.pid) != own, "it to be in")
         subprocess.run(["ip", "netns", "del", ns.name], check=True)
         assert of() == ["attached"]
         sleeper.end(signal.SIGKILL)
