@@ -61,7 +61,7 @@ bool shunt_netns_is_host(void)
 bool shunt_netns_is_of(const char *instance)
 {
 	unsigned long long named;
-	uint64_t cookie;
+	uint64_t cookie = 0;
 
 	/* an interface of the host's may begin so as well, but for the colon */
 	if (sscanf(instance, "ns%llu:", &named) != 1 || !strchr(instance, ':'))
@@ -70,18 +70,28 @@ bool shunt_netns_is_of(const char *instance)
 	       cookie == named;
 }
 
+/* Is the file the calling thread's namespace? */
+static bool is_own(const char *path)
+{
+	struct stat own, st;
+
+	if (stat("/proc/thread-self/ns/net", &own) || stat(path, &st))
+		return false;
+	return own.st_ino == st.st_ino && own.st_dev == st.st_dev;
+}
+
 void shunt_netns_name(char *name, size_t room)
 {
+	char path[sizeof("/run/netns/") + sizeof(((struct dirent *)0)->d_name)];
 	DIR *dir = opendir("/run/netns");
 	struct dirent *entry;
-	struct stat own = { 0 }, st;
 
 	*name = 0;
-	if (dir && !stat("/proc/thread-self/ns/net", &own))
-		while (!*name && (entry = readdir(dir)))
-			if (!fstatat(dirfd(dir), entry->d_name, &st, 0) &&
-			    st.st_ino == own.st_ino && st.st_dev == own.st_dev)
-				snprintf(name, room, "%s", entry->d_name);
+	while (dir && !*name && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/run/netns/%s", entry->d_name);
+		if (is_own(path))
+			snprintf(name, room, "%s", entry->d_name);
+	}
 	if (dir)
 		closedir(dir);
 }
