@@ -50,7 +50,8 @@ static const struct shunt_option fsck_options[] = {
 	{ "repair", 'r', NULL, "mend what is found" },
 	{ "adopt", 0, NULL,
 	  "and pin here what judges packets and is pinned nowhere that can be seen" },
-	{ "take-off", 0, NULL, "and take such off where its record is lost" },
+	{ "take-off", 0, NULL,
+	  "and take such off that is not adopted: its forwarding ends" },
 	END,
 };
 static const struct shunt_option plain_options[] = { JSON, NETNS, END };
