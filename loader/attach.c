@@ -208,9 +208,14 @@ static int place_all(struct attach *attach, struct shunt_err *err)
 		ret = shunt_state_stage(instance->state, instance->name, err);
 	if (!ret)
 		ret = shunt_state_commit(instance->name, err);
-	if (ret)
+	if (ret) {
 		unplace(attach);
-	return ret;
+		return ret;
+	}
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		if (attach->wanted[hook])
+			shunt_place_qdisc_noted(hook, instance->name);
+	return 0;
 }
 
 /* A first attach: everything is filled before anything is attached. */
@@ -363,8 +368,9 @@ static int open_instance(struct attach *attach, bool *fresh, struct shunt_err *e
 				 "removed what an earlier %s, or an attach that was "
 				 "interrupted, had left",
 				 attach->interface);
-	*fresh = !shunt_instance_exists(instance->name);
-	return *fresh ? 0 : shunt_instance_load(instance, err);
+	ret = shunt_instance_load(instance, err);
+	*fresh = ret == -ENOENT && !shunt_instance_exists(instance->name);
+	return *fresh ? 0 : ret;
 }
 
 static int attach_locked(struct attach *attach, const struct shunt_policy *policy,

@@ -13,6 +13,7 @@
 #include <bpf/bpf.h>
 
 #include "loader/netns.h"
+#include "loader/program.h"
 #include "user/base/cleanup.h"
 
 static const char *const folders[] = { "links", "progs", "maps", "history" };
@@ -89,6 +90,24 @@ int shunt_instance_name(char name[SHUNT_INSTANCE_MAX], const char *interface,
 			      *interface == '.' || *interface == '%' ? "%%%02x" : "%c",
 			      *interface);
 	return 0;
+}
+
+void shunt_instance_interface(char interface[IF_NAMESIZE], const char *instance)
+{
+	const char *colon = strchr(instance, ':');
+	size_t n = 0;
+
+	for (instance = colon ? colon + 1 : instance; *instance && n < IF_NAMESIZE - 1;
+	     n++) {
+		unsigned int byte = (unsigned char)*instance;
+		int taken = 1;
+
+		if (*instance == '%' && sscanf(instance, "%%%2x", &byte) == 1)
+			taken = 3;
+		interface[n] = byte;
+		instance += taken;
+	}
+	interface[n] = 0;
 }
 
 void shunt_pin_path(char path[SHUNT_PIN_MAX], const char *instance, const char *folder,
@@ -172,6 +191,31 @@ int shunt_pin_remove_all(const char *instance, struct shunt_err *err)
 	if (!rmdir(SHUNT_BPFFS_TREE))
 		rmdir(SHUNT_BPFFS_ROOT);
 	return 0;
+}
+
+bool shunt_pin_is_link(const char *leaf)
+{
+	static const char *const more[] = { "netfilter6", "netfilter_next",
+					    "netfilter6_next" };
+	size_t i;
+
+	for (i = 0; i < sizeof(more) / sizeof(*more); i++)
+		if (!strcmp(leaf, more[i]))
+			return true;
+	return shunt_hook_find(leaf, NULL) >= 0;
+}
+
+bool shunt_pin_foreign(const char *instance)
+{
+	struct dirent *entry;
+	bool foreign = false;
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, "links", NULL);
+	_dir_ DIR *dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		foreign |= entry->d_name[0] != '.' && !shunt_pin_is_link(entry->d_name);
+	return foreign;
 }
 
 int shunt_pin_put(int fd, const char *path, struct shunt_err *err)

@@ -21,6 +21,7 @@
 #define SHUNT_BPFFS_ROOT SHUNT_BPFFS "/shunt"
 #define SHUNT_BPFFS_TREE SHUNT_BPFFS_ROOT "/v1"
 #define SHUNT_INSTANCE_MAX (IF_NAMESIZE * 3 + 32)
+#define SHUNT_LOCKS "/run/shunt"
 #define SHUNT_PIN_MAX 256 /* bytes of any path in the tree */
 
 /*
@@ -35,6 +36,9 @@ SHUNT_MUST_CHECK int shunt_bpffs_ready(bool mount, bool *mounted,
 SHUNT_MUST_CHECK int shunt_instance_name(char name[SHUNT_INSTANCE_MAX],
 					 const char *interface, struct shunt_err *err);
 
+/* The interface that an instance is named after. */
+void shunt_instance_interface(char interface[IF_NAMESIZE], const char *instance);
+
 /* "<tree>/<instance>[/<folder>[/<leaf>]]"; folder and leaf may be NULL. */
 void shunt_pin_path(char path[SHUNT_PIN_MAX], const char *instance, const char *folder,
 		    const char *leaf);
@@ -48,5 +52,17 @@ SHUNT_MUST_CHECK int shunt_pin_mkdirs(const char *instance, struct shunt_err *er
  * What is not there any more is fine.
  */
 SHUNT_MUST_CHECK int shunt_pin_remove_all(const char *instance, struct shunt_err *err);
+
+/*
+ * Is it what a pin of the folder "links" is called: a hook's own, what stands for the
+ * second family of netfilter, or what a takeover there is about to put in their place?
+ */
+bool shunt_pin_is_link(const char *leaf);
+
+/*
+ * Has the instance links of hooks that this version does not know? Then it cannot say
+ * that nothing judges packets.
+ */
+bool shunt_pin_foreign(const char *instance);
 
 SHUNT_MUST_CHECK int shunt_pin_put(int fd, const char *path, struct shunt_err *err);

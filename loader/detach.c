@@ -49,15 +49,21 @@ static cJSON *answer(const struct shunt_state *state, int hook)
 }
 
 /* What is left of an instance that does not open any more goes all the same. */
-static int detach_broken(const char *interface, int open_error, cJSON **reply,
-			 struct shunt_err *err)
+static int detach_broken(const char *interface, bool existed, int open_error,
+			 cJSON **reply, struct shunt_err *err)
 {
 	struct shunt_residue residue;
 	struct shunt_state state = { 0 };
 	char name[SHUNT_INSTANCE_MAX];
 	int lock, ret = shunt_instance_name(name, interface, NULL);
 
-	if (ret || !shunt_instance_exists(name) || open_error == -EPERM)
+	strncpy(state.interface, interface, sizeof(state.interface) - 1);
+	if (!ret && open_error == -ENOENT && existed && !shunt_instance_exists(name)) {
+		*reply = answer(&state, -1); /* opening it has cleared it away */
+		return 0;
+	}
+	if (ret || !shunt_instance_exists(name) || open_error == -EPERM ||
+	    open_error == -EBUSY || open_error == -ESTALE)
 		return open_error;
 	ret = shunt_lock(&lock, name, err);
 	if (ret)
@@ -69,7 +75,6 @@ static int detach_broken(const char *interface, int open_error, cJSON **reply,
 	}
 	shunt_unlock_gone(lock, name);
 	shunt_residue_wait(&residue);
-	strncpy(state.interface, interface, sizeof(state.interface) - 1);
 	*reply = answer(&state, -1);
 	return 0;
 }
@@ -81,14 +86,17 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 	int hook = hook_name ? shunt_hook_find(hook_name, err) : -1;
 	struct shunt_residue residue = { .maps = 0 };
 	_json_ cJSON *out = NULL;
+	bool existed;
 	int ret;
 
 	*reply = NULL;
 	if (hook_name && hook < 0)
 		return hook;
+	existed = !shunt_instance_name(instance.name, interface, NULL) &&
+		  shunt_instance_exists(instance.name);
 	ret = shunt_instance_open(&instance, interface, true, err);
 	if (ret)
-		return detach_broken(interface, ret, reply, err);
+		return detach_broken(interface, existed, ret, reply, err);
 	if (hook >= 0 && !instance.state->place[hook].on)
 		return shunt_fail(err, -ENOENT,
 				  "detach %s: Shunt is not attached to its hook %s; "

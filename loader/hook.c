@@ -119,9 +119,79 @@ static int attach_xdp(const struct shunt_place_request *request,
 
 /* --- TC ---------------------------------------------------------------------- */
 
+static bool is_tc(enum shunt_hook hook)
+{
+	return hook == SHUNT_HOOK_TC_INGRESS || hook == SHUNT_HOOK_TC_EGRESS;
+}
+
 static enum bpf_tc_attach_point tc_point(enum shunt_hook hook)
 {
 	return hook == SHUNT_HOOK_TC_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+}
+
+/* The pin of a hook's program, or with a suffix one beside it. */
+static void leaf_path(char path[SHUNT_PIN_MAX], const char *instance,
+		      enum shunt_hook hook, const char *suffix)
+{
+	char leaf[32];
+
+	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook), suffix);
+	shunt_pin_path(path, instance, "progs", leaf);
+}
+
+/* The same, or that of the one that is about to replace it. */
+static void program_path(char path[SHUNT_PIN_MAX], const char *instance,
+			 enum shunt_hook hook, bool next)
+{
+	leaf_path(path, instance, hook, next ? "_next" : "");
+}
+
+/* The id of the program that is pinned there; 0: none. */
+static uint32_t pinned_program(const char *instance, enum shunt_hook hook, bool next)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	char path[SHUNT_PIN_MAX];
+
+	program_path(path, instance, hook, next);
+	_fd_ int fd = bpf_obj_get(path);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return 0;
+	return info.id;
+}
+
+uint32_t shunt_place_pinned(enum shunt_hook hook, const char *instance)
+{
+	return pinned_program(instance, hook, false);
+}
+
+/* --- a qdisc of our own ------------------------------------------------------ */
+
+static int mean_qdisc(const struct shunt_place_request *request, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+
+	if (shunt_clsact_exists(request->ifindex))
+		return 0;
+	leaf_path(path, request->instance, request->hook, "_qdisc");
+	unlink(path); /* a killed attach may have got this far */
+	return shunt_pin_put(request->prog_fd, path, err);
+}
+
+void shunt_place_qdisc_noted(enum shunt_hook hook, const char *instance)
+{
+	char path[SHUNT_PIN_MAX];
+
+	leaf_path(path, instance, hook, "_qdisc");
+	unlink(path);
+}
+
+bool shunt_place_qdisc_meant(enum shunt_hook hook, const char *instance)
+{
+	char path[SHUNT_PIN_MAX];
+
+	leaf_path(path, instance, hook, "_qdisc");
+	return !access(path, F_OK);
 }
 
 static int attach_clsact(const struct shunt_place_request *request,
@@ -131,9 +201,14 @@ static int attach_clsact(const struct shunt_place_request *request,
 		    .attach_point = tc_point(request->hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY, .prog_fd = request->prog_fd);
-	int ret = bpf_tc_hook_create(&hook);
+	int ret = mean_qdisc(request, err);
 
+	if (ret)
+		return ret;
+	ret = bpf_tc_hook_create(&hook);
 	place->made_qdisc = ret == 0;
+	if (ret)
+		shunt_place_qdisc_noted(request->hook, request->instance);
 	if (ret && ret != -EEXIST)
 		return shunt_fail_errno(err, ret, "add a clsact qdisc to %s",
 					request->interface);
@@ -182,33 +257,7 @@ static int attach_tc(const struct shunt_place_request *request,
 	return attach_clsact(request, place, err);
 }
 
-/* The pin of a hook's program, or of the one that is about to replace it. */
-static void program_path(char path[SHUNT_PIN_MAX], const char *instance,
-			 enum shunt_hook hook, bool next)
-{
-	char leaf[32];
-
-	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook),
-		 next ? "_next" : "");
-	shunt_pin_path(path, instance, "progs", leaf);
-}
-
-/* The id of the program that is pinned there; 0: none. */
-static uint32_t pinned_program(const char *instance, enum shunt_hook hook, bool next)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-	char path[SHUNT_PIN_MAX];
-
-	program_path(path, instance, hook, next);
-	_fd_ int fd = bpf_obj_get(path);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return 0;
-	return info.id;
-}
-
-/* The id of the program in our clsact filter; 0: there is no such filter. */
-static uint32_t clsact_program(enum shunt_hook hook, unsigned int ifindex)
+uint32_t shunt_place_filter(enum shunt_hook hook, unsigned int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
 		    .attach_point = tc_point(hook));
@@ -218,16 +267,28 @@ static uint32_t clsact_program(enum shunt_hook hook, unsigned int ifindex)
 	return ifindex && !bpf_tc_query(&at, &opts) ? opts.prog_id : 0;
 }
 
-/* The same, where the instance has it pinned; 0: the filter is not ours. */
+/* Its program, where the instance has it pinned; 0: the filter is not ours. */
 static uint32_t clsact_ours(enum shunt_hook hook, const char *instance,
 			    unsigned int ifindex)
 {
-	uint32_t id = clsact_program(hook, ifindex);
+	uint32_t id = shunt_place_filter(hook, ifindex);
 
 	return id && (id == pinned_program(instance, hook, false) ||
 		      id == pinned_program(instance, hook, true))
 		       ? id
 		       : 0;
+}
+
+int shunt_place_take_filter(enum shunt_hook hook, unsigned int ifindex,
+			    uint32_t prog_id)
+{
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
+		    .attach_point = tc_point(hook));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+		    .priority = CLSACT_PRIORITY);
+
+	return shunt_place_filter(hook, ifindex) == prog_id ? bpf_tc_detach(&at, &opts)
+							    : -ENOENT;
 }
 
 int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instance,
@@ -237,16 +298,19 @@ int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instan
 		    .attach_point = tc_point(hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY);
+	bool ours = is_tc(hook) && clsact_ours(hook, instance, ifindex);
+	bool meant =
+		shunt_place_qdisc_meant(hook, instance) && shunt_clsact_exists(ifindex);
 	int ret;
 
 	if (hook == SHUNT_HOOK_NETFILTER)
 		return shunt_nf_detach(instance, err);
-	if (hook == SHUNT_HOOK_XDP || !clsact_ours(hook, instance, ifindex))
+	if (!ours && !meant)
 		return 0;
-	ret = bpf_tc_detach(&at, &opts);
+	ret = ours ? bpf_tc_detach(&at, &opts) : 0;
 	if (ret && ret != -ENOENT)
 		return shunt_fail_errno(err, ret, "take the clsact filter off");
-	if (made_qdisc && !shunt_clsact_in_use(ifindex)) {
+	if ((made_qdisc || meant) && !shunt_clsact_in_use(ifindex)) {
 		at.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 		bpf_tc_hook_destroy(&at);
 	}
@@ -309,6 +373,50 @@ bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex)
 {
 	return shunt_place_program(hook, place, instance, ifindex) != 0;
+}
+
+static bool xdp_carries(unsigned int ifindex, uint32_t prog_id)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	return !bpf_xdp_query(ifindex, 0, &query) &&
+	       (query.prog_id == prog_id || query.drv_prog_id == prog_id ||
+		query.skb_prog_id == prog_id || query.hw_prog_id == prog_id);
+}
+
+static bool tcx_carries(enum shunt_hook hook, unsigned int ifindex, uint32_t prog_id)
+{
+	int type =
+		hook == SHUNT_HOOK_TC_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS;
+	uint32_t id[64], n = sizeof(id) / sizeof(*id), i;
+
+	if (bpf_prog_query(ifindex, type, 0, NULL, id, &n))
+		return false;
+	for (i = 0; i < n; i++)
+		if (id[i] == prog_id)
+			return true;
+	return false;
+}
+
+/* Its links are a namespace's, which they do not name. */
+static bool nf_carries(unsigned int ifindex, uint32_t prog_id)
+{
+	struct shunt_program_facts facts;
+
+	return !shunt_program_ask(SHUNT_HOOK_NETFILTER, prog_id, &facts, NULL) &&
+	       facts.ifindex == ifindex;
+}
+
+bool shunt_place_carries(enum shunt_hook hook, unsigned int ifindex, uint32_t prog_id)
+{
+	if (!prog_id)
+		return false;
+	if (hook == SHUNT_HOOK_XDP)
+		return xdp_carries(ifindex, prog_id);
+	if (hook == SHUNT_HOOK_NETFILTER)
+		return nf_carries(ifindex, prog_id);
+	return shunt_place_filter(hook, ifindex) == prog_id ||
+	       tcx_carries(hook, ifindex, prog_id);
 }
 
 /* --- one program for another ------------------------------------------------- */

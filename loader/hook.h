@@ -21,7 +21,7 @@ struct shunt_place {
 struct shunt_place_request {
 	enum shunt_hook hook;
 	int prog_fd;
-	const char *instance;
+	const char *instance; /* where it is pinned */
 	const char *interface;
 	unsigned int ifindex;
 	const char *mode; /* NULL or "auto", or one of the modes above, insisted on */
@@ -36,6 +36,14 @@ struct shunt_place_request {
 SHUNT_MUST_CHECK int shunt_place_attach(const struct shunt_place_request *request,
 					struct shunt_place *place, int *link_fd,
 					struct shunt_err *note, struct shunt_err *err);
+
+/*
+ * A clsact qdisc is made before the record can say so. Hence progs/<hook>_qdisc, a
+ * second pin of the program: "there was none, and we are about to make it". It goes
+ * with the hook, or once the record is written, by shunt_place_qdisc_noted().
+ */
+void shunt_place_qdisc_noted(enum shunt_hook hook, const char *instance);
+bool shunt_place_qdisc_meant(enum shunt_hook hook, const char *instance);
 
 /*
  * Takes a clsact filter off again, if the program in it is the one that the instance
@@ -59,6 +67,19 @@ bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
  */
 uint32_t shunt_place_program(enum shunt_hook hook, const struct shunt_place *place,
 			     const char *instance, unsigned int ifindex);
+
+/* Does an interface of the calling thread's namespace have this program on a hook? */
+bool shunt_place_carries(enum shunt_hook hook, unsigned int ifindex, uint32_t prog_id);
+
+/* The id of the program in a filter where those of Shunt are put; 0: there is none. */
+uint32_t shunt_place_filter(enum shunt_hook hook, unsigned int ifindex);
+
+/* Takes the filter off, if this is its program. 0 or -errno. */
+SHUNT_MUST_CHECK int shunt_place_take_filter(enum shunt_hook hook, unsigned int ifindex,
+					     uint32_t prog_id);
+
+/* The id of the program that is pinned for a hook; 0: none. */
+uint32_t shunt_place_pinned(enum shunt_hook hook, const char *instance);
 
 /*
  * Puts another program of ours into the place of the one that sits there: every packet

@@ -6,11 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/adopt.h"
 #include "loader/lock.h"
+#include "loader/namespaces.h"
 #include "loader/netfilter.h"
 #include "loader/plan.h"
-#include "loader/takeover.h"
 #include "loader/probation.h"
+#include "loader/residue.h"
+#include "loader/takeover.h"
+#include "loader/whereabouts.h"
 #include "user/base/cleanup.h"
 
 bool shunt_instance_exists(const char *name)
@@ -21,36 +25,39 @@ bool shunt_instance_exists(const char *name)
 	return !access(path, F_OK);
 }
 
-/* Is its interface one of the calling thread's network namespace? */
-static bool is_here(const struct shunt_instance *instance)
+static bool any_sits(const struct shunt_instance *instance)
 {
-	char name[SHUNT_INSTANCE_MAX];
+	int hook;
 
-	return !shunt_instance_name(name, instance->state->interface, NULL) &&
-	       !strcmp(name, instance->name);
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		if (shunt_place_alive(hook, &instance->state->place[hook],
+				      instance->name, instance->state->ifindex))
+			return true;
+	return false;
+}
+
+static int ask_there(void *ctx)
+{
+	return any_sits(ctx);
 }
 
 bool shunt_instance_alive(const struct shunt_instance *instance)
 {
 	const struct shunt_place *nf = &instance->state->place[SHUNT_HOOK_NETFILTER];
-	bool here = is_here(instance);
 	int hook;
 
 	/* it keeps the other hooks alive that nobody can reach any more */
 	if (nf->on && !shunt_nf_lives(nf->netns, instance->state->ifindex))
 		return false;
-
+	/* a link tells it from anywhere, a filter from inside its namespace only */
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const struct shunt_place *place = &instance->state->place[hook];
 
-		/* a filter can only be asked for from inside its namespace */
-		if (!here && place->on && !strcmp(place->mode, "clsact"))
-			return true;
-		if (shunt_place_alive(hook, place, instance->name,
-				      instance->state->ifindex))
+		if (strcmp(place->mode, "clsact") &&
+		    shunt_place_alive(hook, place, instance->name, 0))
 			return true;
 	}
-	return false;
+	return shunt_namespaces_inside(instance->name, ask_there, (void *)instance) > 0;
 }
 
 /* A program may have taken over since the record was written. */
@@ -85,6 +92,34 @@ static int read_state(struct shunt_instance *instance, struct shunt_err *err)
 	return ret;
 }
 
+/* Its folder takes the name that its interface has now: -ESTALE, it is not here. */
+static int follow(struct shunt_instance *instance, struct shunt_err *err)
+{
+	struct shunt_whereabouts at;
+	int lock, ret;
+
+	if (instance->state->ifindex == instance->ifindex ||
+	    shunt_whereabouts(instance, false, &at) ||
+	    !strcmp(at.instance, instance->name))
+		return 0;
+	ret = shunt_lock_try(&lock, at.instance, err);
+	if (ret)
+		return ret;
+	ret = shunt_whereabouts_follow(instance->name, &at, err);
+	memcpy(instance->state->interface, at.interface, sizeof(at.interface));
+	instance->state->ifindex = at.ifindex;
+	if (!ret)
+		ret = shunt_state_stage(instance->state, at.instance, err);
+	if (!ret)
+		ret = shunt_state_commit(at.instance, err);
+	close(lock);
+	return ret ? ret
+		   : shunt_fail(err, -ESTALE,
+				"%s, which Shunt is attached to, is called %s now: say "
+				"that name",
+				instance->state->interface, at.interface);
+}
+
 static int recover(struct shunt_instance *instance, struct shunt_err *err)
 {
 	uint64_t newest = shunt_gen_look(instance->maps.gen).newest;
@@ -92,10 +127,14 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 
 	if (!ret)
 		ret = read_state(instance, err);
+	if (!ret && instance->gen.ruling != newest)
+		ret = shunt_probation_revert(instance, err);
+	if (!ret)
+		ret = follow(instance, err);
+	if (!ret)
+		ret = shunt_residue_settle(instance, err);
 	if (!ret)
 		ret = shunt_takeover_recover(instance, err);
-	if (!ret && instance->gen.ruling != newest)
-		return shunt_probation_revert(instance, err);
 	if (ret)
 		return ret;
 	/* on trial, what both policies need stays */
@@ -104,11 +143,58 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 		       : shunt_plan_tidy(&instance->maps, instance->state, false, err);
 }
 
+static int load_once(struct shunt_instance *instance, struct shunt_err *err)
+{
+	int ret = shunt_maps_close_gaps(instance->name, NULL, err);
+
+	if (!ret)
+		ret = shunt_maps_open(&instance->maps, instance->name, err);
+	/* programs that judge packets still have what has lost its pin */
+	if (ret == -ENOENT && shunt_instance_exists(instance->name)) {
+		ret = shunt_adopt(instance->name, shunt_adopt_gen(instance->name),
+				  instance->ifindex, err);
+		if (!ret)
+			ret = shunt_maps_open(&instance->maps, instance->name, err);
+	}
+	return ret ? ret : recover(instance, err);
+}
+
+/* The folder that bears another name, as that of its interface was, takes this one. */
+static int come(struct shunt_instance *instance, struct shunt_err *err)
+{
+	struct shunt_whereabouts here = { .ifindex = instance->ifindex };
+	char old[SHUNT_INSTANCE_MAX];
+	int lock, ret;
+
+	if (!instance->ifindex || shunt_instance_exists(instance->name) ||
+	    shunt_whereabouts_find(old, instance->ifindex))
+		return 0;
+	memcpy(here.instance, instance->name, sizeof(here.instance));
+	ret = shunt_lock_try(&lock, old, err);
+	if (ret)
+		return ret;
+	ret = shunt_whereabouts_follow(old, &here, err);
+	if (ret)
+		close(lock);
+	else
+		shunt_unlock_gone(lock, old);
+	return ret;
+}
+
 int shunt_instance_load(struct shunt_instance *instance, struct shunt_err *err)
 {
-	int ret = shunt_maps_open(&instance->maps, instance->name, err);
+	int ret = come(instance, err);
 
-	return ret ? ret : recover(instance, err);
+	if (!ret)
+		ret = load_once(instance, err);
+	/* another may have taken its place: that of the interface so called now */
+	if (ret == -ESTALE && instance->ifindex) {
+		shunt_instance_forget(instance);
+		ret = come(instance, err);
+		if (!ret)
+			ret = load_once(instance, err);
+	}
+	return ret;
 }
 
 static int load_to_read(struct shunt_instance *instance, struct shunt_err *err)
@@ -116,6 +202,53 @@ static int load_to_read(struct shunt_instance *instance, struct shunt_err *err)
 	int ret = shunt_maps_open(&instance->maps, instance->name, err);
 
 	return ret ? ret : read_state(instance, err);
+}
+
+static int nothing_there(const char *interface, struct shunt_err *err)
+{
+	return shunt_fail(err, -ENOENT,
+			  "nothing of Shunt's is attached to %s%s: `shunt list` "
+			  "shows what is, `shunt attach %s -p FILE` attaches",
+			  interface,
+			  if_nametoindex(interface)
+				  ? ""
+				  : ", an interface that does not exist in this "
+				    "network namespace (--netns NAME names another)",
+			  interface);
+}
+
+static int open_to_read(struct shunt_instance *instance, struct shunt_err *err)
+{
+	struct shunt_whereabouts at;
+	int ret;
+
+	if (!shunt_instance_exists(instance->name) &&
+	    (!instance->ifindex ||
+	     shunt_whereabouts_find(instance->name, instance->ifindex)))
+		return -ENOENT;
+	ret = load_to_read(instance, err);
+	if (ret || instance->state->ifindex == instance->ifindex ||
+	    shunt_whereabouts(instance, false, &at))
+		return ret;
+	return shunt_fail(err, -ESTALE,
+			  "%s, which Shunt is attached to, is called %s now: say that "
+			  "name",
+			  instance->state->interface, at.interface);
+}
+
+static int open_to_write(struct shunt_instance *instance, struct shunt_err *err)
+{
+	int ret = shunt_instance_load(instance, err);
+	bool cleared;
+
+	/* what a killed attach or detach has left, and no program uses */
+	if (ret == -ENOENT && shunt_instance_exists(instance->name)) {
+		shunt_instance_forget(instance);
+		ret = shunt_residue_clear(instance->name, instance->ifindex, &cleared,
+					  err);
+		ret = ret ? ret : -ENOENT;
+	}
+	return ret;
 }
 
 int shunt_instance_open(struct shunt_instance *instance, const char *interface,
@@ -133,20 +266,9 @@ int shunt_instance_open(struct shunt_instance *instance, const char *interface,
 	if (ret)
 		return ret;
 	instance->ifindex = if_nametoindex(interface);
-	if (!shunt_instance_exists(instance->name)) {
-		shunt_instance_close(instance);
-		return shunt_fail(
-			err, -ENOENT,
-			"nothing of Shunt's is attached to %s%s: `shunt list` "
-			"shows what is, `shunt attach %s -p FILE` attaches",
-			interface,
-			if_nametoindex(interface)
-				? ""
-				: ", an interface that does not exist in this "
-				  "network namespace (--netns NAME names another)",
-			interface);
-	}
-	ret = write ? shunt_instance_load(instance, err) : load_to_read(instance, err);
+	ret = write ? open_to_write(instance, err) : open_to_read(instance, err);
+	if (ret == -ENOENT && !shunt_instance_exists(instance->name))
+		ret = nothing_there(interface, err);
 	if (ret)
 		shunt_instance_close(instance);
 	return ret;
@@ -165,11 +287,16 @@ int shunt_instance_open_named(struct shunt_instance *instance, const char *name,
 	return ret;
 }
 
-void shunt_instance_close(struct shunt_instance *instance)
+void shunt_instance_forget(struct shunt_instance *instance)
 {
 	shunt_maps_close(&instance->maps);
 	shunt_state_free(instance->state);
 	instance->state = NULL;
+}
+
+void shunt_instance_close(struct shunt_instance *instance)
+{
+	shunt_instance_forget(instance);
 	if (instance->lock < 0)
 		return;
 	/* a lock that was only taken to find nothing leaves no file */

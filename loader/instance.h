@@ -34,10 +34,15 @@ SHUNT_MUST_CHECK int shunt_instance_open_named(struct shunt_instance *instance,
 
 /*
  * The rest of opening to write, for one whose name, ifindex and lock are set: ends what
- * a killed writer has begun.
+ * a killed writer has begun, and mends what has lost its pins or its name. -ENOENT:
+ * there is nothing, or no more than residue. -ESTALE: the folder was that of an
+ * interface which has another name now; it has followed it.
  */
 SHUNT_MUST_CHECK int shunt_instance_load(struct shunt_instance *instance,
 					 struct shunt_err *err);
+
+/* Closes all but the lock. */
+void shunt_instance_forget(struct shunt_instance *instance);
 
 /* Fine on one that failed to open. */
 void shunt_instance_close(struct shunt_instance *instance);

@@ -61,7 +61,8 @@ static const char *holder(int fd, char text[HOLDER_TEXT])
 /* --- taking it ------------------------------------------------------------------ */
 
 /* 0 once it is ours. */
-static int wait_for(int fd, const char *instance, struct shunt_err *err)
+static int wait_for(int fd, const char *instance, uint64_t timeout_ns,
+		    struct shunt_err *err)
 {
 	uint64_t start = shunt_now_ns();
 	char text[HOLDER_TEXT];
@@ -73,7 +74,7 @@ static int wait_for(int fd, const char *instance, struct shunt_err *err)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return shunt_fail_errno(err, -errno, "take the lock of %s",
 						instance);
-		if (waited >= patience.timeout_ns)
+		if (waited >= timeout_ns)
 			return shunt_fail(err, -EBUSY,
 					  "%s is being changed by %s%s: try again, or "
 					  "let the command wait",
@@ -92,7 +93,8 @@ static int wait_for(int fd, const char *instance, struct shunt_err *err)
 	return 0;
 }
 
-int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
+static int lock_within(int *lock, const char *instance, uint64_t timeout_ns,
+		       struct shunt_err *err)
 {
 	char path[SHUNT_PIN_MAX];
 	int ret;
@@ -108,7 +110,7 @@ int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
 			continue; /* the last one out has removed it */
 		if (fd < 0)
 			return shunt_fail_errno(err, -errno, "open the lock %s", path);
-		ret = wait_for(fd, instance, err);
+		ret = wait_for(fd, instance, timeout_ns, err);
 		if (ret)
 			return ret;
 		/* its holder may have removed the file while we waited */
@@ -119,6 +121,16 @@ int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
 			return 0;
 		}
 	}
+}
+
+int shunt_lock(int *lock, const char *instance, struct shunt_err *err)
+{
+	return lock_within(lock, instance, patience.timeout_ns, err);
+}
+
+int shunt_lock_try(int *lock, const char *instance, struct shunt_err *err)
+{
+	return lock_within(lock, instance, 0, err);
 }
 
 void shunt_unlock_gone(int fd, const char *instance)

@@ -14,5 +14,9 @@
 /* -EBUSY: it is held, and the sentence says by whom; -EINTR: waiting was given up. */
 SHUNT_MUST_CHECK int shunt_lock(int *fd, const char *instance, struct shunt_err *err);
 
+/* The same without waiting: for the second of two, which nobody may wait for. */
+SHUNT_MUST_CHECK int shunt_lock_try(int *fd, const char *instance,
+				    struct shunt_err *err);
+
 /* Gives it up for an instance that is gone: the file goes, too. */
 void shunt_unlock_gone(int fd, const char *instance);

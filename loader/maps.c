@@ -219,6 +219,28 @@ int shunt_maps_settle(const char *instance, struct shunt_err *err)
 	return 0;
 }
 
+int shunt_maps_close_gaps(const char *instance, bool *gaps, struct shunt_err *err)
+{
+	char from[SHUNT_PIN_MAX], to[SHUNT_PIN_MAX];
+	size_t n, next = 0;
+
+	if (gaps)
+		*gaps = false;
+	for (n = 0; n <= SHUNT_COUNTER_MAPS; n++) {
+		counter_path(from, instance, n);
+		if (access(from, F_OK))
+			continue;
+		counter_path(to, instance, next);
+		if (gaps)
+			*gaps |= n != next;
+		else if (n != next && rename(from, to))
+			return shunt_fail_errno(err, -errno, "rename %s to %s", from,
+						to);
+		next++;
+	}
+	return 0;
+}
+
 /* A pinned map; -1: there is none. */
 static int open_pin(int *fd, const char *path, struct shunt_err *err)
 {

@@ -117,6 +117,14 @@ SHUNT_MUST_CHECK int shunt_maps_pin_counter(const struct shunt_maps *maps,
 /* All programs use the larger image: it is the only one from now on. */
 SHUNT_MUST_CHECK int shunt_maps_settle(const char *instance, struct shunt_err *err);
 
+/*
+ * Maps of counters whose pins are out of sequence get the numbers that come next; the
+ * last one stays the last. *gaps, unless NULL, says whether there are any, and then
+ * nothing is changed.
+ */
+SHUNT_MUST_CHECK int shunt_maps_close_gaps(const char *instance, bool *gaps,
+					   struct shunt_err *err);
+
 /* Opens what an instance has pinned, and maps it. */
 SHUNT_MUST_CHECK int shunt_maps_open(struct shunt_maps *maps, const char *instance,
 				     struct shunt_err *err);

@@ -151,7 +151,7 @@ uint64_t shunt_nf_number(void)
 
 /* --- the hook ---------------------------------------------------------------- */
 
-static uint64_t own_namespace(void)
+uint64_t shunt_nf_namespace(void)
 {
 	struct stat st;
 
@@ -162,8 +162,8 @@ bool shunt_nf_lives(uint64_t netns, unsigned int ifindex)
 {
 	char name[IF_NAMESIZE];
 
-	return netns == own_namespace() ? if_indextoname(ifindex, name) != NULL
-					: shunt_nsref_any(netns);
+	return netns == shunt_nf_namespace() ? if_indextoname(ifindex, name) != NULL
+					     : shunt_nsref_any(netns);
 }
 
 int shunt_nf_attach(const char *instance, int prog_fd, uint64_t *netns, int *link_fd,
@@ -175,7 +175,7 @@ int shunt_nf_attach(const char *instance, int prog_fd, uint64_t *netns, int *lin
 
 	if (ret)
 		return ret;
-	*netns = own_namespace();
+	*netns = shunt_nf_namespace();
 	_fd_ int four = shunt_nf_link(prog_fd, families[0].number, PRIORITY);
 	_fd_ int six = shunt_nf_link(prog_fd, families[1].number, PRIORITY);
 	if (four < 0 || six < 0)

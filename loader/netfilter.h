@@ -52,5 +52,8 @@ SHUNT_MUST_CHECK int shunt_nf_replace(const char *instance, int prog_fd);
 SHUNT_MUST_CHECK int shunt_nf_settle(const char *instance, bool forward,
 				     struct shunt_err *err);
 
+/* The calling thread's network namespace, as struct shunt_place has it; 0: unknown. */
+uint64_t shunt_nf_namespace(void);
+
 /* Can packets still come by that interface of that namespace? */
 bool shunt_nf_lives(uint64_t netns, unsigned int ifindex);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/netns.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "loader/shunt.h"
@@ -54,4 +56,42 @@ int shunt_netns_cookie(uint64_t *cookie, struct shunt_err *err)
 bool shunt_netns_is_host(void)
 {
 	return !access("/proc/sys/net/core/netdev_max_backlog", F_OK);
+}
+
+bool shunt_netns_is_of(const char *instance)
+{
+	unsigned long long named;
+	uint64_t cookie = 0;
+
+	/* an interface of the host's may begin so as well, but for the colon */
+	if (sscanf(instance, "ns%llu:", &named) != 1 || !strchr(instance, ':'))
+		return shunt_netns_is_host();
+	return !shunt_netns_is_host() && !shunt_netns_cookie(&cookie, NULL) &&
+	       cookie == named;
+}
+
+/* Is the file the calling thread's namespace? */
+static bool is_own(const char *path)
+{
+	struct stat own, st;
+
+	if (stat("/proc/thread-self/ns/net", &own) || stat(path, &st))
+		return false;
+	return own.st_ino == st.st_ino && own.st_dev == st.st_dev;
+}
+
+void shunt_netns_name(char *name, size_t room)
+{
+	char path[sizeof("/run/netns/") + sizeof(((struct dirent *)0)->d_name)];
+	DIR *dir = opendir("/run/netns");
+	struct dirent *entry;
+
+	*name = 0;
+	while (dir && !*name && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/run/netns/%s", entry->d_name);
+		if (is_own(path))
+			snprintf(name, room, "%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
 }

@@ -15,6 +15,7 @@
 #include <bpf/bpf.h>
 
 #include "loader/bpffs.h"
+#include "loader/netlink.h"
 #include "user/base/cleanup.h"
 
 /* --- programs ---------------------------------------------------------------- */
@@ -159,6 +160,24 @@ static bool has_filter(int fd, unsigned int ifindex, uint32_t parent)
 			found = true;
 		}
 	}
+}
+
+bool shunt_clsact_exists(unsigned int ifindex)
+{
+	const struct tcmsg ask = { .tcm_family = AF_UNSPEC,
+				   .tcm_ifindex = ifindex,
+				   .tcm_parent = TC_H_CLSACT };
+	struct shunt_nl nl;
+	const char *kind;
+	size_t bytes;
+
+	/* without the flag this request is acknowledged, but not answered */
+	shunt_nl_start(&nl, RTM_GETQDISC, NLM_F_ECHO, &ask, sizeof(ask));
+	if (shunt_nl_talk(&nl, NETLINK_ROUTE))
+		return false;
+	/* one that was removed has left the kernel's own, "noop", behind */
+	kind = shunt_nl_find(&nl, sizeof(ask), TCA_KIND, &bytes);
+	return kind && (!strcmp(kind, "clsact") || !strcmp(kind, "ingress"));
 }
 
 bool shunt_clsact_in_use(unsigned int ifindex)

@@ -13,5 +13,8 @@
  */
 const char *shunt_owner_describe(uint32_t prog_id, char text[SHUNT_OWNER_TEXT]);
 
+/* Has the interface a clsact (or ingress) qdisc? False where it cannot be asked. */
+bool shunt_clsact_exists(unsigned int ifindex);
+
 /* Has the interface's clsact qdisc any filter, on either side? True when in doubt. */
 bool shunt_clsact_in_use(unsigned int ifindex);

@@ -226,7 +226,9 @@ static size_t config_offset(enum shunt_hook hook)
 static void note_map(enum shunt_hook hook, uint32_t id,
 		     struct shunt_program_facts *facts)
 {
+	const size_t nf_at = offsetof(struct nf_bpf__rodata, shunt_nf_config);
 	size_t at = config_offset(hook);
+	struct shunt_nf_config nf;
 	_fd_ int fd = bpf_map_get_fd_by_id(id);
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info), key = 0;
@@ -245,6 +247,10 @@ static void note_map(enum shunt_hook hook, uint32_t id,
 		return;
 	memcpy(&config, value + at, sizeof(config));
 	facts->features = config.features;
+	if (hook == SHUNT_HOOK_NETFILTER && info.value_size >= nf_at + sizeof(nf)) {
+		memcpy(&nf, value + nf_at, sizeof(nf));
+		facts->ifindex = nf.ifindex;
+	}
 }
 
 int shunt_program_ask(enum shunt_hook hook, uint32_t id,

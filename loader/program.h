@@ -31,7 +31,8 @@ struct shunt_program_facts {
 	uint32_t features;
 	uint32_t image; /* ids of the maps that it uses */
 	uint32_t counter;
-	bool bound; /* to a device: see shunt_program_load_bound() */
+	uint32_t ifindex; /* of netfilter: whose packets it judges */
+	bool bound;	  /* to a device: see shunt_program_load_bound() */
 };
 
 /* Of the program with this id. */

@@ -8,9 +8,12 @@
 
 #include <bpf/bpf.h>
 
+#include "loader/adopt.h"
 #include "loader/bpffs.h"
 #include "loader/hook.h"
 #include "loader/limits.h"
+#include "loader/netns.h"
+#include "loader/objects.h"
 #include "loader/program.h"
 #include "loader/sets.h"
 #include "user/base/cleanup.h"
@@ -64,12 +67,131 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 		ret = unpin(instance->name, "progs", hook, "", err);
 	if (!ret)
 		ret = unpin(instance->name, "progs", hook, "_next", err);
+	if (!ret)
+		ret = unpin(instance->name, "progs", hook, "_qdisc", err);
 	if (ret)
 		return ret;
 	hand_over_qdisc(instance->state, hook);
 	memset(place, 0, sizeof(*place));
 	return 0;
 }
+
+/* --- hooks and record -------------------------------------------------------- */
+
+static bool pinned(const char *instance, const char *folder, enum shunt_hook hook,
+		   const char *suffix)
+{
+	char path[SHUNT_PIN_MAX], leaf[32];
+
+	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook), suffix);
+	shunt_pin_path(path, instance, folder, leaf);
+	return !access(path, F_OK);
+}
+
+/* Does a program of this instance sit there, pinned or not? */
+static bool sits(const struct shunt_instance *instance, enum shunt_hook hook)
+{
+	uint32_t gen = shunt_maps_id(instance->maps.fd[SHUNT_MAP_GEN]), id = 0;
+	struct shunt_program_object program;
+	struct shunt_link_object link;
+
+	if (hook != SHUNT_HOOK_XDP &&
+	    shunt_object_program(shunt_place_filter(hook, instance->ifindex),
+				 &program) &&
+	    program.gen == gen && program.hook == hook)
+		return true;
+	while (shunt_object_next_program(&id, &program)) {
+		uint32_t at = 0;
+
+		if (program.gen == gen && program.hook == hook &&
+		    shunt_object_next_link(&at, id, &link))
+			return true;
+	}
+	return false;
+}
+
+enum shunt_residue_hook shunt_residue_hook(const struct shunt_instance *instance,
+					   enum shunt_hook hook)
+{
+	const struct shunt_place *place = &instance->state->place[hook];
+	bool any = pinned(instance->name, "links", hook, "") ||
+		   pinned(instance->name, "progs", hook, "") ||
+		   pinned(instance->name, "progs", hook, "_qdisc");
+
+	if (!place->on)
+		return any ? SHUNT_RESIDUE_UNRECORDED : SHUNT_RESIDUE_SOUND;
+	if (shunt_place_alive(hook, place, instance->name, instance->ifindex) &&
+	    pinned(instance->name, "progs", hook, ""))
+		return SHUNT_RESIDUE_SOUND;
+	return sits(instance, hook) ? SHUNT_RESIDUE_UNPINNED : SHUNT_RESIDUE_LOST;
+}
+
+/* What an interface is called that was renamed or moved, with its programs on it. */
+static bool note_name(struct shunt_instance *instance)
+{
+	struct shunt_state *state = instance->state;
+	char name[IF_NAMESIZE] = "", text[SHUNT_INSTANCE_MAX];
+
+	if (!instance->ifindex || !if_indextoname(instance->ifindex, name) ||
+	    (!strcmp(name, state->interface) && instance->ifindex == state->ifindex) ||
+	    shunt_instance_name(text, name, NULL) || strcmp(text, instance->name))
+		return false;
+	shunt_netns_name(state->netns, sizeof(state->netns));
+	memcpy(state->interface, name, sizeof(name));
+	state->ifindex = instance->ifindex;
+	return true;
+}
+
+static bool any_alive(const struct shunt_instance *instance)
+{
+	int hook;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		if (shunt_place_alive(hook, &instance->state->place[hook],
+				      instance->name, instance->ifindex))
+			return true;
+	return false;
+}
+
+int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
+{
+	enum shunt_residue_hook is[SHUNT_HOOK_MAX] = { 0 };
+	bool unpinned = false, changed = false, meant = false;
+	int hook, ret = 0;
+
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
+		if (shunt_hook_name(hook))
+			is[hook] = shunt_residue_hook(instance, hook);
+		unpinned |= is[hook] == SHUNT_RESIDUE_UNPINNED;
+		meant |= is[hook] == SHUNT_RESIDUE_UNRECORDED &&
+			 shunt_place_qdisc_meant(hook, instance->name);
+	}
+	if (unpinned)
+		ret = shunt_adopt(instance->name,
+				  shunt_maps_id(instance->maps.fd[SHUNT_MAP_GEN]),
+				  instance->ifindex, err);
+	if (ret || !any_alive(instance))
+		return ret;
+	/* attached last, taken off first: so the note of a qdisc is the last to go */
+	for (hook = SHUNT_HOOK_MAX - 1; !ret && hook >= 0; hook--) {
+		if (is[hook] != SHUNT_RESIDUE_LOST &&
+		    is[hook] != SHUNT_RESIDUE_UNRECORDED)
+			continue;
+		/* both TC hooks share the qdisc: whichever leaves last takes it away */
+		instance->state->place[hook].made_qdisc |= meant;
+		changed |= meant || is[hook] == SHUNT_RESIDUE_LOST;
+		ret = shunt_residue_unhook(instance, hook, err);
+	}
+	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++)
+		if (instance->state->place[hook].on)
+			shunt_place_qdisc_noted(hook, instance->name);
+	changed |= note_name(instance);
+	if (!ret && changed)
+		ret = shunt_state_stage(instance->state, instance->name, err);
+	return ret || !changed ? ret : shunt_state_commit(instance->name, err);
+}
+
+/* --- all of it --------------------------------------------------------------- */
 
 static void note_map(struct shunt_residue *residue, int fd)
 {
@@ -135,6 +257,9 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 		note_maps(residue, &instance.maps);
 		shunt_instance_close(&instance);
 	}
+	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
+		made_qdisc |=
+			shunt_hook_name(hook) && shunt_place_qdisc_meant(hook, name);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!shunt_hook_name(hook))
 			continue;
@@ -144,6 +269,14 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 			return ret;
 	}
 	return shunt_pin_remove_all(name, err);
+}
+
+static bool has_record(const char *name)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, name, "state", NULL);
+	return !access(path, F_OK);
 }
 
 int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
@@ -158,10 +291,17 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	if (!shunt_instance_exists(name))
 		return 0;
 	ret = shunt_instance_open_named(&instance, name, err);
-	if (ret == -EPROTO)
+	if (ret == -ENOENT && has_record(name)) {
+		/* one that has a record and lost its pins may live all the same */
+		ret = shunt_adopt(name, shunt_adopt_gen(name), ifindex, err);
+		if (!ret)
+			ret = shunt_instance_open_named(&instance, name, err);
+	}
+	/* what cannot be read may judge packets all the same */
+	if (ret && ret != -ENOENT)
 		return ret;
-	/* a record that does not open at all is that of an attach which got no further */
-	alive = !ret && shunt_instance_alive(&instance);
+	/* a record that is not there is that of an attach which got no further */
+	alive = shunt_pin_foreign(name) || (!ret && shunt_instance_alive(&instance));
 	if (!ret)
 		shunt_instance_close(&instance);
 	if (alive)

@@ -9,6 +9,25 @@
 int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 			 struct shunt_err *err);
 
+/*
+ * Brings hooks and record together, which is the commit of an attach and of a detach: a
+ * hook that it does not name is taken off, one that has left is struck off (the last
+ * one excepted: that is a dead instance), a pin that is missing is made anew. A new name
+ * of the interface is noted. Under the lock, of an opened instance.
+ */
+SHUNT_MUST_CHECK int shunt_residue_settle(struct shunt_instance *instance,
+					  struct shunt_err *err);
+
+/* What is it that the above would do for a hook? */
+enum shunt_residue_hook {
+	SHUNT_RESIDUE_SOUND,
+	SHUNT_RESIDUE_UNRECORDED, /* it is on, or half on, and the record does not say so */
+	SHUNT_RESIDUE_UNPINNED, /* it is on, and its program or link has no pin */
+	SHUNT_RESIDUE_LOST,	/* it is off, and the record says that it is on */
+};
+enum shunt_residue_hook shunt_residue_hook(const struct shunt_instance *instance,
+					   enum shunt_hook hook);
+
 /* The kernel's ids of what an instance consisted of. */
 struct shunt_residue {
 	uint32_t map[SHUNT_MAP_COUNT + SHUNT_COUNTER_MAPS +

@@ -94,6 +94,14 @@ bool shunt_ring_is_fed(const struct shunt_maps *maps, uint32_t place, int ring_f
 	       id == info.id;
 }
 
+bool shunt_ring_is_dead(const struct shunt_maps *maps, uint32_t place)
+{
+	if (!(__atomic_load_n(&maps->gen->rings, __ATOMIC_RELAXED) >> place & 1))
+		return false;
+	_fd_ int fd = claim(maps, place);
+	return fd >= 0;
+}
+
 static bool is_named(const struct shunt_state *state, uint32_t place)
 {
 	bool named = place == SHUNT_RING_COPIES;

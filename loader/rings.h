@@ -35,5 +35,8 @@ void shunt_ring_starve(const struct shunt_maps *maps, uint32_t place);
 /* Is this the ring that stands in the place? */
 bool shunt_ring_is_fed(const struct shunt_maps *maps, uint32_t place, int ring_fd);
 
+/* Does a ring stand there that nobody reads? In the namespace of the interface. */
+bool shunt_ring_is_dead(const struct shunt_maps *maps, uint32_t place);
+
 /* Removes rings of consumers that the record does not name, and of dead readers. */
 void shunt_rings_tidy(const struct shunt_maps *maps, const struct shunt_state *state);

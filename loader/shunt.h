@@ -119,6 +119,21 @@ SHUNT_API int shunt_detach(const char *interface, const char *hook, cJSON **repl
 /* Removes what interfaces that are gone have left behind. */
 SHUNT_API int shunt_detach_stale(cJSON **reply, struct shunt_err *err);
 
+struct shunt_fsck_opts {
+	size_t sz;	       /* sizeof(struct shunt_fsck_opts) */
+	const char *interface; /* this one's instance alone; NULL: all there is */
+	bool repair;	       /* mend what is found */
+	bool adopt;	       /* and pin instances that no tree has */
+	bool take_off;	       /* and take such off that nobody can adopt */
+};
+
+/*
+ * Finds what killed commands and changes of the system have left behind, says how it
+ * came about, and repairs it. *left is how many findings remain.
+ */
+SHUNT_API int shunt_fsck(const struct shunt_fsck_opts *opts, cJSON **reply, int *left,
+			 struct shunt_err *err);
+
 /*
  * Changes the members of a set: "add", "del", or "replace" all of them. Members come
  * as words, as a file with one a line ("-": standard input; NULL: none), or both. All

@@ -402,14 +402,12 @@ static int from_text(struct shunt_state **out, const char *text, const char *pat
 
 /* --- the pinned record ------------------------------------------------------- */
 
-static int read_pin(struct shunt_state **state, const char *path, struct shunt_err *err)
+int shunt_state_read_map(struct shunt_state **state, int fd, const char *path,
+			 struct shunt_err *err)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info), key = 0;
 
-	_fd_ int fd = bpf_obj_get(path);
-	if (fd < 0)
-		return shunt_fail_errno(err, fd, "open the state record %s", path);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return shunt_fail_errno(err, -errno, "read the state record %s", path);
 	_free_ char *text = calloc(1, info.value_size + 1);
@@ -417,6 +415,14 @@ static int read_pin(struct shunt_state **state, const char *path, struct shunt_e
 		return shunt_fail_errno(err, text ? -errno : -ENOMEM,
 					"read the state record %s", path);
 	return from_text(state, text, path, err);
+}
+
+static int read_pin(struct shunt_state **state, const char *path, struct shunt_err *err)
+{
+	_fd_ int fd = bpf_obj_get(path);
+	if (fd < 0)
+		return shunt_fail_errno(err, fd, "open the state record %s", path);
+	return shunt_state_read_map(state, fd, path, err);
 }
 
 /* The record that is pinned there, if it is that of the generation; else NULL. */

@@ -104,6 +104,10 @@ void shunt_state_free(struct shunt_state *state);
 SHUNT_MUST_CHECK int shunt_state_read(struct shunt_state **state, const char *instance,
 				      uint64_t generation, struct shunt_err *err);
 
+/* Reads the record that a map holds; `path` is what it is called in messages. */
+SHUNT_MUST_CHECK int shunt_state_read_map(struct shunt_state **state, int fd,
+					  const char *path, struct shunt_err *err);
+
 /* Writes the record as state_next; nothing changes for readers. */
 SHUNT_MUST_CHECK int shunt_state_stage(const struct shunt_state *state,
 				       const char *instance, struct shunt_err *err);

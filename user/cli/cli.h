@@ -136,6 +136,7 @@ int shunt_cli_confirm(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_completion(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_detach(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_explain(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_fsck(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_help(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_list(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err);

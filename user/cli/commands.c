@@ -77,6 +77,16 @@ static const struct shunt_option detach_options[] = {
 	LOCK,
 	END,
 };
+static const struct shunt_option fsck_options[] = {
+	JSON,
+	NETNS,
+	{ "repair", 'r', NULL, "mend what is found" },
+	{ "adopt", 0, NULL,
+	  "and pin here what judges packets and is pinned nowhere that can be seen" },
+	{ "take-off", 0, NULL,
+	  "and take such off that is not adopted: its forwarding ends" },
+	END,
+};
 static const struct shunt_option plain_options[] = { JSON, NETNS, END };
 static const struct shunt_option set_options[] = {
 	JSON,
@@ -181,6 +191,13 @@ const struct shunt_command shunt_commands[] = {
 	  "Without --hook nothing of Shunt's is left there: no program, map, link or "
 	  "pin.",
 	  detach_options, shunt_cli_detach, true, true },
+	{ "fsck", "[INTERFACE]", 0, 1, "find and repair what killed commands have left",
+	  "Looks at every instance, at the programs, maps and links that none has, and "
+	  "says of each finding how it came about. Nothing is changed without "
+	  "--repair; "
+	  "every command that changes an interface repairs its instance first. What is "
+	  "not certainly Shunt's is never touched. Status 1: something is left.",
+	  fsck_options, shunt_cli_fsck, true, true },
 	{ "probe", "[INTERFACE]", 0, 1, "what this kernel and an interface can do",
 	  "Found by trying, on veths in a network namespace of their own. The "
 	  "interface is only asked: nothing of it changes.",

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/adopt.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "loader/hook.h"
+#include "loader/maps.h"
+#include "loader/objects.h"
+#include "loader/program.h"
+#include "user/base/cleanup.h"
+
+/* The id of the program that a pinned link holds; 0: there is none. */
+static uint32_t link_program(const char *instance, int hook)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
+	_fd_ int fd = bpf_obj_get(path);
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) ? info.prog_id : 0;
+}
+
+uint32_t shunt_adopt_gen(const char *instance)
+{
+	struct shunt_program_object program;
+	char path[SHUNT_PIN_MAX];
+	uint32_t id;
+	int hook;
+
+	shunt_pin_path(path, instance, "maps", "gen");
+	_fd_ int fd = bpf_obj_get(path);
+	id = shunt_maps_id(fd);
+	for (hook = 0; !id && hook < SHUNT_HOOK_MAX; hook++)
+		if (shunt_hook_name(hook) &&
+		    (shunt_object_program(link_program(instance, hook), &program) ||
+		     shunt_object_program(shunt_place_pinned(hook, instance),
+					  &program)))
+			id = program.gen;
+	return id;
+}
+
+/* Pins a descriptor, which is the caller's, where there is no pin. */
+static int pin(const char *instance, const char *folder, const char *leaf, int fd,
+	       struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, folder, leaf);
+	return fd < 0 || !access(path, F_OK) ? 0 : shunt_pin_put(fd, path, err);
+}
+
+static int pin_maps(const char *instance, const struct shunt_program_object *program,
+		    struct shunt_err *err)
+{
+	static const char *const names[] = {
+#define X(id, name) name,
+		SHUNT_MAPS(X)
+#undef X
+	};
+	int ret = 0;
+	size_t i, n;
+
+	for (i = 0; !ret && i < program->maps; i++) {
+		char name[16];
+
+		shunt_object_map_name(program->map[i], name);
+		for (n = 0; !ret && n < SHUNT_MAP_COUNT; n++) {
+			if (strncmp(name, "shunt_", 6) || strcmp(name + 6, names[n]))
+				continue;
+			_fd_ int fd = bpf_map_get_fd_by_id(program->map[i]);
+			ret = pin(instance, "maps", names[n], fd, err);
+		}
+	}
+	return ret;
+}
+
+static int adopt(const char *instance, const struct shunt_program_object *program,
+		 const struct shunt_link_object *link, struct shunt_err *err)
+{
+	char leaf[32];
+	const char *hook = shunt_hook_name(program->hook);
+	int ret = pin_maps(instance, program, err);
+
+	_fd_ int prog_fd = bpf_prog_get_fd_by_id(program->id);
+	if (!ret)
+		ret = pin(instance, "progs", hook, prog_fd, err);
+	if (ret || !link)
+		return ret;
+	snprintf(leaf, sizeof(leaf), "%s%s", hook, link->ip6 ? "6" : "");
+	_fd_ int link_fd = bpf_link_get_fd_by_id(link->id);
+	return pin(instance, "links", leaf, link_fd, err);
+}
+
+int shunt_adopt(const char *instance, uint32_t gen, unsigned int ifindex,
+		struct shunt_err *err)
+{
+	struct shunt_program_object program;
+	struct shunt_link_object link;
+	uint32_t id = 0;
+	int ret = shunt_pin_mkdirs(instance, err);
+
+	while (!ret && shunt_object_next_program(&id, &program)) {
+		uint32_t link_id = 0;
+		bool linked = false;
+
+		if (program.gen != gen)
+			continue;
+		while (!ret && shunt_object_next_link(&link_id, id, &link)) {
+			ret = adopt(instance, &program, &link, err);
+			linked = true;
+		}
+		if (!ret && !linked && program.hook != SHUNT_HOOK_XDP && ifindex &&
+		    shunt_place_filter(program.hook, ifindex) == id)
+			ret = adopt(instance, &program, NULL, err);
+	}
+	return ret;
+}

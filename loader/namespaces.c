@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "loader/namespaces.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/netns.h"
+#include "user/base/cleanup.h"
+
+#define ENTRY_MAX sizeof(((struct dirent *)0)->d_name)
+#define PATH_ROOM (128 + 2 * ENTRY_MAX)
+
+/* One walk: which namespaces were visited already, by inode. */
+struct walk {
+	bool (*visit)(void *ctx);
+	void *ctx;
+	ino_t *seen;
+	size_t seens;
+	bool found;
+};
+
+/* --- one namespace ----------------------------------------------------------- */
+
+static bool is_new(struct walk *walk, ino_t inode)
+{
+	ino_t *grown;
+	size_t i;
+
+	for (i = 0; i < walk->seens; i++)
+		if (walk->seen[i] == inode)
+			return false;
+	grown = realloc(walk->seen, (walk->seens + 1) * sizeof(*grown));
+	if (!grown)
+		return false;
+	walk->seen = grown;
+	walk->seen[walk->seens++] = inode;
+	return true;
+}
+
+static void try(struct walk *walk, const char *path)
+{
+	struct stat st;
+
+	if (walk->found)
+		return;
+	_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && !fstat(fd, &st) && is_new(walk, st.st_ino) &&
+	    !setns(fd, CLONE_NEWNET))
+		walk->found = walk->visit(walk->ctx);
+}
+
+/* --- where they are kept ----------------------------------------------------- */
+
+/* Calls each() for the entries of a folder. */
+static void entries(struct walk *walk, const char *folder,
+		    void (*each)(struct walk *, const char *path))
+{
+	DIR *dir = walk->found ? NULL : opendir(folder);
+	char path[PATH_ROOM];
+	struct dirent *entry;
+
+	while (dir && !walk->found && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) <
+		    (int)sizeof(path))
+			each(walk, path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/*
+ * Those that a file stands for, as one mount namespace has them: the fifth field of a
+ * line is where it is mounted, the fourth tells what.
+ */
+static void of_mounts(struct walk *walk, const char *process)
+{
+	char path[PATH_ROOM + 16 + 1024], at[1024];
+	_free_ char *line = NULL;
+	size_t room = 0;
+
+	snprintf(path, sizeof(path), "%s/mountinfo", process);
+	_file_ FILE *file = fopen(path, "re");
+	while (file && getline(&line, &room, file) > 0) {
+		if (!strstr(line, " - nsfs ") ||
+		    sscanf(line, "%*s %*s %*s net:%*s %1023s", at) != 1)
+			continue;
+		snprintf(path, sizeof(path), "%s/root%s", process, at);
+		try(walk, path);
+	}
+}
+
+static void of_thread(struct walk *walk, const char *path)
+{
+	char at[PATH_ROOM + 16];
+
+	snprintf(at, sizeof(at), "%s/ns/net", path);
+	try(walk, at);
+}
+
+static void of_descriptor(struct walk *walk, const char *path)
+{
+	char target[16] = "";
+
+	if (readlink(path, target, sizeof(target) - 1) > 0 &&
+	    !strncmp(target, "net:[", 5))
+		try(walk, path);
+}
+
+static void of_process(struct walk *walk, const char *path)
+{
+	char folder[PATH_ROOM + 16];
+	struct stat mounts;
+
+	if (path[6] < '0' || path[6] > '9') /* behind "/proc/" */
+		return;
+	snprintf(folder, sizeof(folder), "%s/ns/mnt", path);
+	if (!stat(folder, &mounts) && is_new(walk, mounts.st_ino))
+		of_mounts(walk, path);
+	snprintf(folder, sizeof(folder), "%s/task", path);
+	entries(walk, folder, of_thread);
+	snprintf(folder, sizeof(folder), "%s/fd", path);
+	entries(walk, folder, of_descriptor);
+}
+
+static void *live(void *arg)
+{
+	struct walk *walk = arg;
+
+	try(walk, "/proc/thread-self/ns/net");
+	of_mounts(walk, "/proc/self");
+	entries(walk, "/proc", of_process);
+	return NULL;
+}
+
+bool shunt_namespaces_walk(bool (*visit)(void *ctx), void *ctx)
+{
+	struct walk walk = { .visit = visit, .ctx = ctx };
+	pthread_t thread;
+
+	if (!pthread_create(&thread, NULL, live, &walk))
+		pthread_join(thread, NULL);
+	free(walk.seen);
+	return walk.found;
+}
+
+/* --- that of an instance ----------------------------------------------------- */
+
+struct inside {
+	const char *instance;
+	int (*work)(void *);
+	void *ctx;
+	int ret;
+};
+
+static bool work_if_here(void *ctx)
+{
+	struct inside *inside = ctx;
+
+	if (!shunt_netns_is_of(inside->instance))
+		return false;
+	inside->ret = inside->work(inside->ctx);
+	return true;
+}
+
+int shunt_namespaces_inside(const char *instance, int (*work)(void *), void *ctx)
+{
+	struct inside inside = { instance, work, ctx, -ESRCH };
+
+	if (shunt_netns_is_of(instance))
+		return work(ctx);
+	return shunt_namespaces_walk(work_if_here, &inside) ? inside.ret : -ESRCH;
+}
