@@ -7,6 +7,7 @@
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
+#include "loader/watch.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -40,8 +41,9 @@ static cJSON *answer(const struct shunt_state *old, const struct shunt_state *ne
 	return reply;
 }
 
+/* `note` gets what is to be warned of, or nothing. */
 static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
-		 struct shunt_tag *tag, struct shunt_err *err)
+		 struct shunt_tag *tag, struct shunt_err *note, struct shunt_err *err)
 {
 	const struct shunt_place *xdp = &instance->state->place[SHUNT_HOOK_XDP];
 	struct shunt_needs needs = shunt_plan_needs(plan);
@@ -56,6 +58,7 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 	if (ret)
 		return ret;
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
+	shunt_watch_start(instance, plan->next, note);
 	ret = shunt_plan_write(plan, &instance->maps, err);
 	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
@@ -108,6 +111,7 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON 
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	struct shunt_plan plan = { 0 };
 	struct shunt_tag tag = { 0 };
+	struct shunt_err note = { "" };
 	int ret;
 
 	*reply = NULL;
@@ -116,16 +120,18 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy, cJSON 
 		ret = shunt_plan_make(&plan, policy, instance.state->interface,
 				      instance.state, false, err);
 	if (!ret)
-		ret = apply(&instance, &plan, &tag, err);
+		ret = apply(&instance, &plan, &tag, &note, err);
 	if (!ret) {
 		_json_ cJSON *notes = cJSON_CreateObject();
-		cJSON *note;
+		cJSON *one;
 
+		if (*note.message)
+			shunt_reply_warn(notes, "%s", note.message);
 		trim(&instance, &plan, &tag, notes);
 		*reply = answer(instance.state, plan.next);
-		cJSON_ArrayForEach(note,
+		cJSON_ArrayForEach(one,
 				   cJSON_GetObjectItemCaseSensitive(notes, "warnings"))
-			shunt_reply_warn(*reply, "%s", note->valuestring);
+			shunt_reply_warn(*reply, "%s", one->valuestring);
 	}
 	shunt_plan_free(&plan);
 	return ret;

@@ -18,6 +18,7 @@
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
+#include "loader/watch.h"
 #include "user/base/cleanup.h"
 
 /* One attach: the instance that it builds, and which hooks are wanted. */
@@ -155,6 +156,8 @@ static int place_one(struct attach *attach, int hook, struct shunt_err *err)
 		return ret;
 	if (*note.message)
 		shunt_reply_warn(attach->warnings, "%s", note.message);
+	if (!strcmp(instance->state->place[hook].mode, "generic"))
+		shunt_watch_note_generic(&instance->maps);
 	if (link_fd < 0)
 		return 0;
 	shunt_pin_path(path, instance->name, "links", shunt_hook_name(hook));
@@ -192,6 +195,16 @@ static int place_all(struct attach *attach, struct shunt_err *err)
 	if (ret)
 		unplace(attach);
 	return ret;
+}
+
+/* Before a packet can be redirected: what it misses would never balance. */
+static void start_watch(struct attach *attach)
+{
+	struct shunt_err note;
+
+	shunt_watch_start(attach->instance, attach->instance->state, &note);
+	if (*note.message)
+		shunt_reply_warn(attach->warnings, "%s", note.message);
 }
 
 /* A first attach: everything is filled before anything is attached. */
@@ -244,6 +257,8 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
 	if (!ret)
+		start_watch(attach);
+	if (!ret)
 		ret = place_all(attach, err);
 	if (ret && shunt_pin_remove_all(instance->name, NULL))
 		shunt_fail_in(err, ret,
@@ -286,6 +301,8 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		ret = shunt_plan_targets(&instance->maps, instance->state, err);
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
+	if (!ret)
+		start_watch(attach);
 	return ret ? ret : place_all(attach, err);
 }
 

@@ -35,7 +35,11 @@ struct bpf_object;
 	X(TRACE, "trace")                                                              \
 	X(LIMIT, "limit")                                                              \
 	X(LIMIT_BY, "limit_by")                                                        \
-	X(RING, "ring")
+	X(RING, "ring")                                                                \
+	X(HANDED, "handed")                                                            \
+	X(SEAT, "seat")                                                                \
+	X(WATCH, "watch")                                                              \
+	X(LOSS, "loss")
 
 enum shunt_map {
 #define X(id, name) SHUNT_MAP_##id,
