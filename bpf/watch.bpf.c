@@ -90,15 +90,17 @@ int shunt_w_dev(__u64 *ctx)
 	return 0;
 }
 
-/* map id, processed, drops, CPU */
+/* map id, processed, drops, CPU: those dropped are among those processed, but in generic
+ * mode, where one of the two is 1 */
 SEC("tp_btf/xdp_cpumap_enqueue")
 int shunt_w_cpu_in(__u64 *ctx)
 {
-	__u32 queued = ctx[1], drops = ctx[2];
+	__u32 processed = ctx[1], drops = ctx[2];
 
 	if ((__u32)ctx[0] != shunt_watch_of.cpu)
 		return 0;
-	add(SHUNT_WATCH_CPU_QUEUED, queued);
+	if (processed > drops)
+		add(SHUNT_WATCH_CPU_QUEUED, processed - drops);
 	if (drops)
 		lose(SHUNT_LOSS_CPU, ctx[3], -ENOSPC, drops);
 	return 0;
