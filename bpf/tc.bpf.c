@@ -9,7 +9,6 @@
 #include "bpf/lib/parse.h"
 #include "maps/config.h"
 #include "maps/scratch.h"
-#include "maps/seat.h"
 #include "maps/target.h"
 
 char _license[] SEC("license") = "GPL";

@@ -10,7 +10,6 @@
 #include "maps/config.h"
 #include "maps/consumer.h"
 #include "maps/scratch.h"
-#include "maps/seat.h"
 #include "maps/target.h"
 
 char _license[] SEC("license") = "GPL";

@@ -4,6 +4,7 @@
 #include "loader/instance.h"
 #include "loader/plan.h"
 #include "loader/reply.h"
+#include "loader/seat.h"
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
@@ -59,7 +60,9 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 		return ret;
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
 	shunt_watch_start(instance, plan->next, note);
-	ret = shunt_plan_write(plan, &instance->maps, err);
+	ret = shunt_seats_make(instance, plan->next, err);
+	if (!ret)
+		ret = shunt_plan_write(plan, &instance->maps, err);
 	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
 	if (ret) {

@@ -15,6 +15,7 @@
 #include "loader/program.h"
 #include "loader/reply.h"
 #include "loader/residue.h"
+#include "loader/seat.h"
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
@@ -197,14 +198,16 @@ static int place_all(struct attach *attach, struct shunt_err *err)
 	return ret;
 }
 
-/* Before a packet can be redirected: what it misses would never balance. */
-static void start_watch(struct attach *attach)
+/* Before a packet can be redirected: what the watch misses would never balance. */
+static int prepare_ledger(struct attach *attach, struct shunt_err *err)
 {
+	struct shunt_instance *instance = attach->instance;
 	struct shunt_err note;
 
-	shunt_watch_start(attach->instance, attach->instance->state, &note);
+	shunt_watch_start(instance, instance->state, &note);
 	if (*note.message)
 		shunt_reply_warn(attach->warnings, "%s", note.message);
+	return shunt_seats_make(instance, instance->state, err);
 }
 
 /* A first attach: everything is filled before anything is attached. */
@@ -257,7 +260,7 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
 	if (!ret)
-		start_watch(attach);
+		ret = prepare_ledger(attach, err);
 	if (!ret)
 		ret = place_all(attach, err);
 	if (ret && shunt_pin_remove_all(instance->name, NULL))
@@ -302,7 +305,7 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
 	if (!ret)
-		start_watch(attach);
+		ret = prepare_ledger(attach, err);
 	return ret ? ret : place_all(attach, err);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <linux/bpf.h>
 
 #include "loader/claim.h"
 #include "loader/percpu.h"
@@ -16,6 +17,23 @@
 #include "loader/shunt.h"
 #include "maps/ring.h"
 #include "user/base/cleanup.h"
+
+int shunt_seats_make(struct shunt_instance *instance, const struct shunt_state *state,
+		     struct shunt_err *err)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	struct shunt_maps *maps = &instance->maps;
+
+	if (!state->consumers || maps->fd[SHUNT_MAP_SEAT] >= 0)
+		return 0;
+	maps->fd[SHUNT_MAP_SEAT] =
+		bpf_map_create(BPF_MAP_TYPE_ARRAY, "shunt_seat", sizeof(uint32_t),
+			       sizeof(struct shunt_seat), SHUNT_SEAT_MAX, &opts);
+	if (maps->fd[SHUNT_MAP_SEAT] < 0)
+		return shunt_fail_errno(err, maps->fd[SHUNT_MAP_SEAT],
+					"make the consumers' seats");
+	return shunt_maps_pin(maps, instance->name, err);
+}
 
 /* --- reading ----------------------------------------------------------------- */
 
@@ -40,6 +58,9 @@ static int copy_seats(struct shunt_flow *flow, const struct shunt_maps *maps,
 {
 	struct shunt_seat *seat = map_seats(maps, PROT_READ);
 
+	memset(flow->seat, 0, sizeof(flow->seat));
+	if (maps->fd[SHUNT_MAP_SEAT] < 0)
+		return 0;
 	if (!seat)
 		return shunt_fail_errno(err, -errno, "map the consumers' numbers");
 	memcpy(flow->seat, seat, sizeof(flow->seat));

@@ -13,7 +13,8 @@
  * and cleared when the last one has been taken, so that a seat with a pid and no claim is
  * that of a consumer that died.
  *
- * Key: slot * SHUNT_SEATS + queue, or + SHUNT_SEAT_RING. No program uses the map.
+ * Key: slot * SHUNT_SEATS + queue, or + SHUNT_SEAT_RING. No program uses the map, an mmap-able
+ * array; an instance has it once a policy has named a consumer.
  */
 #define SHUNT_SEAT_RING SHUNT_QUEUE_MAX
 #define SHUNT_SEATS (SHUNT_QUEUE_MAX + 1)
@@ -38,13 +39,3 @@ static inline __u32 shunt_seat_key(__u32 slot, __u32 place)
 {
 	return slot * SHUNT_SEATS + place;
 }
-
-#ifdef __bpf__
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_SEAT_MAX);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct shunt_seat);
-} shunt_seat SEC(".maps");
-#endif
