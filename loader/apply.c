@@ -59,10 +59,9 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 	if (ret)
 		return ret;
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
-	shunt_watch_start(instance, plan->next, note);
-	ret = shunt_seats_make(instance, plan->next, err);
+	ret = shunt_plan_write(plan, &instance->maps, err);
 	if (!ret)
-		ret = shunt_plan_write(plan, &instance->maps, err);
+		ret = shunt_seats_make(instance, plan->next, err);
 	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
 	if (ret) {
@@ -75,6 +74,8 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 		(void)again;
 		return ret;
 	}
+	/* nothing can fail from here on, and no packet is redirected yet */
+	shunt_watch_start(instance, plan->next, note);
 	shunt_plan_flip(plan, &instance->maps);
 	ret = shunt_state_commit(instance->name, err);
 	if (!ret)
