@@ -56,11 +56,12 @@ static void unmap_seats(struct shunt_seat *seat)
 static int copy_seats(struct shunt_flow *flow, const struct shunt_maps *maps,
 		      struct shunt_err *err)
 {
-	struct shunt_seat *seat = map_seats(maps, PROT_READ);
+	struct shunt_seat *seat;
 
 	memset(flow->seat, 0, sizeof(flow->seat));
 	if (maps->fd[SHUNT_MAP_SEAT] < 0)
 		return 0;
+	seat = map_seats(maps, PROT_READ);
 	if (!seat)
 		return shunt_fail_errno(err, -errno, "map the consumers' numbers");
 	memcpy(flow->seat, seat, sizeof(flow->seat));

@@ -238,6 +238,36 @@ def test_what_a_killed_consumer_had_is_lost_with_it_and_its_successor_goes_on(wi
     assert (told.seat()["received"], told.seat()["lost"]) == (80, 64)
 
 
+def test_a_frame_that_is_too_long_for_the_socket_is_told(wire):
+    for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
+        ns.ip("link set %s mtu 9000" % name)
+    wire.attach(TAPPED)
+    process = consume(wire)
+    sh.send(wire.a.raw("a0"), *[fr.eth(fr.ip4(fr.udp(b"x" * 6000, 4000, 5000)))] * 7, FRAME)
+    told = rests(wire, lambda told: told.seat()["received"] == 1)
+    assert errors(told.seat()) == {"too-long": 7}
+    assert process.end(signal.SIGINT) == 0
+    assert rests(wire).seat()["socket"]["dropped"] == 7
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_consumer_that_ends_under_traffic_leaves_a_ledger_that_balances(wire, how):
+    wire.attach(TAPPED)
+    flow = wire.a.start("/usr/bin/python3", "tests/net/flow.py", B4, "5000", "50000")
+    flow.says("flowing")
+    for _ in range(3):
+        process = consume(wire, "--ring", "64")
+        before = ledger(wire).seat()["received"]
+        sh.wait(lambda: ledger(wire).seat()["received"] > before, "packets to be received")
+        process.end(how)
+    assert flow.end(signal.SIGINT) == 0
+    sent = int(flow.lines[-1])
+    told = rests(wire, lambda told: told.hook()["offered"] == sent)
+    assert told.seat()["pid"] is None and told.seat()["received"] > 0
+    if how == signal.SIGINT:
+        assert told.seat()["lost"] == 0
+
+
 def test_every_queue_has_a_seat_of_its_own(wide_wire):
     wire = wide_wire
     wire.attach(TAPPED)
