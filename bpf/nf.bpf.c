@@ -5,6 +5,7 @@
 #include "bpf/lib/act_nf.h"
 #include "bpf/lib/carry.h"
 #include "bpf/lib/datapath.h"
+#include "bpf/lib/hand.h"
 #include "bpf/lib/limit.h"
 #include "maps/config.h"
 #include "maps/netfilter.h"
@@ -112,8 +113,8 @@ static __always_inline int shunt_nf_consume(struct bpf_nf_ctx *ctx,
 {
 	__u32 place = shunt_ring_place(t->rule_data.arg);
 
-	if (live ? !shunt_nf_emit(ctx, t, place, SHUNT_RING_CONSUMER,
-				  SHUNT_RING_FRAME_MAX)
+	if (live ? !shunt_hand_ring(t, shunt_nf_emit(ctx, t, place, SHUNT_RING_CONSUMER,
+						     SHUNT_RING_FRAME_MAX))
 		 : shunt_ring_is_read(place))
 		return NF_DROP;
 	t->reason = SHUNT_REASON_CONSUMER_DOWN;

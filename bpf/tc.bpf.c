@@ -5,6 +5,7 @@
 #include "bpf/lib/act_tc.h"
 #include "bpf/lib/carry.h"
 #include "bpf/lib/datapath.h"
+#include "bpf/lib/hand.h"
 #include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
 #include "maps/config.h"
@@ -90,8 +91,8 @@ static __always_inline int shunt_tc_consume(struct __sk_buff *skb,
 {
 	__u32 place = shunt_ring_place(t->rule_data.arg);
 
-	if (live ? !shunt_tc_emit(skb, t, place, SHUNT_RING_CONSUMER,
-				  SHUNT_RING_FRAME_MAX)
+	if (live ? !shunt_hand_ring(t, shunt_tc_emit(skb, t, place, SHUNT_RING_CONSUMER,
+						     SHUNT_RING_FRAME_MAX))
 		 : shunt_ring_is_read(place))
 		return TC_ACT_SHOT;
 	t->reason = SHUNT_REASON_CONSUMER_DOWN;

@@ -5,6 +5,7 @@
 #include "bpf/lib/act_xdp.h"
 #include "bpf/lib/carry.h"
 #include "bpf/lib/datapath.h"
+#include "bpf/lib/hand.h"
 #include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
 #include "maps/config.h"
@@ -93,16 +94,20 @@ static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_tr
 	__u32 place = shunt_ring_place(rule->arg), queue = ctx->rx_queue_index;
 
 	if (SHUNT_HAS(RING) && rule->kind == SHUNT_CONSUMER_RING) {
-		if (live ? !shunt_xdp_emit(ctx, t, place, SHUNT_RING_CONSUMER,
-					   SHUNT_RING_FRAME_MAX)
+		if (live ? !shunt_hand_ring(t, shunt_xdp_emit(ctx, t, place,
+							      SHUNT_RING_CONSUMER,
+							      SHUNT_RING_FRAME_MAX))
 			 : shunt_ring_is_read(place))
 			return XDP_DROP;
 	} else {
 		if (queue < SHUNT_QUEUE_MAX)
 			code = bpf_redirect_map(
 				&shunt_xsk, shunt_consumer_key(rule->arg, queue), down);
-		if (code == XDP_REDIRECT)
+		if (code == XDP_REDIRECT) {
+			if (live)
+				shunt_hand(rule->arg, queue);
 			return code;
+		}
 	}
 	t->reason = SHUNT_REASON_CONSUMER_DOWN;
 	t->verdict = rule->if_down;

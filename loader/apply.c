@@ -5,10 +5,12 @@
 
 #include "loader/history.h"
 #include "loader/plan.h"
+#include "loader/probation.h"
 #include "loader/reply.h"
+#include "loader/seat.h"
 #include "loader/shunt.h"
 #include "loader/takeover.h"
-#include "loader/probation.h"
+#include "loader/watch.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -73,6 +75,8 @@ static int write_plan(struct shunt_instance *instance, struct shunt_plan *plan,
 		ret = shunt_history_keep(instance->name, instance->state->generation,
 					 err);
 	if (!ret)
+		ret = shunt_seats_make(instance, plan->next, err);
+	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
 	if (ret) {
 		/* what was filled for the idle slot is named by no record; should
@@ -116,6 +120,7 @@ static int clear_away(struct shunt_instance *instance, const struct shunt_plan *
 static int enforce(struct shunt_instance *instance, struct shunt_plan *plan,
 		   const struct shunt_enforce *how, cJSON *notes, struct shunt_err *err)
 {
+	struct shunt_err note;
 	int ret = make_room(instance, plan, err);
 
 	if (ret)
@@ -126,6 +131,10 @@ static int enforce(struct shunt_instance *instance, struct shunt_plan *plan,
 	ret = write_plan(instance, plan, err);
 	if (ret)
 		return ret;
+	/* nothing can fail from here on, and no packet is redirected yet */
+	shunt_watch_start(instance, plan->next, &note);
+	if (*note.message)
+		shunt_reply_warn(notes, "%s", note.message);
 	flip(instance, plan, how->confirm_ns);
 	ret = clear_away(instance, plan, how->confirm_ns, err);
 	if (!ret && !how->confirm_ns)

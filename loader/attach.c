@@ -13,13 +13,15 @@
 #include "loader/instance.h"
 #include "loader/lock.h"
 #include "loader/plan.h"
+#include "loader/probation.h"
 #include "loader/program.h"
 #include "loader/reply.h"
 #include "loader/residue.h"
+#include "loader/seat.h"
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
-#include "loader/probation.h"
+#include "loader/watch.h"
 #include "user/base/cleanup.h"
 
 /* One attach: the instance that it builds, and which hooks are wanted. */
@@ -174,6 +176,8 @@ static int place_one(struct attach *attach, int hook, struct shunt_err *err)
 	instance->state->place[hook].insisted = attach->mode[hook];
 	if (*note.message)
 		shunt_reply_warn(attach->warnings, "%s", note.message);
+	if (!strcmp(instance->state->place[hook].mode, "generic"))
+		shunt_watch_note_generic(&instance->maps);
 	if (link_fd < 0)
 		return 0;
 	shunt_pin_path(path, instance->name, "links", shunt_hook_name(hook));
@@ -216,6 +220,18 @@ static int place_all(struct attach *attach, struct shunt_err *err)
 		if (attach->wanted[hook])
 			shunt_place_qdisc_noted(hook, instance->name);
 	return 0;
+}
+
+/* Before a packet can be redirected: what the watch misses would never balance. */
+static int prepare_ledger(struct attach *attach, struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	struct shunt_err note;
+
+	shunt_watch_start(instance, instance->state, &note);
+	if (*note.message)
+		shunt_reply_warn(attach->warnings, "%s", note.message);
+	return shunt_seats_make(instance, instance->state, err);
 }
 
 /* A first attach: everything is filled before anything is attached. */
@@ -268,6 +284,8 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		ret = shunt_pin_mkdirs(instance->name, err);
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
+	if (!ret)
+		ret = prepare_ledger(attach, err);
 	if (!ret)
 		ret = place_all(attach, err);
 	if (ret && shunt_pin_remove_all(instance->name, NULL))
@@ -347,6 +365,8 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		ret = shunt_plan_targets(&instance->maps, instance->state, err);
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
+	if (!ret)
+		ret = prepare_ledger(attach, err);
 	return ret ? ret : place_all(attach, err);
 }
 

@@ -202,7 +202,7 @@ bool shunt_pin_is_link(const char *leaf)
 	for (i = 0; i < sizeof(more) / sizeof(*more); i++)
 		if (!strcmp(leaf, more[i]))
 			return true;
-	return shunt_hook_find(leaf, NULL) >= 0;
+	return shunt_hook_find(leaf, NULL) >= 0 || !strncmp(leaf, "watch_", 6);
 }
 
 bool shunt_pin_foreign(const char *instance)

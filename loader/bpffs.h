@@ -55,7 +55,8 @@ SHUNT_MUST_CHECK int shunt_pin_remove_all(const char *instance, struct shunt_err
 
 /*
  * Is it what a pin of the folder "links" is called: a hook's own, what stands for the
- * second family of netfilter, or what a takeover there is about to put in their place?
+ * second family of netfilter, what a takeover there is about to put in their place,
+ * or the watch's (loader/watch.h)?
  */
 bool shunt_pin_is_link(const char *leaf);
 

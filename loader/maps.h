@@ -36,7 +36,11 @@ struct bpf_object;
 	X(LIMIT, "limit")                                                              \
 	X(LIMIT_BY, "limit_by")                                                        \
 	X(RING, "ring")                                                                \
-	X(RELAY, "relay")
+	X(RELAY, "relay")                                                              \
+	X(HANDED, "handed")                                                            \
+	X(SEAT, "seat")                                                                \
+	X(WATCH, "watch")                                                              \
+	X(LOSS, "loss")
 
 enum shunt_map {
 #define X(id, name) SHUNT_MAP_##id,

@@ -2,14 +2,12 @@
 #include "loader/rings.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
+#include "loader/claim.h"
 #include "maps/ring.h"
 #include "user/base/cleanup.h"
 
@@ -17,24 +15,13 @@
 #define CLAIM_TRIES 50
 #define CLAIM_NAP_US 2000
 
-/*
- * The claim is an abstract socket's name, which the kernel lets go with its process and
- * of which nothing can be left behind.
- */
 static int claim(const struct shunt_maps *maps, uint32_t place)
 {
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1,
-			 "shunt/ring/%016llx/%u",
-			 (unsigned long long)maps->gen->trace_cookie, place);
-	_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char name[SHUNT_CLAIM_MAX];
 
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&name,
-		 offsetof(struct sockaddr_un, sun_path) + 1 + n))
-		return -errno;
-	return shunt_steal_fd(&fd);
+	snprintf(name, sizeof(name), "shunt/ring/%016llx/%u",
+		 (unsigned long long)maps->gen->trace_cookie, place);
+	return shunt_claim(name);
 }
 
 int shunt_ring_claim(const struct shunt_maps *maps, uint32_t place,

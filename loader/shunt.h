@@ -194,6 +194,9 @@ SHUNT_API int shunt_show(const char *interface, cJSON **reply, struct shunt_err 
 SHUNT_API int shunt_history(const char *interface, cJSON **reply,
 			    struct shunt_err *err);
 SHUNT_API int shunt_stats(const char *interface, cJSON **reply, struct shunt_err *err);
+/* Where every packet went, from hook to consumer, and whether that adds up. */
+SHUNT_API int shunt_balance(const char *interface, cJSON **reply,
+			    struct shunt_err *err);
 SHUNT_API int shunt_set_members(const char *interface, const char *set, cJSON **reply,
 				struct shunt_err *err);
 SHUNT_API int shunt_set_ask(const char *interface, const char *set, const char *address,
@@ -267,3 +270,24 @@ SHUNT_API const char *shunt_tap_rule(struct shunt_tap *tap, uint32_t counter,
 /* Samples and copies that were lost since the tap was fed. */
 SHUNT_API int shunt_tap_lost(const struct shunt_tap *tap, uint64_t *lost,
 			     struct shunt_err *err);
+
+/*
+ * Where a consumer tells what it has taken, for the ledger, and so that it can be read
+ * after its death: seats (maps/seat.h), one a socket or ring that it serves. `room` is how
+ * many packets can wait there. The seat is mapped memory and stays good until
+ * shunt_seats_close(); its sums go on from what is found in it. -EBUSY: another process
+ * serves it.
+ */
+struct shunt_seats;
+struct shunt_seat;
+
+SHUNT_API int shunt_seats_open(struct shunt_seats **seats, const char *interface,
+			       uint32_t slot, struct shunt_err *err);
+SHUNT_API int shunt_seat_take(struct shunt_seats *seats, uint32_t place, uint32_t room,
+			      struct shunt_seat **seat, struct shunt_err *err);
+
+/* All that it was handed is accounted for, and no more can come. */
+SHUNT_API void shunt_seat_leave(struct shunt_seat *seat);
+
+/* NULL is fine. A seat that was not left is that of a consumer that died. */
+SHUNT_API void shunt_seats_close(struct shunt_seats *seats);

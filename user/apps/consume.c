@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "maps/consumer.h"
+#include "maps/seat.h"
 
 #include "user/base/clock.h"
 #include "user/io/ring.h"
@@ -30,6 +31,8 @@ struct port {
 	struct shunt_xsk *xsk;
 	struct shunt_ring *ring;
 	struct shunt_consume_queue count;
+	struct shunt_seat *seat; /* NULL: nobody is told */
+	struct shunt_seat past;	 /* what earlier consumers have left in it */
 };
 
 struct loop {
@@ -94,6 +97,66 @@ static void stop_close(struct stop *stop)
 	close(stop->event);
 }
 
+/* --- seats -------------------------------------------------------------------- */
+
+/* Once a socket or ring is open, and before it is fed. */
+static int take_seat(const struct loop *loop, struct port *port, uint32_t place,
+		     uint32_t room, struct shunt_err *err)
+{
+	int code = loop->opts->seats ? shunt_seat_take(loop->opts->seats, place,
+						       room + SHUNT_CONSUME_BURST,
+						       &port->seat, err)
+				     : 0;
+
+	if (port->seat)
+		port->past = *port->seat;
+	return code;
+}
+
+static void store(__u64 *to, __u64 value)
+{
+	__atomic_store_n(to, value, __ATOMIC_RELAXED);
+}
+
+/* Frames are told once they are done with: what is not told is lost if we die. */
+static void tell_frames(const struct port *port)
+{
+	if (!port->seat)
+		return;
+	store(&port->seat->received, port->past.received + port->count.packets);
+	store(&port->seat->discarded, port->past.discarded + port->count.unread);
+}
+
+/* Asks the kernel, and tells. */
+static int ask_drops(struct port *port, struct shunt_err *err)
+{
+	const struct shunt_xsk_stats *drops = &port->count.drops;
+	int code = port->xsk ? shunt_xsk_stats(port->xsk, &port->count.drops, err) : 0;
+
+	if (code || !port->seat)
+		return code;
+	store(&port->seat->ring_full, port->past.ring_full + drops->rx_ring_full);
+	store(&port->seat->dropped, port->past.dropped + drops->rx_dropped);
+	store(&port->seat->fill_empty,
+	      port->past.fill_empty + drops->rx_fill_ring_empty);
+	store(&port->seat->stamp_ns, shunt_now_ns());
+	return 0;
+}
+
+/* The rings are empty and will not be fed again. */
+static void leave_seats(struct loop *loop)
+{
+	size_t i;
+
+	for (i = 0; i < loop->count; i++) {
+		struct port *port = &loop->ports[i];
+
+		/* the watch has counted the drops as well */
+		if (port->seat && !ask_drops(port, NULL))
+			shunt_seat_leave(port->seat);
+	}
+}
+
 /* --- the sockets, and the ring ------------------------------------------------ */
 
 static void close_ports(struct loop *loop)
@@ -118,7 +181,8 @@ static int open_port(struct loop *loop, unsigned int queue, struct shunt_err *er
 	loop->fds[loop->count] =
 		(struct pollfd){ .fd = shunt_xsk_fd(port->xsk), .events = POLLIN };
 	loop->count++;
-	return 0;
+	return take_seat(loop, port, queue, opts->ring ? opts->ring : SHUNT_XSK_RING,
+			 err);
 }
 
 static int open_ring(struct loop *loop, struct shunt_err *err)
@@ -132,7 +196,8 @@ static int open_ring(struct loop *loop, struct shunt_err *err)
 	loop->fds[loop->count] =
 		(struct pollfd){ .fd = shunt_ring_fd(port->ring), .events = POLLIN };
 	loop->count++;
-	return 0;
+	return take_seat(loop, port, SHUNT_SEAT_RING, shunt_ring_places(port->ring),
+			 err);
 }
 
 static int feed_port(struct loop *loop, struct port *port, struct shunt_err *err)
@@ -233,6 +298,7 @@ static int serve(struct loop *loop, struct port *port, struct shunt_err *err)
 	port->count.packets += n;
 	loop->packets += n;
 	give_back(port, frames, n);
+	tell_frames(port);
 	return code < 0 ? code : (int)n;
 }
 
@@ -262,9 +328,7 @@ static int tell(struct loop *loop, bool final, struct shunt_err *err)
 	for (i = 0; i < loop->count; i++) {
 		struct port *port = &loop->ports[i];
 		const struct shunt_xsk_stats *drops = &port->count.drops;
-		int code = port->xsk
-				   ? shunt_xsk_stats(port->xsk, &port->count.drops, err)
-				   : 0;
+		int code = ask_drops(port, err);
 
 		if (code)
 			return code;
@@ -317,7 +381,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static int check_ports(const struct loop *loop, struct shunt_err *err)
+static int check_ports(struct loop *loop, struct shunt_err *err)
 {
 	size_t i;
 
@@ -325,6 +389,8 @@ static int check_ports(const struct loop *loop, struct shunt_err *err)
 		int code = loop->ports[i].xsk ? shunt_xsk_check(loop->ports[i].xsk, err)
 					      : shunt_tap_check(loop->opts->tap, err);
 
+		if (!code && loop->ports[i].seat)
+			code = ask_drops(&loop->ports[i], err);
 		if (code)
 			return code;
 	}
@@ -398,6 +464,7 @@ static int drain(struct loop *loop, struct shunt_err *err)
 			port->count.unread += n;
 			give_back(port, frames, n);
 		}
+		tell_frames(port);
 	}
 	return code;
 }
@@ -412,6 +479,7 @@ static int run_and_drain(struct loop *loop, struct shunt_err *err)
 	later = drain(loop, code ? NULL : err);
 	if (!code)
 		code = later;
+	leave_seats(loop);
 	later = tell(loop, true, code ? NULL : err);
 	return code ? code : later;
 }

@@ -12,7 +12,9 @@
  *
  * At the end it leaves the programs' maps first and empties the rings then, so that the
  * ledger balances: frames redirected = packets + unread + rx_dropped + rx_ring_full. What
- * finds the ring buffer full is not redirected: the consumer's if_down decides.
+ * finds the ring buffer full is not redirected: the consumer's if_down decides. The same
+ * numbers go into the consumer's seats (maps/seat.h) as they change, for the ledger of
+ * `shunt stats`: by a store a burst, and with the kernel's statistics twice a second.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +42,7 @@ struct shunt_consume_opts {
 	uint32_t slot;	       /* the consumer's (maps/consumer.h) */
 	uint64_t queues;       /* bit q: serve queue q by a socket */
 	struct shunt_tap *tap; /* serve this ring buffer; the caller's; NULL: none */
+	struct shunt_seats *seats; /* where it tells the ledger; the caller's; NULL */
 
 	uint64_t duration_ns; /* 0: no limit */
 	uint64_t packets;     /* stop after so many; 0: no limit */

@@ -106,6 +106,11 @@ const char *shunt_out_plain(void);
 /* "xdp native, tc-ingress tcx" of a reply's "hooks". */
 void shunt_out_hooks(const cJSON *reply);
 
+/* --- ledger.c ---------------------------------------------------------------- */
+
+/* The reply of `stats --ledger`, for people. */
+void shunt_out_ledger(const cJSON *reply);
+
 /* --- help.c ------------------------------------------------------------------ */
 
 void shunt_help_all(void);

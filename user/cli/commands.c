@@ -102,6 +102,8 @@ static const struct shunt_option stats_options[] = {
 	NETNS,
 	{ "interval", 'i', "TIME", "again and again, with rates: 500ms, 1s" },
 	{ "times", 't', "COUNT", "with --interval: stop after so many" },
+	{ "ledger", 'l', NULL,
+	  "where every packet went, from hook to consumer, and whether it adds up" },
 	END,
 };
 static const struct shunt_option explain_options[] = {
@@ -209,7 +211,10 @@ const struct shunt_command shunt_commands[] = {
 	{ "stats", "INTERFACE", 1, 1, "packets and bytes by rule, reason and verdict",
 	  "Every packet has exactly one reason and one verdict: their sums are what "
 	  "the "
-	  "hooks were offered.",
+	  "hooks were offered. With --ledger, what became of them behind the verdict: "
+	  "lost on the way to an interface, a CPU or a consumer, and why; waiting, "
+	  "received, or lost with a consumer that died. It balances, or says where it "
+	  "does not.",
 	  stats_options, shunt_cli_stats, true, false },
 	{ "explain", "[INTERFACE]", 0, 1, "what becomes of a packet, and why",
 	  "Asks the program itself, by a test run: the one that is attached to "

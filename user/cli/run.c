@@ -53,6 +53,11 @@ static void close_tap(struct shunt_tap **tap)
 	shunt_tap_close(*tap);
 }
 
+static void close_seats(struct shunt_seats **seats)
+{
+	shunt_seats_close(*seats);
+}
+
 static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	       int (*app)(const struct shunt_consume_opts *opts, struct shunt_err *err),
 	       struct shunt_err *err)
@@ -60,6 +65,7 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	/* bursts outlast a moment in which another program has our core */
 	uint64_t ring = 2048;
 	struct shunt_tap *tap __attribute__((cleanup(close_tap))) = NULL;
+	struct shunt_seats *seats __attribute__((cleanup(close_seats))) = NULL;
 	struct shunt_consumer consumer;
 	int ret;
 
@@ -90,6 +96,9 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	if (consumer.ring)
 		ret = shunt_tap_open(&tap, opts->interface, opts->consumer, err);
 	opts->tap = tap;
+	if (!ret)
+		ret = shunt_seats_open(&seats, opts->interface, opts->slot, err);
+	opts->seats = seats;
 	return ret ? ret : app(opts, err);
 }
 

@@ -112,6 +112,7 @@ int shunt_cli_stats(struct shunt_cli *cli, struct shunt_err *err)
 	_json_ cJSON *before = NULL;
 	uint64_t interval = 0, times = 0;
 	uint64_t then = shunt_now_ns();
+	bool ledger = shunt_cli_option(cli, "ledger");
 	int ret = shunt_cli_duration(cli, "interval", &interval, err);
 
 	if (!ret)
@@ -122,11 +123,13 @@ int shunt_cli_stats(struct shunt_cli *cli, struct shunt_err *err)
 		cJSON *reply = NULL;
 		uint64_t at = shunt_now_ns();
 
-		ret = shunt_stats(cli->arg[0], &reply, err);
+		ret = (ledger ? shunt_balance : shunt_stats)(cli->arg[0], &reply, err);
 		if (ret)
 			break;
 		if (cli->json)
 			shunt_out_json(reply);
+		else if (ledger)
+			shunt_out_ledger(reply);
 		else
 			print_text(reply, before, (at - then) / 1e9);
 		cJSON_Delete(before);

@@ -104,3 +104,8 @@ int shunt_ring_fd(const struct shunt_ring *ring)
 {
 	return ring->fd;
 }
+
+uint32_t shunt_ring_places(const struct shunt_ring *ring)
+{
+	return ring->bytes / sizeof(struct shunt_ring_event);
+}

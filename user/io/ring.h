@@ -44,5 +44,8 @@ unsigned int shunt_ring_rx(struct shunt_ring *ring, struct shunt_ring_record *re
 /* Gives all records back that shunt_ring_rx() has handed out. */
 void shunt_ring_release(struct shunt_ring *ring);
 
+/* More records than that cannot wait in it. */
+uint32_t shunt_ring_places(const struct shunt_ring *ring);
+
 /* For poll(): POLLIN when records wait. */
 int shunt_ring_fd(const struct shunt_ring *ring);
