@@ -99,6 +99,8 @@ static int live_has(void *self, uint32_t set, const struct shunt_prefix *asked)
 	bool in;
 	int ret;
 
+	if (!sets->policy->set[set].dynamic)
+		return sets->own.has(sets->own.self, set, asked);
 	if (!find(sets->policy, set, sets->instance, &ref))
 		return 0;
 	ret = shunt_set_test(&sets->instance->maps, &ref, asked, &in, &match, NULL);
@@ -112,6 +114,8 @@ static bool live_member(void *self, uint32_t set, int family, size_t i,
 	struct shunt_set_ref ref;
 	size_t at;
 
+	if (!sets->policy->set[set].dynamic)
+		return sets->own.member(sets->own.self, set, family, i, member);
 	if (!sets->was_listed[set]) {
 		sets->was_listed[set] = true;
 		if (find(sets->policy, set, sets->instance, &ref) &&
@@ -133,6 +137,7 @@ struct shunt_roll shunt_ruling_roll(struct shunt_ruling_sets *sets,
 	memset(sets, 0, sizeof(*sets));
 	sets->policy = policy;
 	sets->instance = instance;
+	sets->own = shunt_roll_of_policy(policy);
 	return (struct shunt_roll){ sets, live_has, live_member };
 }
 

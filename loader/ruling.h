@@ -19,9 +19,13 @@ SHUNT_MUST_CHECK int shunt_ruling_fill(struct shunt_policy *policy, size_t set,
 				       const struct shunt_instance *instance,
 				       struct shunt_err *err);
 
-/* The sets of a policy, asked in the instance's maps at this moment. */
+/*
+ * The sets of a policy: those that it fills itself as it does, the dynamic ones in the
+ * instance's maps at this moment, by the names in its record.
+ */
 struct shunt_ruling_sets {
 	const struct shunt_policy *policy;
+	struct shunt_roll own;
 	const struct shunt_instance *instance;
 	struct shunt_prefix *listed[SHUNT_SET_MAX]; /* by place, once it was wanted */
 	size_t members[SHUNT_SET_MAX];
