@@ -101,7 +101,8 @@ struct shunt_explain;
 SHUNT_API int shunt_explain_open(struct shunt_explain **explain, const char *interface,
 				 const char *hook, struct shunt_err *err);
 
-/* Of a program of its own, that is attached nowhere, under this policy. */
+/* Of a program of its own, that is attached nowhere, under this policy, which must
+ * outlive it. */
 SHUNT_API int shunt_explain_open_policy(struct shunt_explain **explain,
 					const struct shunt_policy *policy,
 					const char *hook, struct shunt_err *err);

@@ -10,7 +10,7 @@
 enum {
 	USUAL_SPORT = 40000,
 	USUAL_DPORT = 9, /* discard, RFC 863 */
-	USUAL_FLAGS = 0x10,
+	USUAL_FLAGS = 0x02, /* syn */
 	USUAL_ECHO4 = 8 << 8,
 	USUAL_ECHO6 = 128 << 8,
 	LATER_OFFSET = 185, /* in units of 8 bytes: behind 1480 of them */

@@ -15,7 +15,7 @@
  * wish, the fields, addresses and l3 of its layers count. A field that is absent
  * (index 0) is left out where frames can do without, else it is what is usual: MAC
  * addresses 02:00:00:00:00:01 and :02, source port 40000, destination port 9, the TCP
- * flag ack, an echo request. Of IP, the protocol must be there. LENGTH, where it is
+ * flag syn, an echo request. Of IP, the protocol must be there. LENGTH, where it is
  * there, is reached by padding behind the packet. TUNNEL wraps the inner layer, which is
  * IP then, or has MAC addresses, VLAN tags or an EtherType; it decides the protocol, and
  * of VXLAN and GENEVE the destination port. What KEY does not say is 0, or left out

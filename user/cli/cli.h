@@ -18,7 +18,7 @@
 
 #define SHUNT_EXIT_FAILED 1
 #define SHUNT_EXIT_USAGE 2
-#define SHUNT_CLI_VALUES 16 /* uses of options in one call */
+#define SHUNT_CLI_VALUES 24 /* uses of options in one call */
 
 struct shunt_cli;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of commands. */
 #include "user/cli/cli.h"
+#include "user/cli/tuple.h"
 
 /* clang-format off */
 #define JSON { "json", 'j', NULL, "answer with JSON: one object, or one a line" }
@@ -68,6 +69,9 @@ static const struct shunt_option explain_options[] = {
 	{ "pcap", 'r', "FILE",
 	  "explain every packet of a capture; - is standard input" },
 	{ "frame", 'f', "HEX", "explain one Ethernet frame, as hex digits" },
+	SHUNT_TUPLE_OPTIONS,
+	{ "iface", 0, "NAME",
+	  "with -p: as on this interface, for rules with \"iface\"" },
 	END,
 };
 static const struct shunt_option count_options[] = {
@@ -136,7 +140,10 @@ const struct shunt_command shunt_commands[] = {
 	{ "explain", "[INTERFACE]", 0, 1, "what becomes of a packet, and why",
 	  "Asks the program itself, by a test run: the one that is attached to "
 	  "INTERFACE, or one of its own under the policy of -p. Nothing moves: no "
-	  "counter, no limit, no copy.",
+	  "counter, no limit, no copy. Beside the verdict and the rule it shows the "
+	  "keys that matched, and earlier rules that missed by one key: `shunt explain "
+	  "eth0 --src 192.0.2.1 --proto tcp --dport 443`. Status 1 also where the "
+	  "program does not do what its policy says, which is a fault of Shunt's.",
 	  explain_options, shunt_cli_explain, true, false },
 	{ "set add", "INTERFACE SET [ELEMENT...]", 2, 1024, "add members to a set",
 	  "All of them or, where something is wrong, none. Many are put into place at "
