@@ -7,6 +7,7 @@
 
 #include "loader/policy/jsonc.h"
 #include "loader/sets.h"
+#include "loader/shunt.h"
 #include "user/base/cleanup.h"
 
 /* --- the text ---------------------------------------------------------------- */
@@ -148,4 +149,52 @@ void shunt_ruling_close(struct shunt_ruling_sets *sets)
 	for (s = 0; s < SHUNT_SET_MAX; s++)
 		free(sets->listed[s]);
 	memset(sets, 0, sizeof(*sets));
+}
+
+/* --- the policy in force ------------------------------------------------------- */
+
+/* Sets are again what the record says that they are, now that no file is read. */
+static int fill_sets(struct shunt_policy *policy, const struct shunt_instance *instance,
+		     struct shunt_err *err)
+{
+	size_t s;
+	int ret = 0;
+
+	for (s = 0; !ret && s < policy->sets; s++) {
+		const struct shunt_state_set *set =
+			shunt_state_set(instance->state, policy->set[s].name);
+
+		ret = shunt_ruling_fill(policy, s, instance, err);
+		if (!set)
+			continue;
+		policy->set[s].dynamic = set->dynamic;
+		policy->set[s].size = set->size;
+	}
+	return ret;
+}
+
+int shunt_policy_ruling(const char *interface, struct shunt_policy **policy,
+			struct shunt_err *err)
+{
+	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	int ret = shunt_instance_open(&instance, interface, false, err);
+
+	*policy = NULL;
+	if (!ret)
+		ret = shunt_ruling_read(policy, instance.state, err);
+	if (!ret)
+		ret = fill_sets(*policy, &instance, err);
+	if (!ret) {
+		free((*policy)->text);
+		(*policy)->text = strdup(instance.state->text);
+		ret = (*policy)->text
+			      ? 0
+			      : shunt_fail(err, -ENOMEM,
+					   "read the ruling policy: out of memory");
+	}
+	if (ret) {
+		shunt_policy_free(*policy);
+		*policy = NULL;
+	}
+	return ret;
 }

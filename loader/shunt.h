@@ -113,6 +113,33 @@ SHUNT_API int shunt_explain_frame(struct shunt_explain *explain, uint64_t number
 				  struct shunt_err *err);
 SHUNT_API void shunt_explain_close(struct shunt_explain *explain);
 
+/* --- comparing --------------------------------------------------------------- */
+
+/* The policy that rules an interface, with the members that its sets have now. */
+SHUNT_API int shunt_policy_ruling(const char *interface, struct shunt_policy **policy,
+				  struct shunt_err *err);
+
+/* What two policies do otherwise, asked of a program under each by test runs. */
+struct shunt_diff;
+
+/*
+ * `iface` is the interface that rules with "iface" are tried for; NULL: none. Dynamic
+ * sets of `new` get the members that `apply` would keep. Both policies must outlive it.
+ */
+SHUNT_API int shunt_diff_open(struct shunt_diff **diff, const struct shunt_policy *old,
+			      struct shunt_policy *new, const char *hook,
+			      const char *iface, struct shunt_err *err);
+
+/* One frame, or probe packets that are made for the rules of both policies. */
+SHUNT_API int shunt_diff_frame(struct shunt_diff *diff, const void *frame, size_t bytes,
+			       struct shunt_err *err);
+SHUNT_API int shunt_diff_probes(struct shunt_diff *diff, struct shunt_err *err);
+
+/* What has come of it ("shunt.diff/1"). */
+SHUNT_API int shunt_diff_reply(const struct shunt_diff *diff, cJSON **reply,
+			       struct shunt_err *err);
+SHUNT_API void shunt_diff_close(struct shunt_diff *diff);
+
 /* --- consuming --------------------------------------------------------------- */
 
 /* How a consumer is served: by sockets in XDP, by a ring buffer, or by both. */

@@ -184,7 +184,8 @@ static int witness_usual(struct maker *m)
 		l->field[SHUNT_FIELD_PROTO] = usual[i].proto + !!usual[i].l3;
 		l->field[SHUNT_FIELD_ETH_TYPE] = usual[i].type + !!usual[i].type;
 		l->field[SHUNT_FIELD_VLAN] = usual[i].vlan;
-		memset(l->addr, 100, l->l3 == SHUNT_L3_IP4 ? 4 : sizeof(l->addr));
+		memset(l->addr[SHUNT_SIDE_SRC], 100, l->l3 == SHUNT_L3_IP4 ? 4 : 16);
+		memset(l->addr[SHUNT_SIDE_DST], 101, l->l3 == SHUNT_L3_IP4 ? 4 : 16);
 		if (forge(m, &pkt))
 			ret = keep(m, m->trials->policy->rules, &want);
 	}

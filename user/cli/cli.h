@@ -133,6 +133,7 @@ int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_check(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_completion(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_detach(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_diff(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_explain(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_help(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_list(struct shunt_cli *cli, struct shunt_err *err);

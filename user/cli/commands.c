@@ -74,6 +74,17 @@ static const struct shunt_option explain_options[] = {
 	  "with -p: as on this interface, for rules with \"iface\"" },
 	END,
 };
+static const struct shunt_option diff_options[] = {
+	JSON,
+	NETNS,
+	HOOK,
+	{ "pcap", 'r', "FILE",
+	  "compare over a capture, not over probe packets; - is standard input" },
+	{ "iface", 0, "NAME",
+	  "as on this interface, for rules with \"iface\"; that of @INTERFACE is the "
+	  "default" },
+	END,
+};
 static const struct shunt_option count_options[] = {
 	JSON,	  NETNS,
 	CONSUMER, DURATION,
@@ -145,6 +156,18 @@ const struct shunt_command shunt_commands[] = {
 	  "eth0 --src 192.0.2.1 --proto tcp --dport 443`. Status 1 also where the "
 	  "program does not do what its policy says, which is a fault of Shunt's.",
 	  explain_options, shunt_cli_explain, true, false },
+	{ "diff", "OLD NEW", 2, 2, "what another policy would do otherwise",
+	  "OLD and NEW are policy files, or @INTERFACE for the policy that rules "
+	  "there. "
+	  "Tells what is written otherwise: rules, sets, ports, consumers; and which "
+	  "packets would be treated otherwise, that is, with another verdict, target "
+	  "or "
+	  "modifier: by old and new rule, how many, and an example. Packets are those "
+	  "of "
+	  "a capture, or probes that are made for the rules of both; the answers are "
+	  "those of a program under each policy. Dynamic sets keep their members, as "
+	  "`apply` keeps them. Nothing changes, and the status is 0 either way.",
+	  diff_options, shunt_cli_diff, true, false },
 	{ "set add", "INTERFACE SET [ELEMENT...]", 2, 1024, "add members to a set",
 	  "All of them or, where something is wrong, none. Many are put into place at "
 	  "one moment. An element is what the set's type says: 192.0.2.1, "

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <pcap/pcap.h>
-
 #include "loader/explain.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 #include "user/cli/cli.h"
+#include "user/cli/pcap.h"
 #include "user/cli/tuple.h"
 #include "user/net/line.h"
 
@@ -28,14 +27,7 @@ static void cleanup_explain(struct shunt_explain **explain)
 	shunt_explain_close(*explain);
 }
 
-static void cleanup_pcap(pcap_t **pcap)
-{
-	if (*pcap)
-		pcap_close(*pcap);
-}
-
 #define _explain_ __attribute__((cleanup(cleanup_explain)))
-#define _pcap_ __attribute__((cleanup(cleanup_pcap)))
 
 /* --- text -------------------------------------------------------------------- */
 
@@ -156,9 +148,10 @@ static void print_text(const struct explaining *e, const cJSON *reply,
 
 /* --- packets ----------------------------------------------------------------- */
 
-static int explain_one(struct explaining *e, uint64_t number, const void *frame,
-		       size_t bytes, struct shunt_err *err)
+static int explain_one(void *self, uint64_t number, const void *frame, size_t bytes,
+		       struct shunt_err *err)
 {
+	struct explaining *e = self;
 	_json_ cJSON *reply = NULL;
 	int ret = shunt_explain_frame(e->explain, number, frame, bytes, &reply, err);
 
@@ -204,34 +197,6 @@ static int explain_hex(struct explaining *e, const char *hex, struct shunt_err *
 	return explain_one(e, 1, frame, digits / 2, err);
 }
 
-static int explain_pcap(struct explaining *e, const char *path, struct shunt_err *err)
-{
-	char why[PCAP_ERRBUF_SIZE];
-	_pcap_ pcap_t *pcap = pcap_open_offline(path, why);
-	struct pcap_pkthdr *head;
-	const unsigned char *frame;
-	uint64_t number = 0;
-	int ret;
-
-	if (!pcap)
-		return shunt_fail(err, -EINVAL, "--pcap %s: %s", path, why);
-	if (pcap_datalink(pcap) != DLT_EN10MB)
-		return shunt_fail(
-			err, -EINVAL,
-			"--pcap %s: its packets are of link type %s, and Shunt "
-			"judges Ethernet frames only",
-			path, pcap_datalink_val_to_name(pcap_datalink(pcap)));
-	while ((ret = pcap_next_ex(pcap, &head, &frame)) == 1) {
-		ret = explain_one(e, ++number, frame, head->caplen, err);
-		if (ret)
-			return ret;
-	}
-	if (ret != PCAP_ERROR_BREAK)
-		return shunt_fail(err, -EINVAL, "--pcap %s, behind packet %llu: %s",
-				  path, (unsigned long long)number, pcap_geterr(pcap));
-	return 0;
-}
-
 /* Exactly one of them says what is to be explained; *bytes of a described frame. */
 static int what(const struct shunt_cli *cli, uint8_t frame[SHUNT_TUPLE_BYTES],
 		int *bytes, struct shunt_err *err)
@@ -267,7 +232,7 @@ static int tell(struct explaining *e, const uint8_t *frame, int bytes,
 
 	e->many = pcap;
 	if (pcap)
-		ret = explain_pcap(e, pcap, err);
+		ret = shunt_pcap_each(pcap, explain_one, e, err);
 	else if (bytes)
 		ret = explain_one(e, 1, frame, bytes, err);
 	else

@@ -8,8 +8,8 @@
 /* Rows for a command's table of options, one a key of "match". */
 /* clang-format off */
 #define SHUNT_TUPLE_OPTIONS \
-	{ "src", 's', "ADDRESS", "explain a packet from this address ..." }, \
-	{ "dst", 'D', "ADDRESS", "... to this one; what is not said is usual" }, \
+	{ "src", 's', "ADDRESS", "a packet from this address; what is not said of it is usual" }, \
+	{ "dst", 'D', "ADDRESS", "to this address" }, \
 	{ "proto", 0, "PROTO", "tcp, udp, icmp, or a number" }, \
 	{ "sport", 0, "PORT", "source port" }, \
 	{ "dport", 0, "PORT", "destination port" }, \
