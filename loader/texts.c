@@ -436,18 +436,34 @@ static const cJSON *deed(const cJSON *text, const cJSON *rule, const char *key)
 	return strcmp(key, "action") != 0 ? NULL : get(text, "default");
 }
 
-bool shunt_texts_alike(const struct shunt_texts *texts, const cJSON *a, const cJSON *b)
+/* Of two consumers, which may both be missing. */
+static bool same_consumers(const cJSON *a, const cJSON *b)
 {
 	const cJSON *item;
 
-	if (!same(deed(texts->old, a, "action"), deed(texts->new, b, "action")) ||
-	    !same(consumer_of(texts->old, a), consumer_of(texts->new, b)))
-		return false;
 	cJSON_ArrayForEach(item, a) if (is_deed(item->string) &&
-					!same(item, deed(texts->new, b,
-							 item->string))) return false;
+					!same(item, get(b, item->string))) return false;
+	cJSON_ArrayForEach(item, b) if (is_deed(item->string) &&
+					!get(a, item->string)) return false;
+	return true;
+}
+
+bool shunt_texts_alike(const struct shunt_texts *texts, const cJSON *old_rule,
+		       const cJSON *new_rule)
+{
+	const cJSON *item;
+
+	if (!same(deed(texts->old, old_rule, "action"),
+		  deed(texts->new, new_rule, "action")) ||
+	    !same_consumers(consumer_of(texts->old, old_rule),
+			    consumer_of(texts->new, new_rule)))
+		return false;
 	cJSON_ArrayForEach(item,
-			   b) if (is_deed(item->string) &&
-				  !deed(texts->old, a, item->string)) return false;
+			   old_rule) if (is_deed(item->string) &&
+					 !same(item, deed(texts->new, new_rule,
+							  item->string))) return false;
+	cJSON_ArrayForEach(item, new_rule) if (is_deed(item->string) &&
+					       !deed(texts->old, old_rule,
+						     item->string)) return false;
 	return true;
 }

@@ -240,8 +240,9 @@ static int tell(struct explaining *e, const uint8_t *frame, int bytes,
 	if (ret || !e->faults)
 		return ret;
 	return shunt_fail(err, -EBADMSG,
-			  "the program and its policy disagree about %llu packets: a "
-			  "fault of Shunt's; please report it with the policy and the "
+			  "the program and its policy disagree about packets, of which "
+			  "there are %llu: a fault of Shunt's; please report it with "
+			  "the policy and the "
 			  "packet. What is shown is what the program does",
 			  e->faults);
 }
