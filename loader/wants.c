@@ -246,38 +246,51 @@ static void add_flags(struct list *list, unsigned int set, unsigned int mask)
 static bool is_flags_item(const bool admits[256], const bool said[256],
 			  unsigned int set, unsigned int mask)
 {
+	unsigned int free = ~mask & 255, v = 0;
 	bool fresh = false;
-	unsigned int v;
 
-	for (v = 0; v < 256; v++) {
-		if ((v & mask) != set)
-			continue;
-		if (!admits[v])
+	do {
+		if (!admits[set | v])
 			return false;
-		fresh |= !said[v];
-	}
+		fresh |= !said[set | v];
+		v = (v - free) & free; /* the next combination of the free bits */
+	} while (v);
 	return fresh;
+}
+
+/* Notes that these are said; returns how many were not. */
+static unsigned int say_flags(bool said[256], unsigned int set, unsigned int mask)
+{
+	unsigned int free = ~mask & 255, v = 0, n = 0;
+
+	do {
+		n += !said[set | v];
+		said[set | v] = true;
+		v = (v - free) & free;
+	} while (v);
+	return n;
 }
 
 /* The admitted values as "set/mask", the shortest masks first. */
 static void add_tcp_flags(struct list *list, const bool admits[256])
 {
+	unsigned int bits, mask, set, left = 0;
 	bool said[256] = { false };
-	unsigned int bits, mask, set, v;
 
+	for (set = 0; set < 256; set++)
+		left += admits[set];
 	for (bits = 1; bits <= 8; bits++) {
-		for (mask = 1; mask < 256; mask++) {
+		for (mask = 1; left && mask < 256; mask++) {
 			if (__builtin_popcount(mask) != (int)bits)
 				continue;
-			for (set = 0; set < 256; set = ((set | ~mask) + 1) & mask) {
+			set = 0;
+			do {
 				if (is_flags_item(admits, said, set, mask)) {
 					add_flags(list, set, mask);
-					for (v = 0; v < 256; v++)
-						said[v] |= (v & mask) == set;
+					left -= say_flags(said, set, mask);
 				}
-				if (set == mask)
-					break;
-			}
+				set = (set - mask) & mask;
+			} while (set);
 		}
 	}
 }
