@@ -427,7 +427,7 @@ int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 			struct shunt_err *err)
 {
 	struct shunt_err inner = { "" };
-	struct shunt_answer answer;
+	struct shunt_answer answer = { .trace = { .generation = 0 } };
 	int ret;
 
 	*reply = NULL;

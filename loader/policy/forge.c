@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "bpf/lib/parse.h"
+#include "loader/pkt_json.h"
 
 enum {
 	USUAL_SPORT = 40000,
-	USUAL_DPORT = 9, /* discard, RFC 863 */
+	USUAL_DPORT = 9,    /* discard, RFC 863 */
 	USUAL_FLAGS = 0x02, /* syn */
 	USUAL_ECHO4 = 8 << 8,
 	USUAL_ECHO6 = 128 << 8,
@@ -157,8 +158,8 @@ static void put_layer(struct forge *f, int which, bool bare);
 static bool wants_ethernet(const struct shunt_layer *l)
 {
 	return l->field[SHUNT_FIELD_VLAN] || l->l3 == SHUNT_L3_NONE ||
-	       l->wide[SHUNT_FIELD_SRC_MAC - SHUNT_FIELD_NARROW] ||
-	       l->wide[SHUNT_FIELD_DST_MAC - SHUNT_FIELD_NARROW];
+	       shunt_layer_wide(l, SHUNT_FIELD_SRC_MAC) ||
+	       shunt_layer_wide(l, SHUNT_FIELD_DST_MAC);
 }
 
 static unsigned int type_inside(const struct shunt_layer *inner)
