@@ -16,7 +16,7 @@
 #include "user/base/json.h"
 
 #define ETH_HEADER 14 /* the kernel runs no program over less */
-#define TRIES 5	      /* of a packet whose sets change meanwhile */
+#define TRIES 5	      /* of a packet whose policy or sets change meanwhile */
 
 /* --- opening ----------------------------------------------------------------- */
 
@@ -362,7 +362,7 @@ int shunt_explain_judge(struct shunt_explain *explain, struct shunt_answer *answ
 		return ret;
 	shunt_subject_begin(subject, &explain->trials, &explain->roll,
 			    &answer->trace.pkt);
-	ret = shunt_decide(subject, &answer->decision);
+	ret = shunt_decide(subject, &answer->decision, &answer->nearly);
 	return ret ? shunt_fail_errno(err, ret, "ask for the members of its sets") : 0;
 }
 
@@ -409,10 +409,13 @@ static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
 	struct shunt_trace *trace = &answer->trace;
 	int ret = 0, tries;
 
-	for (tries = 0; !ret && tries < TRIES; tries++) {
+	/* -EAGAIN: the record of the generation that answered is already replaced */
+	for (tries = 0; (!ret || ret == -EAGAIN) && tries < TRIES; tries++) {
 		ret = shunt_explain_run(explain, frame, bytes, trace, err);
 		if (!ret)
 			ret = follow_generation(explain, trace->generation, err);
+		if (ret == -EAGAIN)
+			continue;
 		if (ret || shunt_reason_is_malformed(trace->reason))
 			return ret;
 		ret = shunt_explain_judge(explain, answer, err);

@@ -56,6 +56,7 @@ struct shunt_answer {
 	struct shunt_trace trace;
 	struct shunt_subject subject;
 	struct shunt_decision decision;
+	struct shunt_nearly nearly;
 };
 
 /* Fills the rest of an answer that has its trace. */

@@ -12,8 +12,6 @@
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
-#define NEARLY_MAX 8 /* rules that are named; how many there are is said */
-
 /* --- the program's answer ------------------------------------------------------ */
 
 static void put_rule(cJSON *reply, const struct shunt_state *state,
@@ -99,55 +97,22 @@ static int put_matched(cJSON *list, struct shunt_subject *subject, size_t rule)
 	return 0;
 }
 
-struct near {
-	size_t rule;
-	struct shunt_trial trial;
-};
-
-/* Keeps the list in order: most keys met first, then by place. */
-static void insert(struct near *near, size_t *n, const struct near *one)
-{
-	size_t at = *n < NEARLY_MAX ? (*n)++ : NEARLY_MAX;
-
-	while (at && near[at - 1].trial.met < one->trial.met) {
-		if (at < NEARLY_MAX)
-			near[at] = near[at - 1];
-		at--;
-	}
-	if (at < NEARLY_MAX)
-		near[at] = *one;
-}
-
-/*
- * A rule in front of the deciding one matched nearly where all of its keys but one are
- * met, and there are others. Rules of one key are left out, for they missed wholly.
- */
-static int put_nearly(cJSON *reply, struct shunt_subject *subject, size_t end)
+static void put_nearly(cJSON *reply, const struct shunt_subject *subject,
+		       const struct shunt_nearly *nearly)
 {
 	cJSON *list = cJSON_AddArrayToObject(reply, "nearly"), *item;
 	const struct shunt_policy *policy = subject->trials->policy;
-	struct near near[NEARLY_MAX], one;
-	size_t n = 0, i;
-	uint64_t total = 0;
+	size_t i;
 
-	for (one.rule = 0; one.rule < end; one.rule++) {
-		int ret = shunt_try_rule(subject, one.rule, 2, &one.trial);
+	for (i = 0; i < nearly->n; i++) {
+		size_t rule = nearly->at[i].rule;
 
-		if (ret)
-			return ret;
-		if (!one.trial.met || one.trial.met + 1 != one.trial.asks)
-			continue;
-		insert(near, &n, &one);
-		total++;
-	}
-	for (i = 0; i < n; i++) {
-		item = key_json(subject, near[i].rule, near[i].trial.missed);
-		cJSON_AddStringToObject(item, "rule", policy->rule[near[i].rule].name);
-		cJSON_AddNumberToObject(item, "met", near[i].trial.met);
+		item = key_json(subject, rule, nearly->at[i].trial.missed);
+		cJSON_AddStringToObject(item, "rule", policy->rule[rule].name);
+		cJSON_AddNumberToObject(item, "met", nearly->at[i].trial.met);
 		cJSON_AddItemToArray(list, item);
 	}
-	shunt_json_add_u64(reply, "nearly_total", total);
-	return 0;
+	shunt_json_add_u64(reply, "nearly_total", nearly->total);
 }
 
 /* The program says one thing, and its policy another: a fault of Shunt's. */
@@ -181,9 +146,8 @@ static int put_trial(cJSON *reply, const struct shunt_policy *policy,
 
 	if (end < policy->rules)
 		ret = put_matched(matched, &answer->subject, end);
-	if (!ret)
-		ret = put_nearly(reply, &answer->subject, end);
-	if (!ret && !shunt_explain_agrees(trace, &answer->decision))
+	put_nearly(reply, &answer->subject, &answer->nearly);
+	if (!shunt_explain_agrees(trace, &answer->decision))
 		put_disagreement(reply, policy, &answer->decision);
 	return ret;
 }

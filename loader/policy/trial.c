@@ -320,20 +320,45 @@ int shunt_try_rule(struct shunt_subject *subject, size_t rule, uint32_t misses,
 	return 0;
 }
 
-int shunt_decide(struct shunt_subject *subject, struct shunt_decision *decision)
+static void note_near(struct shunt_nearly *nearly, size_t rule,
+		      const struct shunt_trial *trial)
+{
+	size_t at = nearly->n;
+
+	if (!trial->met || trial->met + 1 != trial->asks)
+		return;
+	nearly->total++;
+	if (nearly->n < SHUNT_NEARLY_MAX)
+		nearly->n++;
+	for (; at && nearly->at[at - 1].trial.met < trial->met; at--)
+		if (at < SHUNT_NEARLY_MAX)
+			nearly->at[at] = nearly->at[at - 1];
+	if (at == SHUNT_NEARLY_MAX)
+		return;
+	nearly->at[at].rule = rule;
+	nearly->at[at].trial = *trial;
+}
+
+int shunt_decide(struct shunt_subject *subject, struct shunt_decision *decision,
+		 struct shunt_nearly *nearly)
 {
 	const struct shunt_policy *policy = subject->trials->policy;
 	struct shunt_trial trial;
 	size_t r;
 
 	memset(decision, 0, sizeof(*decision));
+	if (nearly)
+		nearly->n = nearly->total = 0;
 	for (r = 0; r < policy->rules; r++) {
-		int ret = shunt_try_rule(subject, r, 1, &trial);
+		int ret = shunt_try_rule(subject, r, nearly ? 2 : 1, &trial);
 
 		if (ret)
 			return ret;
-		if (trial.missed)
+		if (trial.missed) {
+			if (nearly)
+				note_near(nearly, r, &trial);
 			continue;
+		}
 		if (policy->rule[r].action != SHUNT_ACTION_COUNT)
 			break;
 		if (decision->counted < SHUNT_TRACE_COUNTED)

@@ -113,5 +113,22 @@ struct shunt_decision {
 	uint16_t counted_rule[SHUNT_TRACE_COUNTED];
 };
 
+#define SHUNT_NEARLY_MAX 8 /* rules that are named; how many there are is counted */
+
+/*
+ * Rules in front of the deciding one, or all where the default decides, of whose keys all
+ * are met but one, and there are others: rules of one key miss wholly. Those that met
+ * most come first, then those that stand first.
+ */
+struct shunt_nearly {
+	struct {
+		size_t rule;
+		struct shunt_trial trial;
+	} at[SHUNT_NEARLY_MAX];
+	size_t n, total;
+};
+
+/* `nearly` may be NULL, which is faster. */
 SHUNT_MUST_CHECK int shunt_decide(struct shunt_subject *subject,
-				  struct shunt_decision *decision);
+				  struct shunt_decision *decision,
+				  struct shunt_nearly *nearly);

@@ -54,7 +54,7 @@ static int grow(struct shunt_witnesses *all, size_t more)
 static int keep(struct maker *m, size_t aimed, struct shunt_decision *want)
 {
 	struct shunt_witnesses *all = m->all;
-	int ret = shunt_decide(&m->subject, want);
+	int ret = shunt_decide(&m->subject, want, NULL);
 
 	if (!ret)
 		ret = grow(all, m->bytes);

@@ -179,12 +179,43 @@ static void compare(const struct shunt_policy *policy, struct shunt_subject *sub
 		*matches += want;
 	}
 	shunt_model_decide(policy, SHUNT_AUTHOR_IFACE, subject->pkt, &model);
-	assert_int_equal(shunt_decide(subject, &decision), 0);
+	assert_int_equal(shunt_decide(subject, &decision, NULL), 0);
 	assert_int_equal(decision.rule, model.rule);
 	assert_int_equal(decision.action, model.action);
 	assert_int_equal(decision.counted, model.counted);
 	for (r = 0; r < model.counted && r < SHUNT_TRACE_COUNTED; r++)
 		assert_int_equal(decision.counted_rule[r], model.counted_rule[r]);
+}
+
+/* The list of near rules, found by trying all and sorting. */
+static void compare_nearly(const struct shunt_policy *policy,
+			   struct shunt_subject *subject)
+{
+	struct shunt_decision decision;
+	struct shunt_nearly nearly;
+	struct shunt_trial trial;
+	size_t n = 0, total = 0, r;
+	uint32_t met;
+
+	assert_int_equal(shunt_decide(subject, &decision, &nearly), 0);
+	for (met = SHUNT_ASK_KEYS * SHUNT_LAYERS; met; met--) {
+		for (r = 0; r < decision.rule; r++) {
+			assert_int_equal(shunt_try_rule(subject, r, UINT32_MAX, &trial),
+					 0);
+			if (trial.met != met || trial.asks != met + 1)
+				continue;
+			total++;
+			if (n == SHUNT_NEARLY_MAX)
+				continue;
+			assert_true(n < nearly.n);
+			assert_int_equal(nearly.at[n].rule, r);
+			assert_ptr_equal(nearly.at[n].trial.missed, trial.missed);
+			n++;
+		}
+	}
+	assert_int_equal(nearly.n, n);
+	assert_int_equal(nearly.total, total);
+	assert_true(decision.rule <= policy->rules);
 }
 
 static void random_rules_match_as_the_model_says(void **ctx)
@@ -211,6 +242,8 @@ static void random_rules_match_as_the_model_says(void **ctx)
 			shunt_traffic_draw_pkt(&r, policy, &pkt);
 			shunt_subject_begin(&subject, &trials, &roll, &pkt);
 			compare(policy, &subject, &matches);
+			if (p < 20)
+				compare_nearly(policy, &subject);
 		}
 		shunt_trials_free(&trials);
 		shunt_policy_free(policy);
