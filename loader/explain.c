@@ -10,28 +10,15 @@
 #include <linux/netfilter.h>
 
 #include "bpf/lib/wire.h"
-#include "loader/instance.h"
+#include "loader/explain.h"
 #include "loader/plan.h"
 #include "loader/program.h"
-#include "loader/reply.h"
-#include "loader/shunt.h"
 #include "maps/reason.h"
-#include "maps/trace.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
-#include "loader/pkt_json.h"
 
 #define ETH_HEADER 14 /* the kernel runs no program over less */
-
-struct shunt_explain {
-	struct shunt_instance instance; /* not pinned where a policy is explained */
-	int hook;
-	int prog_fd;
-	uint32_t
-		prog_id; /* of what sits on the hook; 0: of none, a policy is explained */
-	uint8_t *buf;	 /* request and frame, as the test run wants them */
-	size_t room;
-};
+#define TRIES 5	      /* of a packet whose policy or sets change meanwhile */
 
 /* --- opening ----------------------------------------------------------------- */
 
@@ -50,6 +37,9 @@ static int start(struct shunt_explain **explain, const char *hook_name,
 	(*explain)->instance = none;
 	(*explain)->hook = hook;
 	(*explain)->prog_fd = -1;
+	if (getrandom(&(*explain)->token, sizeof(uint64_t), 0) < 0)
+		return shunt_fail_errno(err, -errno, "draw a random number");
+	(*explain)->token |= 1; /* 0 means: not traced */
 	return 0;
 }
 
@@ -111,6 +101,11 @@ static int open_program(struct shunt_explain *explain, struct shunt_err *err)
 	return 0;
 }
 
+static uint64_t word(const struct shunt_explain *explain)
+{
+	return __atomic_load_n(&explain->instance.maps.gen->word, __ATOMIC_ACQUIRE);
+}
+
 static int open_attached(struct shunt_explain *explain, const char *interface,
 			 struct shunt_err *err)
 {
@@ -129,6 +124,7 @@ static int open_attached(struct shunt_explain *explain, const char *interface,
 			"explain: Shunt is not attached to that hook of %s; `shunt "
 			"show %s` lists the hooks that it is",
 			interface, interface);
+	explain->word = word(explain);
 	return open_program(explain, err);
 }
 
@@ -148,7 +144,7 @@ int shunt_explain_open(struct shunt_explain **explain, const char *interface,
 
 /* Loads the program over maps of its own, and puts the policy in force there. */
 static int open_policy(struct shunt_explain *explain, const struct shunt_policy *policy,
-		       struct shunt_err *err)
+		       const char *iface, struct shunt_err *err)
 {
 	struct shunt_maps *maps = &explain->instance.maps;
 	struct shunt_plan plan = { 0 };
@@ -156,7 +152,7 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 
 	if (explain->hook < 0)
 		explain->hook = SHUNT_HOOK_XDP;
-	ret = shunt_plan_make(&plan, policy, "", NULL, true, err);
+	ret = shunt_plan_make(&plan, policy, iface, NULL, true, err);
 	if (!ret) {
 		struct shunt_needs needs = shunt_plan_needs(&plan);
 
@@ -177,17 +173,29 @@ static int open_policy(struct shunt_explain *explain, const struct shunt_policy 
 		explain->instance.state = shunt_steal(&plan.next);
 	}
 	shunt_plan_free(&plan);
-	return ret;
+	if (ret)
+		return ret;
+	explain->policy = policy;
+	explain->roll = shunt_roll_of_policy(policy);
+	explain->word = word(explain);
+	return shunt_trials_make(&explain->trials, policy, iface, err);
 }
 
 int shunt_explain_open_policy(struct shunt_explain **explain,
 			      const struct shunt_policy *policy, const char *hook,
 			      struct shunt_err *err)
 {
+	return shunt_explain_open_for(explain, policy, hook, "", err);
+}
+
+int shunt_explain_open_for(struct shunt_explain **explain,
+			   const struct shunt_policy *policy, const char *hook,
+			   const char *iface, struct shunt_err *err)
+{
 	int ret = start(explain, hook, err);
 
 	if (!ret)
-		ret = open_policy(*explain, policy, err);
+		ret = open_policy(*explain, policy, iface, err);
 	if (ret) {
 		shunt_explain_close(*explain);
 		*explain = NULL;
@@ -199,6 +207,9 @@ void shunt_explain_close(struct shunt_explain *explain)
 {
 	if (!explain)
 		return;
+	shunt_trials_free(&explain->trials);
+	shunt_ruling_close(&explain->sets);
+	shunt_policy_free(explain->own);
 	shunt_instance_close(&explain->instance);
 	if (explain->prog_fd >= 0)
 		close(explain->prog_fd);
@@ -269,6 +280,19 @@ static int run(struct shunt_explain *explain, const struct shunt_trace_req *req,
 		       : run_tc(explain, req, frame, bytes);
 }
 
+static int make_room(struct shunt_explain *explain, size_t bytes, struct shunt_err *err)
+{
+	if (explain->room >= bytes)
+		return 0;
+	free(explain->buf);
+	explain->room = 2 * bytes;
+	explain->buf = malloc(explain->room);
+	if (explain->buf)
+		return 0;
+	explain->room = 0;
+	return shunt_fail(err, -ENOMEM, "explain: out of memory");
+}
+
 /* Runs the program over the frame and fetches what it has recorded. */
 static int ask_once(struct shunt_explain *explain, const void *frame, size_t bytes,
 		    struct shunt_trace *trace, struct shunt_err *err)
@@ -276,18 +300,14 @@ static int ask_once(struct shunt_explain *explain, const void *frame, size_t byt
 	int map = explain->instance.maps.fd[SHUNT_MAP_TRACE], ret;
 	struct shunt_trace_req req = {
 		.cookie = explain->instance.maps.gen->trace_cookie,
+		.token = explain->token,
+		.idle = explain->idle,
 	};
 
-	if (explain->room < sizeof(req) + bytes) {
-		free(explain->buf);
-		explain->room = 2 * (sizeof(req) + bytes);
-		explain->buf = malloc(explain->room);
-		if (!explain->buf)
-			return shunt_fail(err, -ENOMEM, "explain: out of memory");
-	}
-	if (getrandom(&req.token, sizeof(req.token), 0) < 0)
-		return shunt_fail_errno(err, -errno, "draw a random number");
-	req.token |= 1; /* 0 means: not traced */
+	explain->token += 2; /* stays odd */
+	ret = make_room(explain, sizeof(req) + bytes, err);
+	if (ret)
+		return ret;
 	ret = run(explain, &req, frame, bytes);
 	if (ret)
 		return shunt_fail(
@@ -295,26 +315,61 @@ static int ask_once(struct shunt_explain *explain, const void *frame, size_t byt
 			"the kernel does not run the program over a frame of %zu "
 			"bytes: %s",
 			bytes, strerror(-ret));
-	ret = bpf_map_lookup_elem(map, &req.token, trace);
-	if (ret)
-		return shunt_fail_errno(err, ret, "fetch the program's answer");
-	bpf_map_delete_elem(map, &req.token);
-	return 0;
+	ret = bpf_map_lookup_and_delete_elem(map, &req.token, trace);
+	return ret ? shunt_fail_errno(err, ret, "fetch the program's answer") : 0;
 }
 
-/* A program that has been replaced may have looked at an image that rules no more. */
-static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
-	       struct shunt_trace *trace, struct shunt_err *err)
+/*
+ * A program that has been replaced may look at an image that rules no more, from the
+ * moment on in which the word changes, not before.
+ */
+int shunt_explain_run(struct shunt_explain *explain, const void *frame, size_t bytes,
+		      struct shunt_trace *trace, struct shunt_err *err)
 {
-	uint32_t asked;
 	int ret;
 
 	do {
-		asked = explain->prog_id;
-		ret = ask_once(explain, frame, bytes, trace, err);
-		if (!ret && asked)
+		uint64_t now = word(explain);
+
+		ret = 0;
+		if (explain->prog_id && now != explain->word)
 			ret = open_program(explain, err);
-	} while (!ret && explain->prog_id != asked);
+		explain->word = now;
+		if (!ret)
+			ret = ask_once(explain, frame, bytes, trace, err);
+	} while (!ret && word(explain) != explain->word);
+	return ret;
+}
+
+bool shunt_explain_refused(int error, size_t bytes)
+{
+	return error == -EINVAL || error == -E2BIG || error == -EFBIG ||
+	       error == -ENOSPC || (error == -ENOMEM && bytes > 65536);
+}
+
+/* --- what its policy says ------------------------------------------------------ */
+
+/* The policy of an interface's record, and its sets as they are now. */
+static int read_policy(struct shunt_explain *explain, struct shunt_err *err)
+{
+	const struct shunt_instance *instance = &explain->instance;
+	int ret;
+
+	if (!explain->prog_id || explain->read == instance->state->generation)
+		return 0;
+	explain->read = 0;
+	shunt_trials_free(&explain->trials);
+	shunt_ruling_close(&explain->sets);
+	shunt_policy_free(explain->own);
+	ret = shunt_ruling_read(&explain->own, instance->state, err);
+	if (ret)
+		return ret;
+	explain->policy = explain->own;
+	explain->roll = shunt_ruling_roll(&explain->sets, explain->own, instance);
+	ret = shunt_trials_make(&explain->trials, explain->own,
+				instance->state->interface, err);
+	if (!ret)
+		explain->read = instance->state->generation;
 	return ret;
 }
 
@@ -335,58 +390,37 @@ static int follow_generation(struct shunt_explain *explain, uint64_t generation,
 	return 0;
 }
 
-static void put_rule(cJSON *reply, const struct shunt_state *state,
-		     const struct shunt_trace *trace)
+int shunt_explain_judge(struct shunt_explain *explain, struct shunt_answer *answer,
+			struct shunt_err *err)
 {
-	const struct shunt_state_rule *rule =
-		trace->rule < state->rules ? &state->rule[trace->rule] : NULL;
-	cJSON *counted;
+	struct shunt_subject *subject = &answer->subject;
+	int ret = read_policy(explain, err);
+
+	if (ret)
+		return ret;
+	shunt_subject_begin(subject, &explain->trials, &explain->roll,
+			    &answer->trace.pkt);
+	ret = shunt_decide(subject, &answer->decision, &answer->nearly);
+	return ret ? shunt_fail_errno(err, ret, "ask for the members of its sets") : 0;
+}
+
+bool shunt_explain_agrees(const struct shunt_trace *trace,
+			  const struct shunt_decision *decision)
+{
 	uint32_t i;
 
-	/* a malformed packet is asked no rule */
-	if (shunt_reason_is_malformed(trace->reason))
-		rule = NULL;
-	if (rule)
-		cJSON_AddStringToObject(reply, "rule", rule->name);
-	else
-		cJSON_AddNullToObject(reply, "rule");
-	cJSON_AddStringToObject(reply, "action",
-				shunt_action_name(trace->rule_data.action));
-	if (rule && *rule->target)
-		cJSON_AddStringToObject(reply, "target", rule->target);
-	counted = cJSON_AddArrayToObject(reply, "counted");
-	for (i = 0; i < trace->counted && i < SHUNT_TRACE_COUNTED; i++)
-		if (trace->counted_rule[i] < state->rules)
-			cJSON_AddItemToArray(
-				counted,
-				cJSON_CreateString(
-					state->rule[trace->counted_rule[i]].name));
+	if (trace->rule != decision->rule ||
+	    trace->rule_data.action != decision->action ||
+	    trace->counted != decision->counted ||
+	    trace->reason == SHUNT_REASON_INTERNAL)
+		return false;
+	for (i = 0; i < decision->counted && i < SHUNT_TRACE_COUNTED; i++)
+		if (trace->counted_rule[i] != decision->counted_rule[i])
+			return false;
+	return true;
 }
 
-static cJSON *answer(const struct shunt_explain *explain,
-		     const struct shunt_trace *trace, uint64_t number)
-{
-	cJSON *reply = cJSON_CreateObject(), *pkt;
-	const char *proto;
-
-	cJSON_AddStringToObject(reply, "schema", "shunt.explain/1");
-	shunt_json_add_u64(reply, "packet", number);
-	cJSON_AddStringToObject(reply, "hook", shunt_hook_name(explain->hook));
-	shunt_json_add_u64(reply, "generation", trace->generation);
-	cJSON_AddStringToObject(reply, "verdict", shunt_action_name(trace->verdict));
-	put_rule(reply, explain->instance.state, trace);
-	cJSON_AddStringToObject(reply, "reason", shunt_reason_name(trace->reason));
-	pkt = shunt_pkt_json(&trace->pkt);
-	proto = trace->pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_PROTO]
-			? shunt_proto_name(trace->pkt.layer[SHUNT_OUTER]
-						   .field[SHUNT_FIELD_PROTO] -
-					   1)
-			: NULL;
-	if (proto)
-		cJSON_AddStringToObject(pkt, "proto_name", proto);
-	cJSON_AddItemToObject(reply, "pkt", pkt);
-	return reply;
-}
+/* --- one frame --------------------------------------------------------------- */
 
 /* A frame that the kernel runs no program over: no verdict, and why. */
 static cJSON *no_answer(const struct shunt_explain *explain, uint64_t number,
@@ -416,12 +450,38 @@ static const char *nf_is_blind_to(const uint8_t *frame)
 	return "no verdict: netfilter sees IPv4 and IPv6 only";
 }
 
+/*
+ * The answer, and a policy that is the one it came from. Sets may change between the
+ * program's look at them and ours: then both look again.
+ */
+static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
+	       struct shunt_answer *answer, struct shunt_err *err)
+{
+	struct shunt_trace *trace = &answer->trace;
+	int ret = 0, tries;
+
+	/* -EAGAIN: the record of the generation that answered is already replaced */
+	for (tries = 0; (!ret || ret == -EAGAIN) && tries < TRIES; tries++) {
+		ret = shunt_explain_run(explain, frame, bytes, trace, err);
+		if (!ret)
+			ret = follow_generation(explain, trace->generation, err);
+		if (ret == -EAGAIN)
+			continue;
+		if (ret || shunt_reason_is_malformed(trace->reason))
+			return ret;
+		ret = shunt_explain_judge(explain, answer, err);
+		if (!ret && shunt_explain_agrees(trace, &answer->decision))
+			return 0;
+	}
+	return ret;
+}
+
 int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 			const void *frame, size_t bytes, cJSON **reply,
 			struct shunt_err *err)
 {
 	struct shunt_err inner = { "" };
-	struct shunt_trace trace = { .generation = 0 };
+	struct shunt_answer answer = { .trace = { .generation = 0 } };
 	int ret;
 
 	*reply = NULL;
@@ -436,17 +496,15 @@ int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 		*reply = no_answer(explain, number, nf_is_blind_to(frame));
 		return 0;
 	}
-	ret = ask(explain, frame, bytes, &trace, &inner);
-	if (ret == -EINVAL || ret == -E2BIG || ret == -EFBIG || ret == -ENOSPC ||
-	    (ret == -ENOMEM && bytes > 65536)) {
+	ret = ask(explain, frame, bytes, &answer, &inner);
+	if (shunt_explain_refused(ret, bytes)) {
 		*reply = no_answer(explain, number, inner.message);
 		return 0;
 	}
 	if (!ret)
-		ret = follow_generation(explain, trace.generation, &inner);
+		ret = shunt_explain_json(explain, number, &answer, reply, &inner);
 	if (ret)
 		return shunt_fail(err, ret, "explain packet %llu: %s",
 				  (unsigned long long)number, inner.message);
-	*reply = answer(explain, &trace, number);
 	return 0;
 }

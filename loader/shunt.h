@@ -211,7 +211,8 @@ struct shunt_explain;
 SHUNT_API int shunt_explain_open(struct shunt_explain **explain, const char *interface,
 				 const char *hook, struct shunt_err *err);
 
-/* Of a program of its own, that is attached nowhere, under this policy. */
+/* Of a program of its own, that is attached nowhere, under this policy, which must
+ * outlive it. */
 SHUNT_API int shunt_explain_open_policy(struct shunt_explain **explain,
 					const struct shunt_policy *policy,
 					const char *hook, struct shunt_err *err);
@@ -221,6 +222,33 @@ SHUNT_API int shunt_explain_frame(struct shunt_explain *explain, uint64_t number
 				  const void *frame, size_t bytes, cJSON **reply,
 				  struct shunt_err *err);
 SHUNT_API void shunt_explain_close(struct shunt_explain *explain);
+
+/* --- comparing --------------------------------------------------------------- */
+
+/* The policy that rules an interface, with the members that its sets have now. */
+SHUNT_API int shunt_policy_ruling(const char *interface, struct shunt_policy **policy,
+				  struct shunt_err *err);
+
+/* What two policies do otherwise, asked of a program under each by test runs. */
+struct shunt_diff;
+
+/*
+ * `iface` is the interface that rules with "iface" are tried for; NULL: none. Dynamic
+ * sets of `new` get the members that `apply` would keep. Both policies must outlive it.
+ */
+SHUNT_API int shunt_diff_open(struct shunt_diff **diff, const struct shunt_policy *old,
+			      struct shunt_policy *new, const char *hook,
+			      const char *iface, struct shunt_err *err);
+
+/* One frame, or probe packets that are made for the rules of both policies. */
+SHUNT_API int shunt_diff_frame(struct shunt_diff *diff, const void *frame, size_t bytes,
+			       struct shunt_err *err);
+SHUNT_API int shunt_diff_probes(struct shunt_diff *diff, struct shunt_err *err);
+
+/* What has come of it ("shunt.diff/1"). */
+SHUNT_API int shunt_diff_reply(const struct shunt_diff *diff, cJSON **reply,
+			       struct shunt_err *err);
+SHUNT_API void shunt_diff_close(struct shunt_diff *diff);
 
 /* --- consuming --------------------------------------------------------------- */
 

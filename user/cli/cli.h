@@ -18,7 +18,7 @@
 
 #define SHUNT_EXIT_FAILED 1
 #define SHUNT_EXIT_USAGE 2
-#define SHUNT_CLI_VALUES 16 /* uses of options in one call */
+#define SHUNT_CLI_VALUES 24 /* uses of options in one call */
 
 struct shunt_cli;
 
@@ -140,6 +140,7 @@ int shunt_cli_check(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_confirm(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_completion(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_detach(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_diff(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_explain(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_fsck(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_help(struct shunt_cli *cli, struct shunt_err *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of commands. */
 #include "user/cli/cli.h"
+#include "user/cli/tuple.h"
 
 /* clang-format off */
 #define JSON { "json", 'j', NULL, "answer with JSON: one object, or one a line" }
@@ -114,6 +115,20 @@ static const struct shunt_option explain_options[] = {
 	{ "pcap", 'r', "FILE",
 	  "explain every packet of a capture; - is standard input" },
 	{ "frame", 'f', "HEX", "explain one Ethernet frame, as hex digits" },
+	SHUNT_TUPLE_OPTIONS,
+	{ "iface", 0, "NAME",
+	  "with -p: as on this interface, for rules with \"iface\"" },
+	END,
+};
+static const struct shunt_option diff_options[] = {
+	JSON,
+	NETNS,
+	HOOK,
+	{ "pcap", 'r', "FILE",
+	  "compare over a capture, not over probe packets; - is standard input" },
+	{ "iface", 0, "NAME",
+	  "as on this interface, for rules with \"iface\"; that of @INTERFACE is the "
+	  "default" },
 	END,
 };
 static const struct shunt_option count_options[] = {
@@ -219,8 +234,23 @@ const struct shunt_command shunt_commands[] = {
 	{ "explain", "[INTERFACE]", 0, 1, "what becomes of a packet, and why",
 	  "Asks the program itself, by a test run: the one that is attached to "
 	  "INTERFACE, or one of its own under the policy of -p. Nothing moves: no "
-	  "counter, no limit, no copy.",
+	  "counter, no limit, no copy. Beside the verdict and the rule it shows the "
+	  "keys that matched, and earlier rules that missed by one key: `shunt explain "
+	  "eth0 --src 192.0.2.1 --proto tcp --dport 443`. Status 1 also where the "
+	  "program does not do what its policy says, which is a fault of Shunt's.",
 	  explain_options, shunt_cli_explain, true, false },
+	{ "diff", "OLD NEW", 2, 2, "what another policy would do otherwise",
+	  "OLD and NEW are policy files, or @INTERFACE for the policy that rules "
+	  "there. "
+	  "Tells what is written otherwise: rules, sets, ports, consumers; and which "
+	  "packets would be treated otherwise, that is, with another verdict, target "
+	  "or "
+	  "modifier: by old and new rule, how many, and an example. Packets are those "
+	  "of "
+	  "a capture, or probes that are made for the rules of both; the answers are "
+	  "those of a program under each policy. Dynamic sets keep their members, as "
+	  "`apply` keeps them. Nothing changes, and the status is 0 either way.",
+	  diff_options, shunt_cli_diff, true, false },
 	{ "set add", "INTERFACE SET [ELEMENT...]", 2, 1024, "add members to a set",
 	  "All of them or, where something is wrong, none. Many are put into place at "
 	  "one moment. An element is what the set's type says: 192.0.2.1, "
