@@ -6,6 +6,7 @@
 #include "loader/history.h"
 #include "loader/plan.h"
 #include "loader/probation.h"
+#include "loader/rehearse.h"
 #include "loader/reply.h"
 #include "loader/seat.h"
 #include "loader/shunt.h"
@@ -65,12 +66,29 @@ static int make_room(struct shunt_instance *instance, const struct shunt_plan *p
 	return shunt_takeover(instance, &needs, false, &tag, err);
 }
 
+/* By the programs that are going to judge by it. */
+static int rehearse(const struct shunt_instance *instance,
+		    const struct shunt_plan *plan, const struct shunt_guard *guard,
+		    struct shunt_err *err)
+{
+	const struct shunt_rehearsal rehearsal = {
+		.policy = plan->policy,
+		.state = plan->next,
+		.guard = guard,
+		.idle = true,
+	};
+
+	return shunt_rehearse(instance, &rehearsal, err);
+}
+
 /* Everything that can fail comes before the flip. */
 static int write_plan(struct shunt_instance *instance, struct shunt_plan *plan,
-		      struct shunt_err *err)
+		      const struct shunt_guard *guard, struct shunt_err *err)
 {
 	int ret = shunt_plan_write(plan, &instance->maps, err);
 
+	if (!ret)
+		ret = rehearse(instance, plan, guard, err);
 	if (!ret)
 		ret = shunt_history_keep(instance->name, instance->state->generation,
 					 err);
@@ -128,7 +146,7 @@ static int enforce(struct shunt_instance *instance, struct shunt_plan *plan,
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
 	plan->next->origin = how->origin;
 	plan->next->again = how->again;
-	ret = write_plan(instance, plan, err);
+	ret = write_plan(instance, plan, how->guard, err);
 	if (ret)
 		return ret;
 	/* nothing can fail from here on, and no packet is redirected yet */
@@ -202,8 +220,10 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy,
 		struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	struct shunt_guard guard = { 0 };
 	const struct shunt_enforce how = { .origin = SHUNT_ORIGIN_APPLY,
-					   .confirm_ns = opts ? opts->confirm_ns : 0 };
+					   .confirm_ns = opts ? opts->confirm_ns : 0,
+					   .guard = &guard };
 	_json_ cJSON *notes = cJSON_CreateObject();
 	struct shunt_state *next;
 	int ret;
@@ -212,8 +232,12 @@ int shunt_apply(const char *interface, const struct shunt_policy *policy,
 	ret = shunt_instance_open(&instance, interface, true, err);
 	if (!ret)
 		ret = shunt_probation_none(&instance, "apply", err);
+	if (!ret && opts)
+		ret = shunt_guard_make(&guard, interface, opts->session, opts->protect,
+				       opts->protects, err);
 	if (!ret)
 		ret = shunt_enforce(&instance, policy, &how, &next, notes, err);
+	shunt_guard_free(&guard);
 	if (ret)
 		return ret;
 	*reply = shunt_enforce_reply("shunt.apply/1", instance.state, next, notes);

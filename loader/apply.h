@@ -4,12 +4,14 @@
 
 #include <cjson/cJSON.h>
 
+#include "loader/guard.h"
 #include "loader/instance.h"
 
 struct shunt_enforce {
 	enum shunt_origin origin;
-	uint64_t again;	     /* as in struct shunt_state */
-	uint64_t confirm_ns; /* 0: for good; else how long it is on trial */
+	uint64_t again;			 /* as in struct shunt_state */
+	uint64_t confirm_ns;		 /* 0: for good; else how long it is on trial */
+	const struct shunt_guard *guard; /* whom it must not lock out; NULL: nobody */
 };
 
 /*

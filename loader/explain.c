@@ -203,6 +203,31 @@ int shunt_explain_open_for(struct shunt_explain **explain,
 	return ret;
 }
 
+int shunt_explain_open_loaded(struct shunt_explain **explain,
+			      const struct shunt_instance *instance,
+			      const struct shunt_state *state, enum shunt_hook hook,
+			      uint32_t prog_id, struct shunt_err *err)
+{
+	int ret = start(explain, shunt_hook_name(hook), err);
+
+	if (!ret) {
+		struct shunt_explain *new = *explain;
+
+		new->lent = true;
+		new->instance.maps = instance->maps;
+		new->instance.ifindex = instance->ifindex;
+		memcpy(new->instance.name, instance->name, sizeof(instance->name));
+		new->instance.state = (struct shunt_state *)state; /* only read */
+		new->word = word(new);
+		ret = new->prog_fd = open_runnable(new, prog_id, err);
+	}
+	if (ret >= 0)
+		return 0;
+	shunt_explain_close(*explain);
+	*explain = NULL;
+	return ret;
+}
+
 void shunt_explain_close(struct shunt_explain *explain)
 {
 	if (!explain)
@@ -210,7 +235,8 @@ void shunt_explain_close(struct shunt_explain *explain)
 	shunt_trials_free(&explain->trials);
 	shunt_ruling_close(&explain->sets);
 	shunt_policy_free(explain->own);
-	shunt_instance_close(&explain->instance);
+	if (!explain->lent)
+		shunt_instance_close(&explain->instance);
 	if (explain->prog_fd >= 0)
 		close(explain->prog_fd);
 	free(explain->buf);

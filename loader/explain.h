@@ -24,6 +24,7 @@ struct shunt_explain {
 		prog_id; /* of what sits on the hook; 0: of none, a policy is explained */
 	uint64_t word;	 /* the generation word when the program was looked for */
 	uint64_t token; /* of the next request */
+	bool lent;	/* maps and state are the caller\'s */
 	bool idle;	/* asks for the policy that is written and not in force yet */
 	uint8_t *buf;	/* request and frame, as the test run wants them */
 	size_t room;
@@ -40,6 +41,17 @@ SHUNT_MUST_CHECK int shunt_explain_open_for(struct shunt_explain **explain,
 					    const struct shunt_policy *policy,
 					    const char *hook, const char *iface,
 					    struct shunt_err *err);
+
+/*
+ * Of a program with this id, which need not sit on the hook yet, over the maps of an
+ * instance that the caller has open for as long as this is; `state` is the record that
+ * names its rules and sets.
+ */
+SHUNT_MUST_CHECK int shunt_explain_open_loaded(struct shunt_explain **explain,
+					       const struct shunt_instance *instance,
+					       const struct shunt_state *state,
+					       enum shunt_hook hook, uint32_t prog_id,
+					       struct shunt_err *err);
 
 /*
  * Runs the program over a frame, and fetches what it has recorded. -EINVAL and the like,

@@ -63,8 +63,11 @@ struct shunt_attach_opts {
 	const char *const *hook; /* "xdp", "tc-ingress", "tc-egress", "netfilter";
 				  * NULL: "xdp" */
 	size_t hooks;
-	const char *mode;  /* NULL or "auto"; "native", "generic"; "tcx", "clsact" */
-	const char *netns; /* what the namespace is called, for `list` only */
+	const char *mode;    /* NULL or "auto"; "native", "generic"; "tcx", "clsact" */
+	const char *netns;   /* what the namespace is called, for `list` only */
+	const char *session; /* as in struct shunt_apply_opts, as are the next */
+	const char *const *protect;
+	size_t protects;
 	const char *const
 		*modes; /* one a hook instead of `mode`; NULL: `mode` for all */
 };
@@ -84,6 +87,10 @@ struct shunt_apply_opts {
 		confirm_ns; /* 0: the policy rules for good; else it is on trial: unless
 				shunt_confirm() comes within this time, the policy before
 				it rules again, with no process alive */
+	/* Whom the policy must not lock out (loader/guard.h): -EACCES. NULL: nobody. */
+	const char *session;	    /* as SSH_CONNECTION has it */
+	const char *const *protect; /* packets, as "src=…,dst=…,proto=tcp,dport=22" */
+	size_t protects;
 };
 
 /*
