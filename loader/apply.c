@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
+#include "loader/chain.h"
 #include "loader/instance.h"
 #include "loader/plan.h"
 #include "loader/reply.h"
@@ -49,6 +50,11 @@ static int apply(struct shunt_instance *instance, struct shunt_plan *plan,
 
 	/* from here on, and until the flip, the programs can do either policy */
 	needs.features |= shunt_takeover_ruling(instance);
+	ret = strcmp(xdp->mode, "chained")
+		      ? 0
+		      : shunt_chain_fits(plan->compiled.image, plan->next, err);
+	if (ret)
+		return ret;
 	if (xdp->on)
 		shunt_tag_choose(tag, needs.features, instance->state->interface,
 				 xdp->mode);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A program's place on an interface: XDP link, TCX link, or a clsact filter. */
+/* A program's place: XDP link, entry of a dispatcher, TCX link, or clsact filter. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,9 +11,10 @@
 /* How a program sits; zeroed: it does not. */
 struct shunt_place {
 	bool on;
-	char mode[12]; /* "native", "generic", "tcx" or "clsact" */
+	char mode[12]; /* "native", "generic", "chained", "tcx" or "clsact" */
 	uint32_t prog_id;
-	bool made_qdisc; /* clsact: the qdisc is ours as well */
+	uint32_t priority; /* chained: among the others; lower comes first */
+	bool made_qdisc;   /* clsact: the qdisc is ours as well */
 };
 
 struct shunt_place_request {
@@ -22,6 +23,8 @@ struct shunt_place_request {
 	const char *interface;
 	unsigned int ifindex;
 	const char *mode; /* NULL or "auto", or one of the modes above, insisted on */
+	const char *instance;
+	uint32_t chain; /* XDP: join a dispatcher with this priority; 0: do not */
 };
 
 /*
@@ -36,8 +39,8 @@ SHUNT_MUST_CHECK int shunt_place_attach(const struct shunt_place_request *reques
 
 /*
  * Takes a clsact filter off again, if the program in it is the one that the instance
- * has pinned for the hook; a qdisc that we made and nobody else uses goes with it.
- * Links leave with their pin.
+ * has pinned for the hook; a qdisc that we made and nobody else uses goes with it. For
+ * XDP: takes our entry out of a dispatcher. Links leave with their pin.
  */
 SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 					const char *instance, unsigned int ifindex,
@@ -45,7 +48,8 @@ SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 
 /*
  * Is the program still where `place` says? For a link that is asked of the pinned
- * link; for clsact of the interface, in the calling thread's namespace.
+ * link; for clsact and what is chained of the interface, in the calling thread's
+ * namespace.
  */
 bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex);
@@ -71,6 +75,10 @@ SHUNT_MUST_CHECK int shunt_place_settle(enum shunt_hook hook,
 					const char *instance, unsigned int ifindex,
 					struct shunt_err *err);
 
-/* 0, or -EBUSY and who sits there: an XDP program that Shunt has not attached. */
+/*
+ * 0, or -EBUSY and who sits there: an XDP program that Shunt has not attached. With
+ * `chain`, a dispatcher of libxdp's is no hindrance, and -EPERM or another error says
+ * that this kernel cannot chain.
+ */
 SHUNT_MUST_CHECK int shunt_place_free(const char *interface, unsigned int ifindex,
-				      struct shunt_err *err);
+				      uint32_t chain, struct shunt_err *err);

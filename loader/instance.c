@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/chain.h"
 #include "loader/plan.h"
 #include "loader/takeover.h"
 #include "user/base/cleanup.h"
@@ -31,6 +32,9 @@ bool shunt_instance_alive(const struct shunt_instance *instance)
 {
 	bool here = is_here(instance);
 	int hook;
+
+	if (shunt_chain_elsewhere(instance->name))
+		return true;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const struct shunt_place *place = &instance->state->place[hook];

@@ -49,12 +49,18 @@ struct shunt_attach_opts {
 	size_t hooks;
 	const char *mode;  /* NULL or "auto"; "native", "generic"; "tcx", "clsact" */
 	const char *netns; /* what the namespace is called, for `list` only */
+	/*
+	 * XDP: beside other owners' programs in libxdp's dispatcher, with this priority
+	 * among them (1 to 65535, lower comes first); 0: alone. Where the kernel cannot,
+	 * that is an error.
+	 */
+	uint32_t chain;
 };
 
 /*
  * Attaches an interface. `policy` may be NULL where another hook of an interface that
  * is attached already joins in. -EEXIST: attached already. -EBUSY: a foreign XDP
- * program.
+ * program, which stays.
  */
 SHUNT_API int shunt_attach(const char *interface, const struct shunt_policy *policy,
 			   const struct shunt_attach_opts *opts, cJSON **reply,

@@ -76,6 +76,7 @@ static void put_hooks(cJSON *root, const struct shunt_state *state)
 		cJSON_AddStringToObject(item, "mode", place->mode);
 		cJSON_AddNumberToObject(item, "program", place->prog_id);
 		cJSON_AddBoolToObject(item, "made_qdisc", place->made_qdisc);
+		cJSON_AddNumberToObject(item, "priority", place->priority);
 		cJSON_AddItemToArray(list, item);
 	}
 }
@@ -212,6 +213,7 @@ static void get_hooks(struct shunt_state *state, const cJSON *list)
 		snprintf(place->mode, sizeof(place->mode), "%s",
 			 shunt_json_str(item, "mode"));
 		place->prog_id = shunt_json_u64(item, "program");
+		place->priority = shunt_json_u64(item, "priority");
 		place->made_qdisc = cJSON_IsTrue(
 			cJSON_GetObjectItemCaseSensitive(item, "made_qdisc"));
 	}
