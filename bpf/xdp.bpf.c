@@ -151,7 +151,7 @@ static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace 
  * another reason, by which the packet ends here with the trace's verdict.
  */
 static __always_inline int shunt_xdp_change(struct xdp_md *ctx, struct shunt_trace *t,
-					    __u32 live)
+					    __u32 live, const __u32 tags)
 {
 	int code = SHUNT_REASON_RULE;
 
@@ -160,7 +160,8 @@ static __always_inline int shunt_xdp_change(struct xdp_md *ctx, struct shunt_tra
 	if (t->rule_data.action == SHUNT_VERDICT_TX && shunt_xdp_swap(ctx))
 		code = SHUNT_REASON_REWRITE;
 	if (code == SHUNT_REASON_RULE && SHUNT_HAS(REWRITE) && shunt_has_mods(t))
-		code = shunt_xdp_rewrite(ctx, t);
+		code = tags ? shunt_xdp_rewrite(ctx, t)
+			    : shunt_xdp_rewrite_still(ctx, t);
 	if (code != SHUNT_REASON_RULE) {
 		t->reason = code;
 		t->verdict = SHUNT_VERDICT_DROP;
@@ -169,11 +170,11 @@ static __always_inline int shunt_xdp_change(struct xdp_md *ctx, struct shunt_tra
 }
 
 static __always_inline int shunt_xdp_do(struct xdp_md *ctx, struct shunt_trace *t,
-					__u32 live)
+					__u32 live, const __u32 tags)
 {
 	int code;
 
-	if (shunt_xdp_change(ctx, t, live) != SHUNT_REASON_RULE)
+	if (shunt_xdp_change(ctx, t, live, tags) != SHUNT_REASON_RULE)
 		return t->verdict == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP;
 	code = shunt_xdp_act(ctx, t, live);
 	if ((SHUNT_HAS(MIRROR) || SHUNT_HAS(SAMPLE)) && live && shunt_has_mods(t))
@@ -181,7 +182,8 @@ static __always_inline int shunt_xdp_do(struct xdp_md *ctx, struct shunt_trace *
 	return code;
 }
 
-static __always_inline int shunt_xdp_run(struct xdp_md *ctx, struct shunt_scratch *s)
+static __always_inline int shunt_xdp_run(struct xdp_md *ctx, struct shunt_scratch *s,
+					 const __u32 tags)
 {
 	__u64 token = shunt_xdp_token(ctx, s);
 	struct shunt_trace *t = &s->trace;
@@ -189,8 +191,9 @@ static __always_inline int shunt_xdp_run(struct xdp_md *ctx, struct shunt_scratc
 
 	t->reason = code < 0 ? SHUNT_REASON_RULE : code;
 	shunt_judge(s, !token);
-	code = shunt_xdp_do(ctx, t, !token);
-	if (SHUNT_HAS(CARRY) && code == XDP_PASS && !token)
+	code = shunt_xdp_do(ctx, t, !token, tags);
+	/* in a dispatcher, the kernel lets no entry change where the frame begins */
+	if (SHUNT_HAS(CARRY) && tags && code == XDP_PASS && !token)
 		shunt_carry_put(ctx, t->generation);
 	shunt_exit(t, token);
 	return code;
@@ -201,7 +204,20 @@ int shunt_xdp(struct xdp_md *ctx)
 {
 	struct shunt_scratch *s = shunt_scratch_take(SHUNT_HOOK_XDP);
 
-	return s ? shunt_xdp_run(ctx, s) : XDP_PASS;
+	return s ? shunt_xdp_run(ctx, s, 1) : XDP_PASS;
+}
+
+/*
+ * The same for a place among chained programs (loader/chain.h), which are loaded as
+ * freplace programs. Newer kernels refuse one that contains a call which moves the frame's
+ * start, even where it is never reached: this one cannot push or pop VLAN tags.
+ */
+SEC("?xdp")
+int shunt_xdp_chain(struct xdp_md *ctx)
+{
+	struct shunt_scratch *s = shunt_scratch_take(SHUNT_HOOK_XDP);
+
+	return s ? shunt_xdp_run(ctx, s, 0) : XDP_PASS;
 }
 
 /*
@@ -222,5 +238,5 @@ int shunt_xdp_tag(struct xdp_md *ctx)
 	    !bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci))
 		s->trace.pkt.layer[SHUNT_OUTER].field[SHUNT_FIELD_VLAN] =
 			(tci & 0xfff) + 1;
-	return shunt_xdp_run(ctx, s);
+	return shunt_xdp_run(ctx, s, 1);
 }

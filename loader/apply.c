@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "loader/chain.h"
 #include "loader/history.h"
 #include "loader/plan.h"
 #include "loader/probation.h"
@@ -57,9 +58,15 @@ static int make_room(struct shunt_instance *instance, const struct shunt_plan *p
 	const struct shunt_place *xdp = &instance->state->place[SHUNT_HOOK_XDP];
 	struct shunt_needs needs = shunt_plan_needs(plan);
 	struct shunt_tag tag = { 0 };
+	int ret;
 
 	needs.features |= shunt_takeover_ruling(instance) |
 			  shunt_takeover_carry(instance->state, NULL);
+	ret = strcmp(xdp->mode, "chained")
+		      ? 0
+		      : shunt_chain_fits(plan->compiled.image, plan->next, err);
+	if (ret)
+		return ret;
 	if (xdp->on)
 		shunt_tag_choose(&tag, needs.features, instance->state->interface,
 				 xdp->mode);

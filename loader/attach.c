@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "loader/bpffs.h"
+#include "loader/chain.h"
 #include "loader/hook.h"
 #include "loader/instance.h"
 #include "loader/lock.h"
@@ -82,6 +83,15 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 				  "native and generic; tc knows auto, tcx and clsact; "
 				  "netfilter knows auto and link",
 				  unfit);
+	if (opts->chain > SHUNT_CHAIN_PRIORITY_MAX)
+		return shunt_fail(err, -EINVAL,
+				  "priority %u is too large: a chain's are 1 to %d",
+				  opts->chain, SHUNT_CHAIN_PRIORITY_MAX);
+	if (opts->chain && !attach->wanted[SHUNT_HOOK_XDP])
+		return shunt_fail(
+			err, -EINVAL,
+			"only programs of the hook xdp are chained: leave out "
+			"--chain, for tc leaves room for others anyway");
 	attach->instance->ifindex = if_nametoindex(attach->interface);
 	if (!attach->instance->ifindex)
 		return shunt_fail(
@@ -104,7 +114,9 @@ static int load_programs(struct attach *attach, uint32_t features,
 	attach->instance->maps.ifindex = attach->instance->ifindex;
 	if (attach->wanted[SHUNT_HOOK_XDP])
 		shunt_tag_choose(&attach->tag, features, attach->interface,
-				 attach->mode[SHUNT_HOOK_XDP]);
+				 attach->opts->chain ? "chained"
+						     : attach->mode[SHUNT_HOOK_XDP]);
+	attach->tag.chained = attach->opts->chain;
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!attach->wanted[hook])
 			continue;
@@ -136,6 +148,7 @@ static int hang(struct attach *attach, int hook, int *link_fd, struct shunt_err 
 		.interface = attach->interface,
 		.ifindex = instance->ifindex,
 		.mode = attach->mode[hook],
+		.chain = attach->opts->chain,
 	};
 
 	if (shunt_tag_wants(&attach->tag, hook, attach->features))
@@ -250,11 +263,14 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 			"needed: -p FILE",
 			attach->interface);
 	ret = attach->wanted[SHUNT_HOOK_XDP]
-		      ? shunt_place_free(attach->interface, instance->ifindex, err)
+		      ? shunt_place_free(attach->interface, instance->ifindex,
+					 attach->opts->chain, err)
 		      : 0;
 	if (!ret)
 		ret = shunt_plan_make(&plan, policy, attach->interface, NULL, false,
 				      err);
+	if (!ret && attach->opts->chain)
+		ret = shunt_chain_fits(plan.compiled.image, plan.next, err);
 	if (!ret) {
 		struct shunt_needs needs = shunt_plan_needs(&plan);
 
@@ -353,10 +369,15 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 			"the policy",
 			attach->interface, attach->interface);
 	ret = shunt_probation_none(instance, "attach", err);
+	if (!ret && attach->opts->chain)
+		ret = shunt_chain_fits(shunt_maps_image(&instance->maps,
+							instance->gen.ruling),
+				       instance->state, err);
 	if (!ret)
 		ret = clear_hooks(attach, err);
 	if (!ret && attach->wanted[SHUNT_HOOK_XDP])
-		ret = shunt_place_free(attach->interface, instance->ifindex, err);
+		ret = shunt_place_free(attach->interface, instance->ifindex,
+				       attach->opts->chain, err);
 	if (!ret)
 		ret = carry_on(attach, err);
 	if (!ret)

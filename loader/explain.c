@@ -44,9 +44,10 @@ static int start(struct shunt_explain **explain, const char *hook_name,
 }
 
 /*
- * The kernel makes no test run of a program that is bound to a device. The plain one of
- * the same features over the same maps differs from it in one thing: it finds the VLAN
- * tag in the frame alone, which is where a frame that is explained has it.
+ * The kernel makes no test run of a program that is bound to a device, or chained. The
+ * plain one of the same features over the same maps differs from the former in one thing:
+ * it finds the VLAN tag in the frame alone, which is where a frame that is explained has
+ * it; and from the latter in what no policy asks of that one.
  */
 static int load_twin(struct shunt_explain *explain,
 		     const struct shunt_program_facts *facts, struct shunt_err *err)
@@ -77,7 +78,8 @@ static int open_runnable(struct shunt_explain *explain, uint32_t id,
 	ret = shunt_program_ask(explain->hook, id, &facts, err);
 	if (ret)
 		return ret;
-	return facts.bound ? load_twin(explain, &facts, err) : shunt_steal_fd(&fd);
+	return facts.bound || facts.chained ? load_twin(explain, &facts, err)
+					    : shunt_steal_fd(&fd);
 }
 
 /* The program that sits on the hook now; another may have taken over since the last. */

@@ -11,6 +11,7 @@
 #include <linux/if_link.h>
 
 #include "loader/bpffs.h"
+#include "loader/chain.h"
 #include "loader/netfilter.h"
 #include "loader/owner.h"
 #include "loader/program.h"
@@ -43,14 +44,39 @@ static void placed(struct shunt_place *place, const char *mode, int prog_fd)
 
 /* --- XDP --------------------------------------------------------------------- */
 
-int shunt_place_free(const char *interface, unsigned int ifindex, struct shunt_err *err)
+static int taken(const char *interface, const char *mode, uint32_t id, bool chain,
+		 struct shunt_err *err)
+{
+	bool dispatcher = shunt_chain_is_dispatcher(id);
+	char owner[SHUNT_OWNER_TEXT];
+
+	if (dispatcher && chain)
+		return 0;
+	shunt_owner_describe(id, owner);
+	return shunt_fail(
+		err, -EBUSY,
+		"%s already has an XDP program (%s mode) that is not Shunt's: "
+		"%s. It stays: %s",
+		interface, mode, owner,
+		dispatcher ? "it is a dispatcher of libxdp's, which `--chain PRIORITY` "
+			     "joins"
+		: chain ? "programs are chained by libxdp's dispatcher, and this one "
+			  "is "
+			  "none; have its owner take it off first"
+			: "have its owner take it off first");
+}
+
+int shunt_place_free(const char *interface, unsigned int ifindex, uint32_t chain,
+		     struct shunt_err *err)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	char owner[SHUNT_OWNER_TEXT];
 	const char *mode = "native";
 	__u32 id;
-	int ret = bpf_xdp_query(ifindex, 0, &query);
+	int ret = chain ? shunt_chain_possible(err) : 0;
 
+	if (ret)
+		return ret;
+	ret = bpf_xdp_query(ifindex, 0, &query);
 	if (ret)
 		return shunt_fail_errno(err, ret, "ask %s for its XDP program",
 					interface);
@@ -64,14 +90,7 @@ int shunt_place_free(const char *interface, unsigned int ifindex, struct shunt_e
 	}
 	if (!id)
 		id = query.prog_id;
-	if (!id)
-		return 0;
-	shunt_owner_describe(id, owner);
-	return shunt_fail(
-		err, -EBUSY,
-		"%s already has an XDP program (%s mode) that is not Shunt's: "
-		"%s. It stays: have its owner take it off first",
-		interface, mode, owner);
+	return id ? taken(interface, mode, id, chain, err) : 0;
 }
 
 static int attach_xdp(const struct shunt_place_request *request,
@@ -80,7 +99,7 @@ static int attach_xdp(const struct shunt_place_request *request,
 {
 	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
 	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
-	int ret = shunt_place_free(request->interface, request->ifindex, err),
+	int ret = shunt_place_free(request->interface, request->ifindex, 0, err),
 	    first = 0;
 
 	if (ret)
@@ -114,6 +133,30 @@ static int attach_xdp(const struct shunt_place_request *request,
 			"%s does not take an XDP program in native mode (%s): generic "
 			"mode is used, which is several times slower",
 			request->interface, strerror(-first));
+	return 0;
+}
+
+static int attach_chained(const struct shunt_place_request *request,
+			  struct shunt_place *place, struct shunt_err *note,
+			  struct shunt_err *err)
+{
+	const struct shunt_chain_request chain = {
+		.instance = request->instance,
+		.interface = request->interface,
+		.ifindex = request->ifindex,
+		.prog_fd = request->prog_fd,
+		.priority = request->chain,
+		.mode = request->mode,
+	};
+	int ret = shunt_place_free(request->interface, request->ifindex, request->chain,
+				   err);
+
+	if (!ret)
+		ret = shunt_chain_join(&chain, note, err);
+	if (ret)
+		return ret;
+	placed(place, "chained", request->prog_fd);
+	place->priority = request->chain;
 	return 0;
 }
 
@@ -305,6 +348,8 @@ int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instan
 
 	if (hook == SHUNT_HOOK_NETFILTER)
 		return shunt_nf_detach(instance, err);
+	if (hook == SHUNT_HOOK_XDP)
+		return shunt_chain_leave(instance, err);
 	if (!ours && !meant)
 		return 0;
 	ret = ours ? bpf_tc_detach(&at, &opts) : 0;
@@ -326,6 +371,8 @@ int shunt_place_attach(const struct shunt_place_request *request,
 	memset(place, 0, sizeof(*place));
 	note->message[0] = 0;
 	*link_fd = -1;
+	if (request->hook == SHUNT_HOOK_XDP && request->chain)
+		return attach_chained(request, place, note, err);
 	if (request->hook == SHUNT_HOOK_XDP)
 		return attach_xdp(request, place, link_fd, note, err);
 	if (request->hook == SHUNT_HOOK_NETFILTER) {
@@ -365,6 +412,8 @@ uint32_t shunt_place_program(enum shunt_hook hook, const struct shunt_place *pla
 {
 	if (!place->on)
 		return 0;
+	if (!strcmp(place->mode, "chained"))
+		return shunt_chain_program(instance, ifindex);
 	return strcmp(place->mode, "clsact") ? link_program(instance, hook)
 					     : clsact_ours(hook, instance, ifindex);
 }
@@ -446,7 +495,7 @@ int shunt_place_settle(enum shunt_hook hook, const struct shunt_place *place,
 	uint32_t now = shunt_place_program(hook, place, instance, ifindex),
 		 next = pinned_program(instance, hook, true);
 	char from[SHUNT_PIN_MAX], to[SHUNT_PIN_MAX];
-	int ret;
+	int ret = 0;
 
 	if (!next)
 		return 0;
@@ -455,6 +504,10 @@ int shunt_place_settle(enum shunt_hook hook, const struct shunt_place *place,
 		if (ret)
 			return ret;
 	}
+	if (!strcmp(place->mode, "chained"))
+		ret = shunt_chain_tidy(instance, ifindex, err);
+	if (ret)
+		return ret;
 	program_path(from, instance, hook, true);
 	program_path(to, instance, hook, false);
 	if (now == next ? rename(from, to) : unlink(from))
@@ -466,7 +519,8 @@ int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
 			const char *instance, unsigned int ifindex, int prog_fd,
 			struct shunt_err *err)
 {
-	bool clsact = !strcmp(place->mode, "clsact");
+	bool clsact = !strcmp(place->mode, "clsact"),
+	     chained = !strcmp(place->mode, "chained");
 	char path[SHUNT_PIN_MAX];
 	int ret;
 
@@ -478,8 +532,9 @@ int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
 	if (hook == SHUNT_HOOK_NETFILTER)
 		ret = shunt_nf_replace(instance, prog_fd);
 	else
-		ret = clsact ? replace_clsact(hook, ifindex, prog_fd)
-			     : replace_link(hook, instance, prog_fd);
+		ret = chained  ? shunt_chain_replace(instance, ifindex, prog_fd)
+		      : clsact ? replace_clsact(hook, ifindex, prog_fd)
+			       : replace_link(hook, instance, prog_fd);
 	if (ret) {
 		unlink(path);
 		return shunt_fail_errno(err, ret, "replace the program of hook %s (%s)",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A program's place on an interface: links of XDP, TCX, netfilter, or a clsact filter. */
+/* A program's place: link of XDP, TCX or netfilter, entry of a dispatcher, or clsact filter. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,11 +11,12 @@
 /* How a program sits; zeroed: it does not. */
 struct shunt_place {
 	bool on;
-	char mode[12]; /* "native", "generic", "tcx", "clsact", or netfilter's "link" */
+	char mode[12]; /* "native", "generic", "chained"; "tcx", "clsact"; "link" */
 	uint32_t prog_id;
-	bool made_qdisc; /* clsact: the qdisc is ours as well */
-	bool insisted;	 /* the user would have no other mode */
-	uint64_t netns;	 /* netfilter: the inode number of its network namespace */
+	uint32_t priority; /* chained: among the others; lower comes first */
+	bool made_qdisc;   /* clsact: the qdisc is ours as well */
+	bool insisted;	   /* the user would have no other mode */
+	uint64_t netns;	   /* netfilter: the inode number of its network namespace */
 };
 
 struct shunt_place_request {
@@ -25,6 +26,7 @@ struct shunt_place_request {
 	const char *interface;
 	unsigned int ifindex;
 	const char *mode; /* NULL or "auto", or one of the modes above, insisted on */
+	uint32_t chain;	  /* XDP: join a dispatcher with this priority; 0: do not */
 };
 
 /*
@@ -47,8 +49,9 @@ bool shunt_place_qdisc_meant(enum shunt_hook hook, const char *instance);
 
 /*
  * Takes a clsact filter off again, if the program in it is the one that the instance
- * has pinned for the hook; a qdisc that we made and nobody else uses goes with it.
- * Links leave with their pin; netfilter's are taken off here, all of them.
+ * has pinned for the hook; a qdisc that we made and nobody else uses goes with it. For
+ * XDP: takes our entry out of a dispatcher. Links leave with their pin; netfilter's are
+ * taken off here, all of them.
  */
 SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 					const char *instance, unsigned int ifindex,
@@ -56,7 +59,8 @@ SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 
 /*
  * Is the program still where `place` says? For a link that is asked of the pinned
- * link; for clsact of the interface, in the calling thread's namespace.
+ * link; for clsact and what is chained of the interface, in the calling thread's
+ * namespace.
  */
 bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex);
@@ -95,6 +99,10 @@ SHUNT_MUST_CHECK int shunt_place_settle(enum shunt_hook hook,
 					const char *instance, unsigned int ifindex,
 					struct shunt_err *err);
 
-/* 0, or -EBUSY and who sits there: an XDP program that Shunt has not attached. */
+/*
+ * 0, or -EBUSY and who sits there: an XDP program that Shunt has not attached. With
+ * `chain`, a dispatcher of libxdp's is no hindrance, and -EPERM or another error says
+ * that this kernel cannot chain.
+ */
 SHUNT_MUST_CHECK int shunt_place_free(const char *interface, unsigned int ifindex,
-				      struct shunt_err *err);
+				      uint32_t chain, struct shunt_err *err);

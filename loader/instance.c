@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "loader/adopt.h"
+#include "loader/chain.h"
 #include "loader/lock.h"
 #include "loader/namespaces.h"
 #include "loader/netfilter.h"
@@ -49,6 +50,8 @@ bool shunt_instance_alive(const struct shunt_instance *instance)
 	/* it keeps the other hooks alive that nobody can reach any more */
 	if (nf->on && !shunt_nf_lives(nf->netns, instance->state->ifindex))
 		return false;
+	if (shunt_chain_elsewhere(instance->name))
+		return true;
 	/* a link tells it from anywhere, a filter from inside its namespace only */
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const struct shunt_place *place = &instance->state->place[hook];

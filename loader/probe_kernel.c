@@ -13,6 +13,7 @@
 #include <linux/magic.h>
 
 #include "loader/bpffs.h"
+#include "loader/chain.h"
 #include "loader/policy/policy.h"
 #include "loader/probe.h"
 #include "loader/shunt.h"
@@ -180,6 +181,15 @@ static enum shunt_probe_answer vlan_tag(const struct shunt_probe *probe, char *d
 	return id > 0 ? SHUNT_PROBE_YES : SHUNT_PROBE_NO;
 }
 
+static enum shunt_probe_answer chain(const struct shunt_probe *probe, char *detail)
+{
+	int ret = shunt_chain_possible(NULL);
+
+	(void)probe;
+	say("freplace%s%s", ret ? ": " : "", ret ? strerror(-ret) : "");
+	return ret ? SHUNT_PROBE_NO : SHUNT_PROBE_YES;
+}
+
 const struct shunt_probe_row shunt_probe_kernel[] = {
 	{ "btf",
 	  "Shunt's programs need it: run a kernel built with "
@@ -204,6 +214,10 @@ const struct shunt_probe_row shunt_probe_kernel[] = {
 	  "packets are judged in the driver; attach falls back to generic XDP, "
 	  "several times slower",
 	  xdp_native },
+	{ "xdp-chain",
+	  "`attach --chain` runs beside other owners' XDP programs, by libxdp's "
+	  "dispatcher; without it an interface has room for one program",
+	  chain },
 	{ "xdp-generic", "XDP for drivers that have none of their own", xdp_generic },
 	{ "xdp-frags",
 	  "frames that do not fit one buffer (large MTU, LRO) are judged; without it "

@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "loader/chain.h"
 #include "loader/netfilter.h"
 #include "maps/config.h"    /* the skeletons want its struct */
 #include "maps/netfilter.h" /* and this one */
@@ -25,6 +26,7 @@
 #define XDP_DEV_BOUND_ONLY (1u << 6)
 
 #define SHUNT_PROGRAM_TAG "shunt_xdp_tag"
+#define SHUNT_PROGRAM_CHAIN "shunt_xdp_chain"
 
 static const struct {
 	const char *name;
@@ -81,10 +83,27 @@ static const char *last_words(void)
 	return said.len > room ? said.text + said.len - room : said.text;
 }
 
-/* With an ifindex the program is for that device alone. */
-static int load(struct bpf_object *object, const char *name, unsigned int ifindex,
+/* Which of the programs of a hook; only one of the last two is set. */
+struct kind {
+	const char *name;
+	unsigned int ifindex; /* bound to that device; 0: it is not */
+	int target_fd;	      /* freplace: as shunt_chain_set_target(); 0: it is not */
+};
+
+static int set_kind(struct bpf_program *program, const struct kind *kind)
+{
+	if (kind->ifindex) {
+		bpf_program__set_ifindex(program, kind->ifindex);
+		bpf_program__set_flags(program, bpf_program__flags(program) |
+							XDP_DEV_BOUND_ONLY);
+	}
+	return kind->target_fd ? shunt_chain_set_target(program, kind->target_fd) : 0;
+}
+
+static int load(struct bpf_object *object, const struct kind *kind,
 		struct shunt_maps *maps, struct shunt_err *err)
 {
+	const char *name = kind->name;
 	struct bpf_program *program, *wanted = NULL;
 	int ret = shunt_maps_lend(maps, object, err), fd;
 
@@ -98,12 +117,9 @@ static int load(struct bpf_object *object, const char *name, unsigned int ifinde
 		if (is)
 			wanted = program;
 	}
-	if (ifindex) {
-		bpf_program__set_ifindex(wanted, ifindex);
-		bpf_program__set_flags(wanted,
-				       bpf_program__flags(wanted) | XDP_DEV_BOUND_ONLY);
-	}
-	ret = bpf_object__load(object);
+	ret = set_kind(wanted, kind);
+	if (!ret)
+		ret = bpf_object__load(object);
 	if (ret == -EPERM)
 		return shunt_fail(err, ret, "load %s: not permitted; run this as root",
 				  name);
@@ -127,7 +143,7 @@ static int btf_present(struct shunt_err *err)
 			  "CONFIG_DEBUG_INFO_BTF=y, as Debian's are, and mount sysfs");
 }
 
-static int load_xdp(uint32_t features, unsigned int ifindex, struct shunt_maps *maps,
+static int load_xdp(uint32_t features, const struct kind *kind, struct shunt_maps *maps,
 		    struct shunt_err *err)
 {
 	struct xdp_bpf *skel = xdp_bpf__open();
@@ -137,14 +153,12 @@ static int load_xdp(uint32_t features, unsigned int ifindex, struct shunt_maps *
 		return shunt_fail_errno(err, -errno, "open the XDP object");
 	skel->rodata->shunt_config.features = features;
 	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
-	ret = load(skel->obj,
-		   ifindex ? SHUNT_PROGRAM_TAG : hooks[SHUNT_HOOK_XDP].program, ifindex,
-		   maps, err);
+	ret = load(skel->obj, kind, maps, err);
 	xdp_bpf__destroy(skel);
 	return ret;
 }
 
-static int load_tc(enum shunt_hook hook, uint32_t features, struct shunt_maps *maps,
+static int load_tc(uint32_t features, const struct kind *kind, struct shunt_maps *maps,
 		   struct shunt_err *err)
 {
 	struct tc_bpf *skel = tc_bpf__open();
@@ -154,12 +168,13 @@ static int load_tc(enum shunt_hook hook, uint32_t features, struct shunt_maps *m
 		return shunt_fail_errno(err, -errno, "open the TC object");
 	skel->rodata->shunt_config.features = features;
 	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
-	ret = load(skel->obj, hooks[hook].program, 0, maps, err);
+	ret = load(skel->obj, kind, maps, err);
 	tc_bpf__destroy(skel);
 	return ret;
 }
 
-static int load_nf(uint32_t features, struct shunt_maps *maps, struct shunt_err *err)
+static int load_nf(uint32_t features, const struct kind *kind, struct shunt_maps *maps,
+		   struct shunt_err *err)
 {
 	int ret = shunt_nf_known(err);
 	struct nf_bpf *skel;
@@ -174,12 +189,12 @@ static int load_nf(uint32_t features, struct shunt_maps *maps, struct shunt_err 
 	skel->rodata->shunt_nf_config.number = shunt_nf_number();
 	skel->rodata->shunt_nf_config.ifindex = maps->ifindex;
 	shunt_nf_type(skel->progs.shunt_nf);
-	ret = load(skel->obj, hooks[SHUNT_HOOK_NETFILTER].program, 0, maps, err);
+	ret = load(skel->obj, kind, maps, err);
 	nf_bpf__destroy(skel);
 	return ret;
 }
 
-static int load_any(enum shunt_hook hook, uint32_t features, unsigned int ifindex,
+static int load_any(enum shunt_hook hook, uint32_t features, const struct kind *kind,
 		    struct shunt_maps *maps, struct shunt_err *err)
 {
 	libbpf_print_fn_t before;
@@ -191,10 +206,10 @@ static int load_any(enum shunt_hook hook, uint32_t features, unsigned int ifinde
 	said.text[0] = 0;
 	before = libbpf_set_print(listen_to);
 	if (hook == SHUNT_HOOK_NETFILTER)
-		ret = load_nf(features, maps, err);
+		ret = load_nf(features, kind, maps, err);
 	else
-		ret = hook == SHUNT_HOOK_XDP ? load_xdp(features, ifindex, maps, err)
-					     : load_tc(hook, features, maps, err);
+		ret = hook == SHUNT_HOOK_XDP ? load_xdp(features, kind, maps, err)
+					     : load_tc(features, kind, maps, err);
 	libbpf_set_print(before);
 	return ret;
 }
@@ -202,13 +217,29 @@ static int load_any(enum shunt_hook hook, uint32_t features, unsigned int ifinde
 int shunt_program_load(enum shunt_hook hook, uint32_t features, struct shunt_maps *maps,
 		       struct shunt_err *err)
 {
-	return load_any(hook, features, 0, maps, err);
+	const struct kind plain = { .name = hooks[hook].program };
+
+	return load_any(hook, features, &plain, maps, err);
 }
 
 int shunt_program_load_bound(uint32_t features, unsigned int ifindex,
 			     struct shunt_maps *maps, struct shunt_err *err)
 {
-	return load_any(SHUNT_HOOK_XDP, features, ifindex, maps, err);
+	const struct kind bound = { .name = SHUNT_PROGRAM_TAG, .ifindex = ifindex };
+
+	return load_any(SHUNT_HOOK_XDP, features, &bound, maps, err);
+}
+
+int shunt_program_load_chained(uint32_t features, struct shunt_maps *maps,
+			       struct shunt_err *err)
+{
+	struct kind chained = { .name = SHUNT_PROGRAM_CHAIN };
+	_fd_ int target_fd = shunt_chain_target(err);
+
+	if (target_fd < 0)
+		return target_fd;
+	chained.target_fd = target_fd;
+	return load_any(SHUNT_HOOK_XDP, features, &chained, maps, err);
 }
 
 /* --- what is loaded ---------------------------------------------------------- */
@@ -268,6 +299,7 @@ int shunt_program_ask(enum shunt_hook hook, uint32_t id,
 					"ask for the program %u of hook %s", id,
 					shunt_hook_name(hook));
 	facts->bound = !strcmp(info.name, SHUNT_PROGRAM_TAG);
+	facts->chained = !strcmp(info.name, SHUNT_PROGRAM_CHAIN);
 	for (i = 0; i < info.nr_map_ids && i < sizeof(map) / sizeof(*map); i++)
 		note_map(hook, map[i], facts);
 	return 0;

@@ -24,6 +24,14 @@ SHUNT_MUST_CHECK int shunt_program_load_bound(uint32_t features, unsigned int if
 					      struct shunt_maps *maps,
 					      struct shunt_err *err);
 
+/*
+ * The same of the XDP program that stands among others (loader/chain.h): an freplace
+ * program, of which the kernel makes no test run either.
+ */
+SHUNT_MUST_CHECK int shunt_program_load_chained(uint32_t features,
+						struct shunt_maps *maps,
+						struct shunt_err *err);
+
 #define SHUNT_FEATURES_ALL UINT32_MAX
 
 /* What a loaded program was made for, as the kernel has it. */
@@ -33,6 +41,7 @@ struct shunt_program_facts {
 	uint32_t counter;
 	uint32_t ifindex; /* of netfilter: whose packets it judges */
 	bool bound;	  /* to a device: see shunt_program_load_bound() */
+	bool chained;
 };
 
 /* Of the program with this id. */

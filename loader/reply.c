@@ -43,6 +43,9 @@ cJSON *shunt_reply_hooks(cJSON *reply, const struct shunt_state *state)
 		cJSON_AddStringToObject(item, "hook", shunt_hook_name(hook));
 		cJSON_AddStringToObject(item, "mode", state->place[hook].mode);
 		cJSON_AddNumberToObject(item, "program", state->place[hook].prog_id);
+		if (state->place[hook].priority)
+			cJSON_AddNumberToObject(item, "priority",
+						state->place[hook].priority);
 		cJSON_AddItemToArray(list, item);
 	}
 	return list;

@@ -10,6 +10,7 @@
 
 #include "loader/adopt.h"
 #include "loader/bpffs.h"
+#include "loader/chain.h"
 #include "loader/hook.h"
 #include "loader/limits.h"
 #include "loader/netns.h"
@@ -288,7 +289,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	int ret;
 
 	*cleared = false;
-	if (!shunt_instance_exists(name))
+	if (!shunt_instance_exists(name) || shunt_chain_elsewhere(name))
 		return 0;
 	ret = shunt_instance_open_named(&instance, name, err);
 	if (ret == -ENOENT && has_record(name)) {

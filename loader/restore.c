@@ -154,7 +154,7 @@ static size_t missing_hooks(const struct job *job, const char *hook[SHUNT_HOOK_M
 		if (job->on[saved->hook])
 			continue;
 		hook[n] = shunt_hook_name(saved->hook);
-		mode[n++] = saved->insisted ? saved->mode : NULL;
+		mode[n++] = saved->insisted && !saved->priority ? saved->mode : NULL;
 	}
 	return n;
 }
@@ -202,6 +202,18 @@ static void compare_got(const struct job *job, const cJSON *reply)
 	}
 }
 
+/* The priority that XDP is to have in a dispatcher; 0: it is to be alone, or not there. */
+static uint32_t chain_of(const struct job *job)
+{
+	size_t h;
+
+	for (h = 0; h < job->saved->hooks; h++)
+		if (job->saved->hook[h].hook == SHUNT_HOOK_XDP &&
+		    !job->on[SHUNT_HOOK_XDP])
+			return job->saved->hook[h].priority;
+	return 0;
+}
+
 static int attach(struct job *job, struct shunt_err *err)
 {
 	const char *hook[SHUNT_HOOK_MAX], *mode[SHUNT_HOOK_MAX];
@@ -211,6 +223,7 @@ static int attach(struct job *job, struct shunt_err *err)
 		.modes = mode,
 		.hooks = missing_hooks(job, hook, mode),
 		.netns = job->saved->netns ? job->saved->netns : job->opts->netns,
+		.chain = chain_of(job),
 	};
 	_json_ cJSON *reply = NULL;
 	int ret;
@@ -261,7 +274,8 @@ static int try_out(struct job *job, struct shunt_err *err)
 	int ret = 0;
 
 	if (n && !strcmp(hook[0], shunt_hook_name(SHUNT_HOOK_XDP)))
-		ret = shunt_place_free(interface, if_nametoindex(interface), err);
+		ret = shunt_place_free(interface, if_nametoindex(interface),
+				       chain_of(job), err);
 	if (!ret)
 		ret = shunt_plan_make(&plan, job->policy, interface, NULL, false, err);
 	shunt_plan_free(&plan);

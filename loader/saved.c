@@ -78,6 +78,7 @@ static void take_hooks(struct shunt_saved *saved, const struct shunt_state *stat
 		saved->hooks++;
 		to->hook = hook;
 		to->insisted = place->insisted;
+		to->priority = place->priority;
 		strcpy(to->mode, place->mode);
 	}
 }
@@ -161,7 +162,9 @@ static bool put_hooks(cJSON *item, const struct shunt_saved *saved)
 		    !cJSON_AddStringToObject(one, "hook",
 					     shunt_hook_name(hook->hook)) ||
 		    !cJSON_AddStringToObject(one, "mode", hook->mode) ||
-		    !cJSON_AddBoolToObject(one, "insisted", hook->insisted))
+		    !cJSON_AddBoolToObject(one, "insisted", hook->insisted) ||
+		    (hook->priority &&
+		     !cJSON_AddNumberToObject(one, "priority", hook->priority)))
 			return false;
 	}
 	return list;

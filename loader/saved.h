@@ -29,8 +29,9 @@
 
 struct shunt_saved_hook {
 	enum shunt_hook hook;
-	char mode[12]; /* the one it had; of struct shunt_place */
-	bool insisted; /* it must have that one again */
+	char mode[12];	   /* the one it had; of struct shunt_place */
+	bool insisted;	   /* it must have that one again */
+	uint32_t priority; /* of "chained"; else 0 */
 };
 
 struct shunt_saved {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/chain.h"
 #include "loader/policy/jsonc.h"
 #include "loader/policy/node.h"
 #include "loader/policy/prefix.h"
@@ -70,9 +71,9 @@ static void read_netns(struct shunt_saved *saved, const struct shunt_node *node)
 
 /* --- hooks ------------------------------------------------------------------- */
 
-static const struct shunt_name xdp_modes[] = { { "native", 0 },
-					       { "generic", 0 },
-					       { NULL, 0 } };
+static const struct shunt_name xdp_modes[] = {
+	{ "native", 0 }, { "generic", 0 }, { "chained", 0 }, { NULL, 0 }
+};
 static const struct shunt_name tc_modes[] = { { "tcx", 0 },
 					      { "clsact", 0 },
 					      { NULL, 0 } };
@@ -85,9 +86,28 @@ static const struct shunt_name *modes_of(int hook)
 	return hook == SHUNT_HOOK_NETFILTER ? netfilter_modes : tc_modes;
 }
 
+/* There is one where the mode is "chained", and nowhere else. */
+static bool read_priority(struct shunt_saved_hook *to, const struct shunt_node *node)
+{
+	struct shunt_node priority = shunt_node_get(node, "priority");
+	bool chained = !strcmp(to->mode, "chained");
+	int64_t value;
+
+	if (!chained && priority.json)
+		shunt_node_error(&priority, "a priority belongs to mode \"chained\"");
+	if (chained && !priority.json)
+		shunt_node_error(node, "mode \"chained\" needs a \"priority\"");
+	if (!chained || !priority.json)
+		return !chained && !priority.json;
+	value = shunt_node_number(&priority, "a priority", 1, SHUNT_CHAIN_PRIORITY_MAX);
+	to->priority = value > 0 ? value : 0;
+	return to->priority;
+}
+
 static void read_hook(struct shunt_saved *saved, const struct shunt_node *node)
 {
-	static const char *const keys[] = { "hook", "mode", "insisted", NULL };
+	static const char *const keys[] = { "hook", "mode", "insisted", "priority",
+					    NULL };
 	struct shunt_saved_hook *to = &saved->hook[saved->hooks];
 	struct shunt_node name, mode, insisted;
 	struct shunt_err err;
@@ -119,6 +139,8 @@ static void read_hook(struct shunt_saved *saved, const struct shunt_node *node)
 		return;
 	to->hook = hook;
 	strcpy(to->mode, mode.json->valuestring);
+	if (!read_priority(to, node))
+		return;
 	saved->hooks++;
 }
 

@@ -70,12 +70,18 @@ struct shunt_attach_opts {
 	size_t protects;
 	const char *const
 		*modes; /* one a hook instead of `mode`; NULL: `mode` for all */
+	/*
+	 * XDP: beside other owners' programs in libxdp's dispatcher, with this priority
+	 * among them (1 to 65535, lower comes first); 0: alone. Where the kernel cannot,
+	 * that is an error.
+	 */
+	uint32_t chain;
 };
 
 /*
  * Attaches an interface. `policy` may be NULL where another hook of an interface that
  * is attached already joins in. -EEXIST: attached already. -EBUSY: a foreign XDP
- * program.
+ * program, which stays.
  */
 SHUNT_API int shunt_attach(const char *interface, const struct shunt_policy *policy,
 			   const struct shunt_attach_opts *opts, cJSON **reply,

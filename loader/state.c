@@ -91,6 +91,7 @@ static void put_hooks(cJSON *root, const struct shunt_state *state)
 		cJSON_AddBoolToObject(item, "insisted", place->insisted);
 		if (place->netns)
 			shunt_json_add_u64(item, "netns", place->netns);
+		cJSON_AddNumberToObject(item, "priority", place->priority);
 		cJSON_AddItemToArray(list, item);
 	}
 }
@@ -233,6 +234,7 @@ static void get_hooks(struct shunt_state *state, const cJSON *list)
 			 shunt_json_str(item, "mode"));
 		place->prog_id = shunt_json_u64(item, "program");
 		place->netns = shunt_json_u64(item, "netns");
+		place->priority = shunt_json_u64(item, "priority");
 		place->made_qdisc = cJSON_IsTrue(
 			cJSON_GetObjectItemCaseSensitive(item, "made_qdisc"));
 		place->insisted = cJSON_IsTrue(

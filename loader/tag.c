@@ -7,9 +7,10 @@
 #include "loader/program.h"
 #include "maps/config.h"
 
-static bool is_generic(const char *mode)
+/* The bound program knows native mode only, and no chain. */
+static bool never_bound(const char *mode)
 {
-	return mode && !strcmp(mode, "generic");
+	return mode && (!strcmp(mode, "generic") || !strcmp(mode, "chained"));
 }
 
 /* Why a rule that matches tags may miss. */
@@ -39,7 +40,7 @@ void shunt_tag_choose(struct shunt_tag *tag, uint32_t features, const char *inte
 	    (nic.vlan_known && !nic.vlan_beside))
 		return;
 	advise(tag, &nic);
-	if (nic.meta & SHUNT_NIC_META_VLAN && !is_generic(mode))
+	if (nic.meta & SHUNT_NIC_META_VLAN && !never_bound(mode))
 		tag->ifindex = nic.ifindex;
 }
 
@@ -72,6 +73,8 @@ int shunt_tag_load(struct shunt_tag *tag, enum shunt_hook hook, uint32_t feature
 {
 	int fd;
 
+	if (hook == SHUNT_HOOK_XDP && tag->chained)
+		return shunt_program_load_chained(features, maps, err);
 	if (!shunt_tag_wants(tag, hook, features))
 		return shunt_program_load(hook, features, maps, err);
 	fd = shunt_program_load_bound(features, tag->ifindex, maps, err);

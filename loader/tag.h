@@ -21,6 +21,7 @@
 
 /* An XDP hook; zeroed: the plain program does, and nothing is to be said. */
 struct shunt_tag {
+	bool chained; /* the program stands among others: loader/chain.h */
 	unsigned int
 		ifindex; /* of the driver that can be asked; 0: the plain program */
 	struct shunt_err warning; /* what the plain program misses; "": nothing */

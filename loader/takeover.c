@@ -197,6 +197,8 @@ static int load(struct takeover *t, struct shunt_err *err)
 	int hook;
 
 	t->instance->maps.ifindex = t->instance->ifindex;
+	t->tag->chained =
+		!strcmp(t->instance->state->place[SHUNT_HOOK_XDP].mode, "chained");
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		if (!t->on[hook])
 			continue;

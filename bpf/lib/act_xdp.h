@@ -175,7 +175,9 @@ static __always_inline int shunt_xdp_rewrite_macs(struct xdp_md *ctx,
 }
 
 /* All of it, the tag last: it moves what is behind. SHUNT_REASON_RULE, or why not. */
-__noinline int shunt_xdp_rewrite(struct xdp_md *ctx, struct shunt_trace *t)
+static __always_inline int shunt_xdp_rewrite_all(struct xdp_md *ctx,
+						 struct shunt_trace *t,
+						 const __u32 tags)
 {
 	const struct shunt_image_mods *mods = t ? shunt_mods_at(t) : 0;
 	int code = SHUNT_REASON_RULE;
@@ -189,8 +191,19 @@ __noinline int shunt_xdp_rewrite(struct xdp_md *ctx, struct shunt_trace *t)
 	if (code == SHUNT_REASON_RULE && bits & SHUNT_REWRITE_MACS)
 		code = shunt_xdp_rewrite_macs(ctx, &mods->rewrite);
 	if (code == SHUNT_REASON_RULE && bits & SHUNT_REWRITE_VLAN)
-		code = shunt_xdp_rewrite_vlan(ctx, t);
+		code = tags ? shunt_xdp_rewrite_vlan(ctx, t) : SHUNT_REASON_REWRITE;
 	return code;
+}
+
+__noinline int shunt_xdp_rewrite(struct xdp_md *ctx, struct shunt_trace *t)
+{
+	return shunt_xdp_rewrite_all(ctx, t, 1);
+}
+
+/* Without tags: nothing in here can move the frame's start. */
+__noinline int shunt_xdp_rewrite_still(struct xdp_md *ctx, struct shunt_trace *t)
+{
+	return shunt_xdp_rewrite_all(ctx, t, 0);
 }
 
 /* The packet into a ring; 0, or not: it is full, or there is none. */

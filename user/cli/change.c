@@ -26,10 +26,14 @@ int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err)
 	};
 	_policy_ struct shunt_policy *policy = NULL;
 	_json_ cJSON *reply = NULL;
-	int ret = shunt_cli_policy(cli, &policy, err);
+	uint64_t chain = 0;
+	int ret = shunt_cli_number(cli, "chain", &chain, err);
 
+	if (!ret)
+		ret = shunt_cli_policy(cli, &policy, err);
 	if (ret)
 		return ret;
+	opts.chain = chain > UINT32_MAX ? UINT32_MAX : chain;
 	while ((hook[opts.hooks] = shunt_cli_option_at(cli, "hook", opts.hooks)))
 		opts.hooks++;
 	ret = shunt_attach(cli->arg[0], policy, &opts, &reply, err);

@@ -41,6 +41,8 @@ static const struct shunt_option attach_options[] = {
 	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc); "
 	  "link "
 	  "(netfilter)" },
+	{ "chain", 0, "PRIORITY",
+	  "join libxdp's dispatcher, beside others' XDP programs; 1 comes first" },
 	LOCK,
 	END,
 };
@@ -189,7 +191,10 @@ const struct shunt_command shunt_commands[] = {
 	  "attaches. Native XDP is tried first; generic XDP is the fallback, and said "
 	  "so. "
 	  "The policy then rules without any process. A further hook of an attached "
-	  "interface joins its policy: leave out -p.",
+	  "interface joins its policy: leave out -p. Another owner's XDP program is "
+	  "named and left alone; --chain runs beside those that xdp-loader or another "
+	  "user of libxdp has attached, in the order of their priorities: what the "
+	  "policy passes goes on to the next one.",
 	  attach_options, shunt_cli_attach, true, true },
 	{ "apply", "INTERFACE", 1, 1, "replace the policy of an attached interface",
 	  "All hooks change over at one moment; no packet is lost, none sees a mix. "
