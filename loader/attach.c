@@ -16,8 +16,10 @@
 #include "loader/plan.h"
 #include "loader/probation.h"
 #include "loader/program.h"
+#include "loader/rehearse.h"
 #include "loader/reply.h"
 #include "loader/residue.h"
+#include "loader/ruling.h"
 #include "loader/seat.h"
 #include "loader/shunt.h"
 #include "loader/tag.h"
@@ -247,13 +249,87 @@ static int prepare_ledger(struct attach *attach, struct shunt_err *err)
 	return shunt_seats_make(instance, instance->state, err);
 }
 
+/* Maps, programs, and the policy in them; no packet meets it yet. */
+static int fill(struct attach *attach, struct shunt_plan *plan,
+		const struct shunt_policy *policy, struct shunt_err *err)
+{
+	struct shunt_maps *maps = &attach->instance->maps;
+	struct shunt_needs needs;
+	int ret = shunt_plan_make(plan, policy, attach->interface, NULL, false, err);
+
+	if (!ret && attach->opts->chain)
+		ret = shunt_chain_fits(plan->compiled.image, plan->next, err);
+	if (ret)
+		return ret;
+	needs = shunt_plan_needs(plan);
+	shunt_maps_choose(maps, &needs);
+	needs.features |= shunt_takeover_carry(NULL, attach->wanted);
+	ret = load_programs(attach, needs.features, err);
+	if (!ret)
+		ret = shunt_maps_mmap(maps, err);
+	if (!ret)
+		ret = shunt_plan_write(plan, maps, err);
+	if (!ret && getrandom(&maps->gen->trace_cookie, sizeof(uint64_t), 0) < 0)
+		ret = shunt_fail_errno(err, -errno, "draw a random number");
+	return ret;
+}
+
+/* The record of an instance that begins. */
+static void begin_state(struct attach *attach, struct shunt_state *state)
+{
+	snprintf(state->interface, sizeof(state->interface), "%s", attach->interface);
+	snprintf(state->netns, sizeof(state->netns), "%s",
+		 attach->opts->netns ? attach->opts->netns : "");
+	state->ifindex = attach->instance->ifindex;
+	state->attached_at = state->applied_at;
+	attach->instance->state = state;
+}
+
+/* The programs that are about to judge packets, over a policy that they see already. */
+static int rehearse(struct attach *attach, const struct shunt_policy *policy,
+		    struct shunt_err *err)
+{
+	const struct shunt_attach_opts *opts = attach->opts;
+	struct shunt_guard guard = { 0 };
+	const struct shunt_rehearsal rehearsal = {
+		.policy = policy,
+		.state = attach->instance->state,
+		.guard = &guard,
+		.prog_fd = attach->prog_fd,
+	};
+	int ret = shunt_guard_make(&guard, attach->interface, opts->session,
+				   opts->protect, opts->protects, err);
+
+	if (!ret)
+		ret = shunt_rehearse(attach->instance, &rehearsal, err);
+	shunt_guard_free(&guard);
+	return ret;
+}
+
+/* Pins, and then the hooks. */
+static int go(struct attach *attach, struct shunt_err *err)
+{
+	struct shunt_instance *instance = attach->instance;
+	int ret = shunt_pin_mkdirs(instance->name, err);
+
+	if (!ret)
+		ret = shunt_maps_pin(&instance->maps, instance->name, err);
+	if (!ret)
+		ret = prepare_ledger(attach, err);
+	if (!ret)
+		ret = place_all(attach, err);
+	if (ret && shunt_pin_remove_all(instance->name, NULL))
+		shunt_fail_in(err, ret,
+			      "what was pinned could not be removed; after: ");
+	return ret;
+}
+
 /* A first attach: everything is filled before anything is attached. */
 static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		      struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
 	struct shunt_plan plan = { 0 };
-	struct shunt_state *state;
 	int ret;
 
 	if (!policy)
@@ -267,46 +343,26 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 					 attach->opts->chain, err)
 		      : 0;
 	if (!ret)
-		ret = shunt_plan_make(&plan, policy, attach->interface, NULL, false,
-				      err);
-	if (!ret && attach->opts->chain)
-		ret = shunt_chain_fits(plan.compiled.image, plan.next, err);
+		ret = fill(attach, &plan, policy, err);
 	if (!ret) {
-		struct shunt_needs needs = shunt_plan_needs(&plan);
-
-		shunt_maps_choose(&instance->maps, &needs);
-		needs.features |= shunt_takeover_carry(NULL, attach->wanted);
-		ret = load_programs(attach, needs.features, err);
+		shunt_plan_flip(&plan, &instance->maps);
+		begin_state(attach, shunt_steal(&plan.next));
+		ret = rehearse(attach, policy, err);
 	}
-	if (!ret)
-		ret = shunt_maps_mmap(&instance->maps, err);
-	if (!ret)
-		ret = shunt_plan_write(&plan, &instance->maps, err);
-	if (ret) {
-		shunt_plan_free(&plan);
-		return ret;
-	}
-	if (getrandom(&instance->maps.gen->trace_cookie, sizeof(uint64_t), 0) < 0)
-		ret = shunt_fail_errno(err, -errno, "draw a random number");
-	shunt_plan_flip(&plan, &instance->maps);
-	state = instance->state = shunt_steal(&plan.next);
 	shunt_plan_free(&plan);
-	snprintf(state->interface, sizeof(state->interface), "%s", attach->interface);
-	snprintf(state->netns, sizeof(state->netns), "%s",
-		 attach->opts->netns ? attach->opts->netns : "");
-	state->ifindex = instance->ifindex;
-	state->attached_at = state->applied_at;
-	if (!ret)
-		ret = shunt_pin_mkdirs(instance->name, err);
-	if (!ret)
-		ret = shunt_maps_pin(&instance->maps, instance->name, err);
-	if (!ret)
-		ret = prepare_ledger(attach, err);
-	if (!ret)
-		ret = place_all(attach, err);
-	if (ret && shunt_pin_remove_all(instance->name, NULL))
-		shunt_fail_in(err, ret,
-			      "what was pinned could not be removed; after: ");
+	return ret ? ret : go(attach, err);
+}
+
+/* Hooks that join are asked about the policy that rules, whose sets are the maps'. */
+static int rehearse_ruling(struct attach *attach, struct shunt_err *err)
+{
+	struct shunt_policy *ruling;
+	int ret = shunt_ruling_read(&ruling, attach->instance->state, err);
+
+	if (ret)
+		return ret;
+	ret = rehearse(attach, ruling, err);
+	shunt_policy_free(ruling);
 	return ret;
 }
 
@@ -382,6 +438,8 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		ret = carry_on(attach, err);
 	if (!ret)
 		ret = load_programs(attach, attach->features, err);
+	if (!ret)
+		ret = rehearse_ruling(attach, err);
 	if (!ret)
 		ret = shunt_plan_targets(&instance->maps, instance->state, err);
 	if (!ret)

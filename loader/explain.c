@@ -371,8 +371,10 @@ int shunt_explain_run(struct shunt_explain *explain, const void *frame, size_t b
 
 bool shunt_explain_refused(int error, size_t bytes)
 {
+	/* EPROTO: neither IPv4 nor IPv6, in netfilter */
 	return error == -EINVAL || error == -E2BIG || error == -EFBIG ||
-	       error == -ENOSPC || (error == -ENOMEM && bytes > 65536);
+	       error == -ENOSPC || error == -EPROTO ||
+	       (error == -ENOMEM && bytes > 65536);
 }
 
 /* --- what its policy says ------------------------------------------------------ */

@@ -15,14 +15,38 @@ static unsigned long long number(const cJSON *reply, const char *name)
 	return shunt_json_u64(reply, name);
 }
 
+/* Whom the policy must not lock out. */
+static const char *session_of(const struct shunt_cli *cli,
+			      char value[SHUNT_CLI_SESSION])
+{
+	return shunt_cli_option(cli, "force") ? NULL : shunt_cli_session(value);
+}
+
+static size_t protected_of(const struct shunt_cli *cli,
+			   const char *protect[SHUNT_CLI_VALUES])
+{
+	size_t n = 0;
+
+	if (shunt_cli_option(cli, "force"))
+		return 0;
+	while (n < SHUNT_CLI_VALUES &&
+	       (protect[n] = shunt_cli_option_at(cli, "protect", n)))
+		n++;
+	return n;
+}
+
 int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err)
 {
-	const char *hook[SHUNT_CLI_VALUES];
+	const char *hook[SHUNT_CLI_VALUES], *protect[SHUNT_CLI_VALUES];
+	char session[SHUNT_CLI_SESSION];
 	struct shunt_attach_opts opts = {
 		.sz = sizeof(opts),
 		.hook = hook,
 		.mode = shunt_cli_option(cli, "mode"),
 		.netns = shunt_cli_option(cli, "netns"),
+		.session = session_of(cli, session),
+		.protect = protect,
+		.protects = protected_of(cli, protect),
 	};
 	_policy_ struct shunt_policy *policy = NULL;
 	_json_ cJSON *reply = NULL;
@@ -63,7 +87,14 @@ static void print_change(const char *done, const char *interface, const cJSON *r
 
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err)
 {
-	struct shunt_apply_opts opts = { .sz = sizeof(opts) };
+	const char *protect[SHUNT_CLI_VALUES];
+	char session[SHUNT_CLI_SESSION];
+	struct shunt_apply_opts opts = {
+		.sz = sizeof(opts),
+		.session = session_of(cli, session),
+		.protect = protect,
+		.protects = protected_of(cli, protect),
+	};
 	_policy_ struct shunt_policy *policy = NULL;
 	_json_ cJSON *reply = NULL;
 	int ret = shunt_cli_duration(cli, "confirm", &opts.confirm_ns, err);

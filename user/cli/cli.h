@@ -132,6 +132,16 @@ void shunt_cli_policy_cleanup(struct shunt_policy **policy);
 
 #define _policy_ __attribute__((cleanup(shunt_cli_policy_cleanup)))
 
+/* --- session.c --------------------------------------------------------------- */
+
+#define SHUNT_CLI_SESSION 256
+
+/*
+ * SSH_CONNECTION of this process, or of the nearest of its parents that has it; NULL: the
+ * command does not come from a session of SSH. `value` is room for it.
+ */
+const char *shunt_cli_session(char value[SHUNT_CLI_SESSION]);
+
 /* --- one function a command -------------------------------------------------- */
 
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err);

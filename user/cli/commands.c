@@ -16,6 +16,11 @@
 	       "adaptive (the default: spin for a moment, then sleep), poll or spin" }
 #define RING { "ring", 'R', "FRAMES", \
 	       "places in a receive ring, a power of two; 2048 is the default" }
+#define GUARD { "protect", 0, "PACKET", \
+		"refuse to stop this packet: src=ADDRESS,dst=ADDRESS,proto=tcp,dport=22; may " \
+		"be repeated. The SSH session that the command comes from is protected " \
+		"anyway" }, \
+	      { "force", 0, NULL, "even where the policy locks out this SSH session" }
 #define LOCK { "wait", 0, "TIME", \
 	       "wait no longer for another command that changes it: 500ms, 10s, 2m" }, \
 	     { "no-wait", 0, NULL, "fail where another command is changing it" }
@@ -43,6 +48,7 @@ static const struct shunt_option attach_options[] = {
 	  "(netfilter)" },
 	{ "chain", 0, "PRIORITY",
 	  "join libxdp's dispatcher, beside others' XDP programs; 1 comes first" },
+	GUARD,
 	LOCK,
 	END,
 };
@@ -54,6 +60,7 @@ static const struct shunt_option apply_options[] = {
 	  "on trial: unless `confirm` comes within this time, the policy before it "
 	  "rules "
 	  "again" },
+	GUARD,
 	LOCK,
 	END,
 };
