@@ -13,6 +13,7 @@ char _license[] SEC("license") = "GPL";
 /* Where things are in an Ethernet, IPv4, UDP frame without options. */
 #define AT_TOS 15
 #define AT_TTL 22
+#define AT_SUM 24
 #define AT_SPORT 34
 #define AT_DPORT 36
 #define AT_NUMBER 42
@@ -20,7 +21,8 @@ char _license[] SEC("license") = "GPL";
 
 #define DPORT 5000
 
-__u32 mix_out;		/* interface */
+__u32 mix_out; /* interface */
+__u16 mix_sum; /* the IPv4 header\'s checksum before it is marked, as it stands there */
 __u32 mix_number;	/* of the next frame: how many were made */
 __u64 mix_old, mix_new; /* frames that one policy alone has marked */
 __u64 mix_mixed, mix_twice;
@@ -38,6 +40,8 @@ int mix_source(struct xdp_md *ctx)
 	mix_number = number + 1;
 	frame[AT_TOS] = 0;
 	frame[AT_TTL] = 64;
+	__builtin_memcpy(frame + AT_SUM, &mix_sum,
+			 sizeof(mix_sum)); /* of a used page */
 	frame[AT_SPORT + 1] = number & 1;
 	__builtin_memcpy(frame + AT_NUMBER, &number, sizeof(number));
 	return bpf_redirect(mix_out, 0);

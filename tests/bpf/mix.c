@@ -7,6 +7,8 @@
  *
  * The old policy turns DSCP 0 into 10 and the TTL of DSCP 10 into 11, the new one says 20
  * and 21 instead: the two differ in these two rules. A third one drops every other frame.
+ * With netfilter as the second hook, that drops what XDP has marked, and counts by which
+ * policy.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +30,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "loader/netfilter.h"
 #include "loader/policy/policy.h"
 #include "loader/shunt.h"
 #include "mix.skel.h"
@@ -55,6 +58,19 @@
 		     "{\"name\":\"second\",\"match\":{\"proto\":\"udp\",\"dport\":"    \
 		     "5000,\"dscp\":" #dscp                                            \
 		     "},\"action\":\"pass\",\"rewrite\":{\"ttl\":" #ttl "}}"))
+
+#define STOPPING(own, others)                                                          \
+	POLICY(PASSING,                                                                \
+	       RULES("{\"name\":\"odd\",\"match\":{\"proto\":\"udp\",\"sport\":1},"    \
+		     "\"action\":\"drop\"},"                                           \
+		     "{\"name\":\"first\",\"match\":{\"proto\":\"udp\",\"dport\":"     \
+		     "5000,"                                                           \
+		     "\"dscp\":0},\"action\":\"pass\",\"rewrite\":{\"dscp\":" #own     \
+		     "}},"                                                             \
+		     "{\"name\":\"second\",\"match\":{\"proto\":\"udp\",\"dport\":"    \
+		     "5000,\"dscp\":" #own "},\"action\":\"drop\"},"                   \
+		     "{\"name\":\"mixed\",\"match\":{\"proto\":\"udp\",\"dport\":"     \
+		     "5000,\"dscp\":" #others "},\"action\":\"drop\"}"))
 
 static struct mix_bpf *ends;
 static int home = -1, sender_space = -1;
@@ -128,6 +144,26 @@ static void open_sink(void)
 	assert_int_equal(bpf_tc_attach(&hook, &opts), 0);
 }
 
+/* The checksum of an IPv4 header without options, marked as mix_source does. */
+static uint16_t header_sum(const uint8_t *header)
+{
+	uint8_t marked[20];
+	uint32_t sum = 0;
+	uint16_t word;
+	size_t i;
+
+	memcpy(marked, header, sizeof(marked));
+	marked[1] = 0;
+	marked[8] = 64;
+	memset(marked + 10, 0, 2);
+	for (i = 0; i < sizeof(marked); i += 2) {
+		memcpy(&word, marked + i, sizeof(word));
+		sum += word;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~((sum & 0xffff) + (sum >> 16));
+}
+
 /* In a child: frames until it is killed, or there are as many as can be told apart. */
 static void send_frames(void)
 {
@@ -150,6 +186,8 @@ static void send_frames(void)
 	if (setns(sender_space, CLONE_NEWNET))
 		_exit(1);
 	shunt_frame_build(&spec, &frame);
+	memcpy(frame.bytes, "\2\0\0\0\0\1", 6); /* the receiver's: for the stack */
+	ends->bss->mix_sum = header_sum(frame.bytes + 14);
 	memset(frame.bytes + frame.len, 0, 64);
 	opts.data_size_in = context.data_end = frame.len < 60 ? 60 : frame.len;
 	ends->bss->mix_out = if_nametoindex(SOURCE);
@@ -159,20 +197,40 @@ static void send_frames(void)
 	_exit(ret ? 2 : 0);
 }
 
-/* Frames that the veth has thrown away because the receiver's queue was full. */
-static uint64_t thrown_away(void)
+/* A statistic of one end of the veth, summed over its queues. */
+static uint64_t veth_counts(const char *end, const char *what)
 {
-	FILE *in = popen("ethtool -S " RECEIVER, "r");
+	char line[256], name[128];
 	unsigned long long sum = 0, n;
-	char line[256];
+	unsigned int queue;
+	FILE *in;
 
+	snprintf(line, sizeof(line),
+		 strcmp(end, SOURCE)
+			 ? "ethtool -S " RECEIVER
+			 : "nsenter --net=/proc/%d/fd/%d ethtool -S " SOURCE,
+		 (int)getpid(), sender_space);
+	in = popen(line, "r");
 	assert_non_null(in);
 	while (fgets(line, sizeof(line), in))
-		if (strstr(line, "peer_tx_") == NULL && strstr(line, "xmit_err") &&
-		    sscanf(strchr(line, ':'), ": %llu", &n) == 1)
+		if (sscanf(line, " %*[rt]x_queue_%u_%127[^:]: %llu", &queue, name,
+			   &n) == 3 &&
+		    !strcmp(name, what))
 			sum += n;
 	pclose(in);
 	return sum;
+}
+
+/* Frames that found the receiver's queue full. */
+static uint64_t not_taken(void)
+{
+	return veth_counts(SOURCE, "xdp_xmit_errors");
+}
+
+/* Frames that XDP let pass, and that there was no memory for. */
+static uint64_t thrown_away(void)
+{
+	return veth_counts(RECEIVER, "drops");
 }
 
 /* --- the test ------------------------------------------------------------------- */
@@ -222,62 +280,122 @@ static void swap_under_load(struct shunt_policy *const policy[2])
 	}
 }
 
-static void no_frame_is_lost_or_sees_a_mix(void **ctx)
+/* A run under load, on the hooks: its statistics once all that was sent is judged. */
+static cJSON *run(struct shunt_policy *const policy[2], const char *const hooks[2],
+		  uint64_t *sent)
 {
-	static const char *const hooks[] = { "xdp", "tc-ingress" };
 	const struct shunt_attach_opts opts = { .sz = sizeof(opts),
 						.hook = hooks,
 						.hooks = 2 };
-	struct shunt_policy *const policy[] = {
-		shunt_fixture_policy(MARKING(10, 11)),
-		shunt_fixture_policy(MARKING(20, 21)),
-	};
-	uint64_t sent, odd, through, start, took;
+	uint64_t start = shunt_now_ns(), took;
+	uint64_t before = not_taken();
 	struct shunt_err err;
 	cJSON *reply, *stats;
 	int status;
 	pid_t pid;
 
-	(void)ctx;
 	must(shunt_attach(RECEIVER, policy[0], &opts, &reply, &err), &err);
 	cJSON_Delete(reply);
-	open_sink();
-	start = shunt_now_ns();
+	ends->bss->mix_number = 0;
 	pid = fork();
 	if (!pid)
 		send_frames();
-	while (!ends->bss->mix_old && shunt_now_ns() - start < 5000000000ull)
+	while (!ends->bss->mix_number && shunt_now_ns() - start < 5000000000ull)
 		sched_yield();
 	swap_under_load(policy);
 	took = shunt_now_ns() - start;
 	kill(pid, SIGINT);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	sent = ends->bss->mix_number;
+	*sent = ends->bss->mix_number;
 	/* frames in the veth's queue are taken within a moment */
-	do {
+	for (;;) {
 		stats = statistics();
-		if (judged(stats, "xdp") + thrown_away() >= sent ||
+		if (judged(stats, "xdp") + not_taken() - before >= *sent ||
 		    shunt_now_ns() - start - took > 5000000000ull)
 			break;
 		cJSON_Delete(stats);
-	} while (1);
-	odd = packets_of(cJSON_GetObjectItemCaseSensitive(stats, "rules"), "odd");
-	through = ends->bss->mix_old + ends->bss->mix_new;
-	printf("%llu frames in %.1f s (%.2f Mpps), %d swaps: %llu old, %llu new, %llu "
-	       "mixed, %llu twice, %llu dropped, %llu not taken by the veth\n",
-	       (unsigned long long)sent, (double)took / 1e9, (double)sent * 1e3 / took,
-	       SWAPS, (unsigned long long)ends->bss->mix_old,
+	}
+	printf("%llu frames in %.1f s (%.2f Mpps), %d swaps; the veth did not take "
+	       "%llu, "
+	       "threw away %llu\n",
+	       (unsigned long long)*sent, (double)took / 1e9,
+	       (double)*sent * 1e3 / (double)took, SWAPS,
+	       (unsigned long long)(not_taken() - before),
+	       (unsigned long long)thrown_away());
+	return stats;
+}
+
+static void detach(void)
+{
+	struct shunt_err err;
+	cJSON *reply;
+
+	must(shunt_detach(RECEIVER, NULL, &reply, &err), &err);
+	cJSON_Delete(reply);
+}
+
+static uint64_t packets_of_rule(const cJSON *stats, const char *name)
+{
+	return packets_of(cJSON_GetObjectItemCaseSensitive(stats, "rules"), name);
+}
+
+static void no_frame_is_lost_or_sees_a_mix(void **ctx)
+{
+	static const char *const hooks[] = { "xdp", "tc-ingress" };
+	struct shunt_policy *const policy[] = {
+		shunt_fixture_policy(MARKING(10, 11)),
+		shunt_fixture_policy(MARKING(20, 21)),
+	};
+	uint64_t sent;
+	cJSON *stats;
+
+	(void)ctx;
+	open_sink();
+	stats = run(policy, hooks, &sent);
+	printf("%llu old, %llu new, %llu mixed, %llu twice\n",
+	       (unsigned long long)ends->bss->mix_old,
 	       (unsigned long long)ends->bss->mix_new,
 	       (unsigned long long)ends->bss->mix_mixed,
-	       (unsigned long long)ends->bss->mix_twice, (unsigned long long)odd,
-	       (unsigned long long)thrown_away());
+	       (unsigned long long)ends->bss->mix_twice);
 	assert_int_equal(ends->bss->mix_mixed, 0);
 	assert_int_equal(ends->bss->mix_twice, 0);
 	assert_true(ends->bss->mix_old && ends->bss->mix_new);
-	assert_int_equal(through + odd + thrown_away(), sent);
+	assert_int_equal(ends->bss->mix_old + ends->bss->mix_new +
+				 packets_of_rule(stats, "odd") + not_taken() +
+				 thrown_away(),
+			 sent);
 	cJSON_Delete(stats);
-	must(shunt_detach(RECEIVER, NULL, &reply, &err), &err);
-	cJSON_Delete(reply);
+	detach();
+	command("tc qdisc del dev " RECEIVER " clsact"); /* the sink's */
+	shunt_policy_free(policy[0]);
+	shunt_policy_free(policy[1]);
+}
+
+static void netfilter_goes_by_the_policy_that_xdp_went_by(void **ctx)
+{
+	static const char *const hooks[] = { "xdp", "netfilter" };
+	struct shunt_policy *const policy[] = {
+		shunt_fixture_policy(STOPPING(10, 20)),
+		shunt_fixture_policy(STOPPING(20, 10)),
+	};
+	uint64_t sent, before = not_taken() + thrown_away();
+	cJSON *stats;
+
+	(void)ctx;
+	if (shunt_nf_known(NULL))
+		skip(); /* Linux 6.4 */
+	stats = run(policy, hooks, &sent);
+	printf("%llu odd, %llu marked, %llu mixed\n",
+	       (unsigned long long)packets_of_rule(stats, "odd"),
+	       (unsigned long long)packets_of_rule(stats, "second"),
+	       (unsigned long long)packets_of_rule(stats, "mixed"));
+	assert_int_equal(packets_of_rule(stats, "mixed"), 0);
+	assert_int_equal(packets_of_rule(stats, "odd") +
+				 packets_of_rule(stats, "second") + not_taken() +
+				 thrown_away() - before,
+			 sent);
+	cJSON_Delete(stats);
+	detach();
 	shunt_policy_free(policy[0]);
 	shunt_policy_free(policy[1]);
 }
@@ -286,6 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_frame_is_lost_or_sees_a_mix),
+		cmocka_unit_test(netfilter_goes_by_the_policy_that_xdp_went_by),
 	};
 
 	libbpf_set_print(NULL);

@@ -467,9 +467,13 @@ def decode(instance):
 
 
 def _bpftool(kind):
-    done = subprocess.run(["bpftool", "-j", "-f", kind, "show"], capture_output=True, text=True,
-                          check=True)
-    return json.loads(done.stdout)
+    def look():
+        """An object that is being made or freed makes it fail."""
+        done = subprocess.run(["bpftool", "-j", "-f", kind, "show"], capture_output=True,
+                              text=True, check=False)
+        return None if done.returncode else done
+
+    return json.loads(wait(look, "bpftool to list every " + kind).stdout)
 
 
 def objects():

@@ -277,7 +277,8 @@ def test_every_queue_has_a_seat_of_its_own(wide_wire):
         client.bind(("0.0.0.0", 20000 + number))
         for _ in range(10):
             client.sendto(b"x" * 18, (B4, 5000))
-    told = rests(wire, lambda told: told.hook()["offered"] == 640)
+    told = rests(wire, lambda told: told.hook()["offered"] == 640 and
+                 not any(told.seat(queue)["waiting"] for queue in (0, 1)))
     seats = [told.seat(queue) for queue in (0, 1)]
     assert sum(seat["received"] for seat in seats) == 640
     assert all(seat["received"] > 0 for seat in seats), seats
