@@ -11,18 +11,6 @@
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
-static void cleanup_state(struct shunt_state **state)
-{
-	shunt_state_free(*state);
-}
-
-#define _state_ __attribute__((cleanup(cleanup_state)))
-
-static void cleanup_policy(struct shunt_policy **policy)
-{
-	shunt_policy_free(*policy);
-}
-
 /* The record of the nth policy before the one that rules. */
 static int find(const struct shunt_instance *instance, unsigned int n,
 		struct shunt_state **found, struct shunt_err *err)
@@ -74,7 +62,7 @@ static int read_again(const struct shunt_state *old, bool force,
 static int roll_back(struct shunt_instance *instance, unsigned int n, bool force,
 		     struct shunt_state **next, cJSON *notes, struct shunt_err *err)
 {
-	struct shunt_policy *policy __attribute__((cleanup(cleanup_policy))) = NULL;
+	_policy_ struct shunt_policy *policy = NULL;
 	struct shunt_enforce how = { .origin = SHUNT_ORIGIN_ROLLBACK };
 	_state_ struct shunt_state *old = NULL;
 	int ret = find(instance, n, &old, err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/policy/policy.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"

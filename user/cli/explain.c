@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "loader/explain.h"
+#include "loader/policy/policy.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 #include "user/cli/cli.h"
