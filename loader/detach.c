@@ -142,18 +142,15 @@ int shunt_detach_stale(cJSON **reply, struct shunt_err *err)
 	_json_ cJSON *out = cJSON_CreateObject();
 	struct dirent *entry;
 	cJSON *list;
-	DIR *tree;
 	int ret = 0;
 
 	*reply = NULL;
 	cJSON_AddStringToObject(out, "schema", "shunt.detach.stale/1");
 	list = cJSON_AddArrayToObject(out, "removed");
-	tree = opendir(SHUNT_BPFFS_TREE);
+	_dir_ DIR *tree = opendir(SHUNT_BPFFS_TREE);
 	while (tree && !ret && (entry = readdir(tree)))
 		if (entry->d_name[0] != '.')
 			ret = clear_one(entry->d_name, list, err);
-	if (tree)
-		closedir(tree);
 	if (!ret)
 		*reply = shunt_steal(&out);
 	return ret;

@@ -63,7 +63,7 @@ static void try(struct walk *walk, const char *path)
 static void entries(struct walk *walk, const char *folder,
 		    void (*each)(struct walk *, const char *path))
 {
-	DIR *dir = walk->found ? NULL : opendir(folder);
+	_dir_ DIR *dir = walk->found ? NULL : opendir(folder);
 	char path[PATH_ROOM];
 	struct dirent *entry;
 
@@ -74,8 +74,6 @@ static void entries(struct walk *walk, const char *folder,
 		    (int)sizeof(path))
 			each(walk, path);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 /*

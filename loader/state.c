@@ -93,12 +93,11 @@ static int read_pin(struct shunt_state **state, const char *path, struct shunt_e
 /* The record that is pinned there, if it is that of the generation; else NULL. */
 static struct shunt_state *read_if(const char *path, uint64_t generation)
 {
-	struct shunt_state *state = NULL;
+	_state_ struct shunt_state *state = NULL;
 
-	if (read_pin(&state, path, NULL) || state->generation == generation)
-		return state;
-	shunt_state_free(state);
-	return NULL;
+	if (read_pin(&state, path, NULL) || !state || state->generation != generation)
+		return NULL;
+	return shunt_steal(&state);
 }
 
 int shunt_state_read(struct shunt_state **state, const char *instance,
