@@ -262,14 +262,6 @@ static bool judges(const char *name, unsigned int ifindex)
 	return false;
 }
 
-static bool has_record(const char *name)
-{
-	char path[SHUNT_PIN_MAX];
-
-	shunt_pin_path(path, name, "state", NULL);
-	return !access(path, F_OK);
-}
-
 static void check_broken(struct look *look, int error)
 {
 	char path[SHUNT_PIN_MAX];
@@ -317,7 +309,7 @@ static int look_at(void *ctx)
 	ret = shunt_instance_open_named(&look->instance, look->name, &look->err);
 	shunt_instance_interface(interface, look->name);
 	look->instance.ifindex = look->namespace_gone ? 0 : if_nametoindex(interface);
-	if (ret == -ENOENT && has_record(look->name) &&
+	if (ret == -ENOENT && shunt_state_exists(look->name) &&
 	    judges(look->name, look->instance.ifindex))
 		return 0; /* that is what shunt_fsck_pins() has found */
 	if (ret)

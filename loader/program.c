@@ -296,8 +296,7 @@ int shunt_program_ask(enum shunt_hook hook, uint32_t id,
 	_fd_ int fd = bpf_prog_get_fd_by_id(id);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		return shunt_fail_errno(err, fd < 0 ? fd : -errno,
-					"ask for the program %u of hook %s", id,
-					shunt_hook_name(hook));
+					"ask for the program %u", id);
 	facts->bound = !strcmp(info.name, SHUNT_PROGRAM_TAG);
 	facts->chained = !strcmp(info.name, SHUNT_PROGRAM_CHAIN);
 	for (i = 0; i < info.nr_map_ids && i < sizeof(map) / sizeof(*map); i++)

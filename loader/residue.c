@@ -272,14 +272,6 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 	return shunt_pin_remove_all(name, err);
 }
 
-static bool has_record(const char *name)
-{
-	char path[SHUNT_PIN_MAX];
-
-	shunt_pin_path(path, name, "state", NULL);
-	return !access(path, F_OK);
-}
-
 int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 			struct shunt_err *err)
 {
@@ -292,7 +284,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	if (!shunt_instance_exists(name) || shunt_chain_elsewhere(name))
 		return 0;
 	ret = shunt_instance_open_named(&instance, name, err);
-	if (ret == -ENOENT && has_record(name)) {
+	if (ret == -ENOENT && shunt_state_exists(name)) {
 		/* one that has a record and lost its pins may live all the same */
 		ret = shunt_adopt(name, shunt_adopt_gen(name), ifindex, err);
 		if (!ret)

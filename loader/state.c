@@ -125,6 +125,14 @@ int shunt_state_read(struct shunt_state **state, const char *instance,
 			  instance, (unsigned long long)generation);
 }
 
+bool shunt_state_exists(const char *instance)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_pin_path(path, instance, "state", NULL);
+	return !access(path, F_OK);
+}
+
 int shunt_state_stage(const struct shunt_state *state, const char *instance,
 		      struct shunt_err *err)
 {

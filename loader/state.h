@@ -110,6 +110,9 @@ SHUNT_MUST_CHECK int shunt_state_read(struct shunt_state **state, const char *in
 SHUNT_MUST_CHECK int shunt_state_read_map(struct shunt_state **state, int fd,
 					  const char *path, struct shunt_err *err);
 
+/* Has the instance a record, whatever is in it? */
+bool shunt_state_exists(const char *instance);
+
 /* Writes the record as state_next; nothing changes for readers. */
 SHUNT_MUST_CHECK int shunt_state_stage(const struct shunt_state *state,
 				       const char *instance, struct shunt_err *err);
