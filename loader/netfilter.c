@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -139,14 +138,6 @@ void shunt_nf_type(struct bpf_program *program)
 	bpf_program__set_type(program, (enum bpf_prog_type)PROG_TYPE_NETFILTER);
 	bpf_program__set_expected_attach_type(program,
 					      (enum bpf_attach_type)ATTACH_NETFILTER);
-}
-
-uint64_t shunt_nf_number(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
 }
 
 /* --- the hook ---------------------------------------------------------------- */

@@ -194,20 +194,12 @@ int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 
 /* --- all of it --------------------------------------------------------------- */
 
-static void note_map(struct shunt_residue *residue, int fd)
-{
-	struct bpf_map_info info = { 0 };
-	__u32 len = sizeof(info);
-
-	if (!bpf_obj_get_info_by_fd(fd, &info, &len))
-		residue->map[residue->maps++] = info.id;
-}
-
 static void note_id(void *self, uint32_t map_id)
 {
 	struct shunt_residue *residue = self;
 
-	residue->map[residue->maps++] = map_id;
+	if (map_id)
+		residue->map[residue->maps++] = map_id;
 }
 
 /* The maps, and those inside the maps of sets and limits. */
@@ -216,10 +208,9 @@ static void note_maps(struct shunt_residue *residue, const struct shunt_maps *ma
 	size_t i;
 
 	for (i = 0; i < SHUNT_MAP_COUNT; i++)
-		if (maps->fd[i] >= 0)
-			note_map(residue, maps->fd[i]);
+		note_id(residue, shunt_maps_id(maps->fd[i]));
 	for (i = 0; i < maps->past_counters; i++)
-		note_map(residue, maps->past_counter[i]);
+		note_id(residue, shunt_maps_id(maps->past_counter[i]));
 	shunt_sets_each_map(maps, note_id, residue);
 	shunt_limits_each_map(maps, note_id, residue);
 }
