@@ -15,7 +15,7 @@
 #include <linux/netfilter.h>
 
 #include "loader/bpffs.h"
-#include "loader/nsref.h"
+#include "loader/namespaces.h"
 #include "user/base/cleanup.h"
 
 /* The headers of Debian 12 are older than these (Linux 6.4). */
@@ -154,7 +154,7 @@ bool shunt_nf_lives(uint64_t netns, unsigned int ifindex)
 	char name[IF_NAMESIZE];
 
 	return netns == shunt_nf_namespace() ? if_indextoname(ifindex, name) != NULL
-					     : shunt_nsref_any(netns);
+					     : shunt_namespaces_has(netns);
 }
 
 int shunt_nf_attach(const char *instance, int prog_fd, uint64_t *netns, int *link_fd,
