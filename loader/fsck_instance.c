@@ -47,27 +47,23 @@ static void check_hooks(struct look *look)
 	} found[] = {
 		[SHUNT_RESIDUE_UNRECORDED] = { SHUNT_FINDING_HOOK_UNRECORDED,
 					       "an attach was killed before its record "
-					       "named the hook, so it "
-					       "never came to pass" },
+					       "named the hook, so it never came to "
+					       "pass" },
 		[SHUNT_RESIDUE_UNPINNED] = { SHUNT_FINDING_HOOK_UNPINNED,
 					     "its program judges packets, but somebody "
-					     "has removed the pin "
-					     "of the program or of its link" },
+					     "has removed the pin of the program or of "
+					     "its link" },
 		[SHUNT_RESIDUE_LOST] = { SHUNT_FINDING_HOOK_LOST,
 					 "a detach of this hook was killed, its filter "
-					 "or link was "
-					 "taken off by somebody else, or the interface "
-					 "was moved (a "
-					 "clsact qdisc does not go along)" },
+					 "or link was taken off by somebody else, or "
+					 "the interface was moved (a clsact qdisc does "
+					 "not go along)" },
 	};
 	char where[64];
 	int hook;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		enum shunt_residue_hook is =
-			shunt_hook_name(hook)
-				? shunt_residue_hook(&look->instance, hook)
-				: SHUNT_RESIDUE_SOUND;
+		enum shunt_residue_hook is = shunt_residue_hook(&look->instance, hook);
 
 		if (is == SHUNT_RESIDUE_SOUND)
 			continue;

@@ -36,9 +36,9 @@ static int program_leaf(const char *leaf)
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const char *name = shunt_hook_name(hook);
-		size_t len = name ? strlen(name) : 0;
+		size_t len = strlen(name);
 
-		if (!len || strncmp(leaf, name, len))
+		if (strncmp(leaf, name, len))
 			continue;
 		if (!leaf[len])
 			return -1;

@@ -161,8 +161,7 @@ int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 	int hook, ret = 0;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		if (shunt_hook_name(hook))
-			is[hook] = shunt_residue_hook(instance, hook);
+		is[hook] = shunt_residue_hook(instance, hook);
 		unpinned |= is[hook] == SHUNT_RESIDUE_UNPINNED;
 		meant |= is[hook] == SHUNT_RESIDUE_UNRECORDED &&
 			 shunt_place_qdisc_meant(hook, instance->name);
@@ -250,11 +249,8 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 		shunt_instance_close(&instance);
 	}
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		made_qdisc |=
-			shunt_hook_name(hook) && shunt_place_qdisc_meant(hook, name);
+		made_qdisc |= shunt_place_qdisc_meant(hook, name);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		if (!shunt_hook_name(hook))
-			continue;
 		let_go(name, hook);
 		ret = shunt_place_detach(hook, made_qdisc, name, ifindex, err);
 		if (ret)
