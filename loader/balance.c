@@ -161,8 +161,7 @@ static void judge(struct balance *b)
 	cJSON_Delete(b->differences);
 	b->differences = cJSON_CreateArray();
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		if (shunt_hook_name(hook))
-			judge_hook(b, hook);
+		judge_hook(b, hook);
 	judge_targets(b);
 	for (slot = 0; slot < SHUNT_CONSUMER_SLOTS; slot++)
 		for (place = 0; place < SHUNT_SEATS; place++)
@@ -268,7 +267,7 @@ static void put_hooks(cJSON *reply, const struct balance *b)
 		bool on = b->instance->state->place[hook].on;
 		cJSON *item;
 
-		if (!shunt_hook_name(hook) || (!on && !sums.offered))
+		if (!on && !sums.offered)
 			continue;
 		total.offered += sums.offered;
 		for (verdict = 0; verdict < SHUNT_VERDICT_MAX; verdict++)

@@ -18,14 +18,6 @@
 
 static const char *const folders[] = { "links", "progs", "maps", "history" };
 
-static void cleanup_dir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
-#define _dir_ __attribute__((cleanup(cleanup_dir)))
-
 static bool same_mounts_as_host(void)
 {
 	struct stat own, host;

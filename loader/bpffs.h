@@ -21,7 +21,6 @@
 #define SHUNT_BPFFS_ROOT SHUNT_BPFFS "/shunt"
 #define SHUNT_BPFFS_TREE SHUNT_BPFFS_ROOT "/v1"
 #define SHUNT_INSTANCE_MAX (IF_NAMESIZE * 3 + 32)
-#define SHUNT_LOCKS "/run/shunt"
 #define SHUNT_PIN_MAX 256 /* bytes of any path in the tree */
 
 /*

@@ -15,6 +15,7 @@
 #include "loader/bpffs.h"
 #include "loader/dispatch.h"
 #include "loader/exchange.h"
+#include "loader/netns.h"
 #include "loader/state.h"
 #include "maps/image.h"
 #include "maps/mods.h"
@@ -188,22 +189,10 @@ uint32_t shunt_chain_program(const char *instance, unsigned int ifindex)
 	return shunt_dispatch_look(map, &dispatch) ? dispatch.entry : 0;
 }
 
-/* Is the instance one of the calling thread's network namespace? */
-static bool is_here(const char *instance)
-{
-	char name[SHUNT_INSTANCE_MAX];
-	size_t len;
-
-	if (shunt_instance_name(name, "x", NULL))
-		return false;
-	len = strlen(name) - 1; /* "ns17:", or "" */
-	return !strncmp(name, instance, len) && !strchr(instance + len, ':');
-}
-
 bool shunt_chain_elsewhere(const char *instance)
 {
 	struct shunt_dispatch found;
-	uint32_t map = is_here(instance) ? 0 : known_by(instance);
+	uint32_t map = shunt_netns_is_of(instance) ? 0 : known_by(instance);
 
 	return map && shunt_dispatch_find(map, &found, 1);
 }

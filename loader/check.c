@@ -197,8 +197,7 @@ static void put_hooks(cJSON *reply, const struct shunt_policy *policy)
 	int hook;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		if (shunt_hook_name(hook))
-			put_hook(list, hook, policy);
+		put_hook(list, hook, policy);
 }
 
 int shunt_check(const char *path, struct shunt_policy **policy, cJSON **reply,

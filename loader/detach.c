@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "loader/shunt.h"
 #include "loader/probation.h"
 #include "user/base/cleanup.h"
+#include "user/base/folder.h"
 
 static bool others_on(const struct shunt_state *state, int hook)
 {
@@ -140,20 +140,18 @@ static int clear_one(const char *name, cJSON *list, struct shunt_err *err)
 int shunt_detach_stale(cJSON **reply, struct shunt_err *err)
 {
 	_json_ cJSON *out = cJSON_CreateObject();
-	struct dirent *entry;
+	_folder_ struct shunt_folder tree = { 0 };
 	cJSON *list;
-	DIR *tree;
-	int ret = 0;
+	int i, ret;
 
 	*reply = NULL;
 	cJSON_AddStringToObject(out, "schema", "shunt.detach.stale/1");
 	list = cJSON_AddArrayToObject(out, "removed");
-	tree = opendir(SHUNT_BPFFS_TREE);
-	while (tree && !ret && (entry = readdir(tree)))
-		if (entry->d_name[0] != '.')
-			ret = clear_one(entry->d_name, list, err);
-	if (tree)
-		closedir(tree);
+	ret = shunt_folder_read(&tree, SHUNT_BPFFS_TREE);
+	if (ret && ret != -ENOENT)
+		return shunt_fail_errno(err, ret, "list " SHUNT_BPFFS_TREE);
+	for (i = 0, ret = 0; !ret && i < tree.n; i++)
+		ret = clear_one(tree.entry[i]->d_name, list, err);
 	if (!ret)
 		*reply = shunt_steal(&out);
 	return ret;

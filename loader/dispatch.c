@@ -20,14 +20,6 @@
 #define ENTRY_MAPS 64 /* more than a program of ours uses */
 #define PINS_MAX 32   /* more than two for each of ten entries */
 
-static void cleanup_dir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
-#define _dir_ __attribute__((cleanup(cleanup_dir)))
-
 static void folder_of(char path[SHUNT_PIN_MAX], const struct shunt_dispatch *dispatch)
 {
 	snprintf(path, SHUNT_PIN_MAX, FOLDERS "/dispatch-%u-%u", dispatch->ifindex,

@@ -420,8 +420,9 @@ static int follow_generation(struct shunt_explain *explain, uint64_t generation,
 	return 0;
 }
 
-int shunt_explain_judge(struct shunt_explain *explain, struct shunt_answer *answer,
-			struct shunt_err *err)
+/* Fills the rest of an answer that has its trace. */
+static int judge(struct shunt_explain *explain, struct shunt_answer *answer,
+		 struct shunt_err *err)
 {
 	struct shunt_subject *subject = &answer->subject;
 	int ret = read_policy(explain, err);
@@ -499,7 +500,7 @@ static int ask(struct shunt_explain *explain, const void *frame, size_t bytes,
 			continue;
 		if (ret || shunt_reason_is_malformed(trace->reason))
 			return ret;
-		ret = shunt_explain_judge(explain, answer, err);
+		ret = judge(explain, answer, err);
 		if (!ret && shunt_explain_agrees(trace, &answer->decision))
 			return 0;
 	}

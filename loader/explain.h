@@ -4,8 +4,8 @@
 
 /*
  *     shunt_explain_run()      what the program says: struct shunt_trace
- *     shunt_explain_judge()    what its policy says, by trial, of the packet that the
- *                              program has parsed
+ *     shunt_explain_frame()    and what its policy says, by trial, of the packet that the
+ *                              program has parsed (loader/shunt.h)
  *
  * The program's answer is the answer; the trial only says which keys matched, and
  * whether the two agree. An explain of an interface follows it through swaps: the
@@ -20,13 +20,12 @@ struct shunt_explain {
 	struct shunt_instance instance; /* not pinned where a policy is explained */
 	int hook;
 	int prog_fd;
-	uint32_t
-		prog_id; /* of what sits on the hook; 0: of none, a policy is explained */
-	uint64_t word;	 /* the generation word when the program was looked for */
-	uint64_t token; /* of the next request */
-	bool lent;	/* maps and state are the caller\'s */
-	bool idle;	/* asks for the policy that is written and not in force yet */
-	uint8_t *buf;	/* request and frame, as the test run wants them */
+	uint32_t prog_id; /* of what sits on the hook; 0: a policy is explained */
+	uint64_t word;	  /* the generation word when the program was looked for */
+	uint64_t token;	  /* of the next request */
+	bool lent;	  /* maps and state are the caller's */
+	bool idle;	  /* asks for the policy that is written and not in force yet */
+	uint8_t *buf;	  /* request and frame, as the test run wants them */
 	size_t room;
 	struct shunt_policy *own; /* read from the record; NULL: the caller's */
 	const struct shunt_policy *policy; /* whose trials these are */
@@ -71,11 +70,6 @@ struct shunt_answer {
 	struct shunt_decision decision;
 	struct shunt_nearly nearly;
 };
-
-/* Fills the rest of an answer that has its trace. */
-SHUNT_MUST_CHECK int shunt_explain_judge(struct shunt_explain *explain,
-					 struct shunt_answer *answer,
-					 struct shunt_err *err);
 
 /* Has the program decided what the policy says? */
 bool shunt_explain_agrees(const struct shunt_trace *trace,

@@ -80,11 +80,9 @@ void shunt_finding_failed(cJSON *list, const char *why)
 	cJSON *item;
 
 	snprintf(text, sizeof(text), "failed: %s", why);
-	cJSON_ArrayForEach(
-		item,
-		list) if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item,
-									 "repaired")) &&
-			  strncmp(shunt_json_str(item, "repair"), "nothing:", 8))
+	cJSON_ArrayForEach(item, list) if (!shunt_json_true(item, "repaired") &&
+					   strncmp(shunt_json_str(item, "repair"),
+						   "nothing:", 8))
 		cJSON_ReplaceItemInObjectCaseSensitive(item, "repair",
 						       cJSON_CreateString(text));
 }
@@ -94,7 +92,6 @@ int shunt_finding_left(const cJSON *list)
 	const cJSON *item;
 	int left = 0;
 
-	cJSON_ArrayForEach(item, list) left +=
-		!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "repaired"));
+	cJSON_ArrayForEach(item, list) left += !shunt_json_true(item, "repaired");
 	return left;
 }

@@ -2,7 +2,6 @@
 /* fsck: all of a tree, or one instance. */
 #include "loader/fsck.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -16,11 +15,7 @@
 #include "loader/netns.h"
 #include "loader/whereabouts.h"
 #include "user/base/cleanup.h"
-
-static int visible(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
+#include "user/base/folder.h"
 
 /* --- the tree itself --------------------------------------------------------- */
 
@@ -31,11 +26,9 @@ static void check_empty_tree(cJSON *list, bool mend)
 	size_t i;
 
 	for (i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
-		struct dirent **entry = NULL;
-		int n = scandir(folders[i], &entry, visible, NULL);
+		_folder_ struct shunt_folder folder = { 0 };
 
-		free(entry);
-		if (n)
+		if (shunt_folder_read(&folder, folders[i]) || folder.n)
 			continue;
 		shunt_finding_add(before, SHUNT_FINDING_EMPTY_TREE, NULL, folders[i],
 				  "an attach was killed before it had made its folder, "
@@ -82,14 +75,13 @@ static void check_lock(cJSON *list, const char *file, bool all, bool mend)
 /* Of all namespaces, or of the calling thread's. */
 static void check_locks(cJSON *list, bool all, bool mend)
 {
-	struct dirent **entry = NULL;
-	int i, n = scandir(SHUNT_LOCKS, &entry, visible, alphasort);
+	_folder_ struct shunt_folder locks = { 0 };
+	int i;
 
-	for (i = 0; i < n; i++) {
-		check_lock(list, entry[i]->d_name, all, mend);
-		free(entry[i]);
-	}
-	free(entry);
+	if (shunt_folder_read(&locks, SHUNT_LOCKS))
+		return;
+	for (i = 0; i < locks.n; i++)
+		check_lock(list, locks.entry[i]->d_name, all, mend);
 }
 
 /* --- the command ------------------------------------------------------------- */
@@ -97,21 +89,21 @@ static void check_locks(cJSON *list, bool all, bool mend)
 static int check_all(const struct shunt_fsck_opts *opts, cJSON *names, cJSON *list,
 		     cJSON *held, struct shunt_err *err)
 {
-	struct dirent **entry = NULL;
-	int i, ret = 0, n = scandir(SHUNT_BPFFS_TREE, &entry, visible, alphasort);
+	_folder_ struct shunt_folder tree = { 0 };
+	int i, ret = shunt_folder_read(&tree, SHUNT_BPFFS_TREE);
 
-	for (i = 0; i < n; i++) {
-		if (!ret && strlen(entry[i]->d_name) < SHUNT_INSTANCE_MAX) {
-			cJSON_AddItemToArray(names,
-					     cJSON_CreateString(entry[i]->d_name));
-			ret = shunt_fsck_instance(entry[i]->d_name, opts->repair, list,
-						  err);
-		}
-		free(entry[i]);
+	if (ret && ret != -ENOENT)
+		return shunt_fail_errno(err, ret, "list " SHUNT_BPFFS_TREE);
+	for (i = 0; i < tree.n; i++) {
+		const char *name = tree.entry[i]->d_name;
+
+		if (strlen(name) >= SHUNT_INSTANCE_MAX)
+			continue;
+		cJSON_AddItemToArray(names, cJSON_CreateString(name));
+		ret = shunt_fsck_instance(name, opts->repair, list, err);
+		if (ret)
+			return ret;
 	}
-	free(entry);
-	if (ret)
-		return ret;
 	shunt_fsck_kernel(opts, list, held);
 	check_empty_tree(list, opts->repair);
 	check_locks(list, true, opts->repair);

@@ -47,27 +47,23 @@ static void check_hooks(struct look *look)
 	} found[] = {
 		[SHUNT_RESIDUE_UNRECORDED] = { SHUNT_FINDING_HOOK_UNRECORDED,
 					       "an attach was killed before its record "
-					       "named the hook, so it "
-					       "never came to pass" },
+					       "named the hook, so it never came to "
+					       "pass" },
 		[SHUNT_RESIDUE_UNPINNED] = { SHUNT_FINDING_HOOK_UNPINNED,
 					     "its program judges packets, but somebody "
-					     "has removed the pin "
-					     "of the program or of its link" },
+					     "has removed the pin of the program or of "
+					     "its link" },
 		[SHUNT_RESIDUE_LOST] = { SHUNT_FINDING_HOOK_LOST,
 					 "a detach of this hook was killed, its filter "
-					 "or link was "
-					 "taken off by somebody else, or the interface "
-					 "was moved (a "
-					 "clsact qdisc does not go along)" },
+					 "or link was taken off by somebody else, or "
+					 "the interface was moved (a clsact qdisc does "
+					 "not go along)" },
 	};
 	char where[64];
 	int hook;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		enum shunt_residue_hook is =
-			shunt_hook_name(hook)
-				? shunt_residue_hook(&look->instance, hook)
-				: SHUNT_RESIDUE_SOUND;
+		enum shunt_residue_hook is = shunt_residue_hook(&look->instance, hook);
 
 		if (is == SHUNT_RESIDUE_SOUND)
 			continue;
@@ -262,14 +258,6 @@ static bool judges(const char *name, unsigned int ifindex)
 	return false;
 }
 
-static bool has_record(const char *name)
-{
-	char path[SHUNT_PIN_MAX];
-
-	shunt_pin_path(path, name, "state", NULL);
-	return !access(path, F_OK);
-}
-
 static void check_broken(struct look *look, int error)
 {
 	char path[SHUNT_PIN_MAX];
@@ -317,7 +305,7 @@ static int look_at(void *ctx)
 	ret = shunt_instance_open_named(&look->instance, look->name, &look->err);
 	shunt_instance_interface(interface, look->name);
 	look->instance.ifindex = look->namespace_gone ? 0 : if_nametoindex(interface);
-	if (ret == -ENOENT && has_record(look->name) &&
+	if (ret == -ENOENT && shunt_state_exists(look->name) &&
 	    judges(look->name, look->instance.ifindex))
 		return 0; /* that is what shunt_fsck_pins() has found */
 	if (ret)

@@ -12,6 +12,7 @@
 #include "loader/maps.h"
 #include "loader/objects.h"
 #include "loader/program.h"
+#include "user/base/cleanup.h"
 
 static bool is_map_leaf(const char *leaf)
 {
@@ -35,9 +36,9 @@ static int program_leaf(const char *leaf)
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
 		const char *name = shunt_hook_name(hook);
-		size_t len = name ? strlen(name) : 0;
+		size_t len = strlen(name);
 
-		if (!len || strncmp(leaf, name, len))
+		if (strncmp(leaf, name, len))
 			continue;
 		if (!leaf[len])
 			return -1;
@@ -91,18 +92,15 @@ static void check_folder(const char *instance, cJSON *list, const char *folder)
 {
 	char path[SHUNT_PIN_MAX];
 	struct dirent *entry;
-	DIR *dir;
 
 	shunt_pin_path(path, instance, folder, NULL);
-	dir = opendir(path);
+	_dir_ DIR *dir = opendir(path);
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || strlen(entry->d_name) > 64)
 			continue;
 		shunt_pin_path(path, instance, folder, entry->d_name);
 		found_pin(instance, list, kind_of(folder, entry->d_name), path);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 static void check_pins(const char *instance, cJSON *list)
@@ -111,11 +109,10 @@ static void check_pins(const char *instance, cJSON *list)
 					     "history", "state", "state_next" };
 	char path[SHUNT_PIN_MAX];
 	struct dirent *entry;
-	DIR *dir;
 	size_t i;
 
 	shunt_pin_path(path, instance, NULL, NULL);
-	dir = opendir(path);
+	_dir_ DIR *dir = opendir(path);
 	while (dir && (entry = readdir(dir))) {
 		bool is_known = entry->d_name[0] == '.';
 
@@ -129,8 +126,6 @@ static void check_pins(const char *instance, cJSON *list)
 		else if (!strcmp(entry->d_name, "state_next"))
 			found_pin(instance, list, SHUNT_FINDING_STAGED_RECORD, path);
 	}
-	if (dir)
-		closedir(dir);
 	for (i = 0; i < 3; i++)
 		check_folder(instance, list, known[i]);
 }

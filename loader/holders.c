@@ -31,7 +31,7 @@ static void add(struct shunt_holders *holders, enum shunt_object kind, uint32_t 
 static void entries(struct shunt_holders *holders, const char *folder, int value,
 		    void (*each)(struct shunt_holders *, const char *path, int value))
 {
-	DIR *dir = opendir(folder);
+	_dir_ DIR *dir = opendir(folder);
 	struct dirent *entry;
 	char path[PATH_ROOM];
 
@@ -42,8 +42,6 @@ static void entries(struct shunt_holders *holders, const char *folder, int value
 			continue;
 		each(holders, path, value);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 /* --- processes --------------------------------------------------------------- */
@@ -170,7 +168,7 @@ const struct shunt_holder *shunt_holder_of(const struct shunt_holders *holders,
 
 bool shunt_holders_know(const char *instance)
 {
-	DIR *proc = opendir("/proc");
+	_dir_ DIR *proc = opendir("/proc");
 	struct dirent *entry;
 	char path[PATH_ROOM];
 	bool known = false;
@@ -181,8 +179,6 @@ bool shunt_holders_know(const char *instance)
 				 "/proc/%.20s/root" SHUNT_BPFFS_TREE "/%s",
 				 entry->d_name, instance) < (int)sizeof(path) &&
 			!access(path, F_OK);
-	if (proc)
-		closedir(proc);
 	return known;
 }
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* list, show and its history: what is attached, and under which policy. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "loader/history.h"
 #include "loader/instance.h"
@@ -11,6 +9,7 @@
 #include "loader/sets.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
+#include "user/base/folder.h"
 #include "user/base/json.h"
 
 static void put_times(cJSON *reply, const struct shunt_state *state)
@@ -50,33 +49,25 @@ static cJSON *list_one(const char *name)
 	return item;
 }
 
-static int visible(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
 int shunt_list(cJSON **reply, struct shunt_err *err)
 {
-	struct dirent **entry = NULL;
+	_folder_ struct shunt_folder tree = { 0 };
 	bool mounted;
 	cJSON *list;
-	int n, i, ret;
+	int i, ret;
 
 	*reply = NULL;
 	ret = shunt_bpffs_ready(false, &mounted, err);
 	if (ret)
 		return ret;
-	n = scandir(SHUNT_BPFFS_TREE, &entry, visible, alphasort);
-	if (n < 0 && errno != ENOENT)
-		return shunt_fail_errno(err, -errno, "list " SHUNT_BPFFS_TREE);
+	ret = shunt_folder_read(&tree, SHUNT_BPFFS_TREE);
+	if (ret && ret != -ENOENT)
+		return shunt_fail_errno(err, ret, "list " SHUNT_BPFFS_TREE);
 	*reply = cJSON_CreateObject();
 	cJSON_AddStringToObject(*reply, "schema", "shunt.list/1");
 	list = cJSON_AddArrayToObject(*reply, "instances");
-	for (i = 0; i < n; i++) {
-		cJSON_AddItemToArray(list, list_one(entry[i]->d_name));
-		free(entry[i]);
-	}
-	free(entry);
+	for (i = 0; i < tree.n; i++)
+		cJSON_AddItemToArray(list, list_one(tree.entry[i]->d_name));
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 
 /* One walk: which namespaces were visited already, by inode. */
 struct walk {
+	const struct stat *sought; /* NULL: each is entered and visited */
 	bool (*visit)(void *ctx);
 	void *ctx;
 	ino_t *seen;
@@ -51,6 +52,11 @@ static void try(struct walk *walk, const char *path)
 
 	if (walk->found)
 		return;
+	if (walk->sought) {
+		walk->found = !stat(path, &st) && st.st_ino == walk->sought->st_ino &&
+			      st.st_dev == walk->sought->st_dev;
+		return;
+	}
 	_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd >= 0 && !fstat(fd, &st) && is_new(walk, st.st_ino) &&
 	    !setns(fd, CLONE_NEWNET))
@@ -63,7 +69,7 @@ static void try(struct walk *walk, const char *path)
 static void entries(struct walk *walk, const char *folder,
 		    void (*each)(struct walk *, const char *path))
 {
-	DIR *dir = walk->found ? NULL : opendir(folder);
+	_dir_ DIR *dir = walk->found ? NULL : opendir(folder);
 	char path[PATH_ROOM];
 	struct dirent *entry;
 
@@ -74,8 +80,6 @@ static void entries(struct walk *walk, const char *folder,
 		    (int)sizeof(path))
 			each(walk, path);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 /*
@@ -132,13 +136,16 @@ static void of_process(struct walk *walk, const char *path)
 	entries(walk, folder, of_descriptor);
 }
 
-static void *live(void *arg)
+static void everywhere(struct walk *walk)
 {
-	struct walk *walk = arg;
-
 	try(walk, "/proc/thread-self/ns/net");
 	of_mounts(walk, "/proc/self");
 	entries(walk, "/proc", of_process);
+}
+
+static void *live(void *walk)
+{
+	everywhere(walk);
 	return NULL;
 }
 
@@ -149,6 +156,19 @@ bool shunt_namespaces_walk(bool (*visit)(void *ctx), void *ctx)
 
 	if (!pthread_create(&thread, NULL, live, &walk))
 		pthread_join(thread, NULL);
+	free(walk.seen);
+	return walk.found;
+}
+
+bool shunt_namespaces_has(uint64_t inode)
+{
+	struct stat sought;
+	struct walk walk = { .sought = &sought };
+
+	if (stat("/proc/thread-self/ns/net", &sought))
+		return true; /* in doubt */
+	sought.st_ino = inode;
+	everywhere(&walk);
 	free(walk.seen);
 	return walk.found;
 }

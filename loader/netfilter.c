@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -16,7 +15,7 @@
 #include <linux/netfilter.h>
 
 #include "loader/bpffs.h"
-#include "loader/nsref.h"
+#include "loader/namespaces.h"
 #include "user/base/cleanup.h"
 
 /* The headers of Debian 12 are older than these (Linux 6.4). */
@@ -141,14 +140,6 @@ void shunt_nf_type(struct bpf_program *program)
 					      (enum bpf_attach_type)ATTACH_NETFILTER);
 }
 
-uint64_t shunt_nf_number(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
-}
-
 /* --- the hook ---------------------------------------------------------------- */
 
 uint64_t shunt_nf_namespace(void)
@@ -163,7 +154,7 @@ bool shunt_nf_lives(uint64_t netns, unsigned int ifindex)
 	char name[IF_NAMESIZE];
 
 	return netns == shunt_nf_namespace() ? if_indextoname(ifindex, name) != NULL
-					     : shunt_nsref_any(netns);
+					     : shunt_namespaces_has(netns);
 }
 
 int shunt_nf_attach(const char *instance, int prog_fd, uint64_t *netns, int *link_fd,

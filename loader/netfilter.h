@@ -31,9 +31,6 @@ SHUNT_MUST_CHECK int shunt_nf_known(struct shunt_err *err);
 /* Says of a program that is not loaded yet that it is one; libbpf 1.1 does not know. */
 void shunt_nf_type(struct bpf_program *program);
 
-/* For struct shunt_nf_config: higher with each call, in any process. */
-uint64_t shunt_nf_number(void);
-
 /* A link for a family (NFPROTO_IPV4, NFPROTO_IPV6) in the calling thread's namespace, at
  * `priority` or the next free one in front of it. Its descriptor, or -errno. */
 SHUNT_MUST_CHECK int shunt_nf_link(int prog_fd, uint32_t family, int32_t priority);

@@ -83,7 +83,7 @@ static bool is_own(const char *path)
 void shunt_netns_name(char *name, size_t room)
 {
 	char path[sizeof("/run/netns/") + sizeof(((struct dirent *)0)->d_name)];
-	DIR *dir = opendir("/run/netns");
+	_dir_ DIR *dir = opendir("/run/netns");
 	struct dirent *entry;
 
 	*name = 0;
@@ -92,6 +92,4 @@ void shunt_netns_name(char *name, size_t room)
 		if (is_own(path))
 			snprintf(name, room, "%s", entry->d_name);
 	}
-	if (dir)
-		closedir(dir);
 }

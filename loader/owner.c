@@ -38,23 +38,20 @@ static bool process_holds(const char *pid, uint32_t prog_id)
 	char path[64 + 2 * sizeof(((struct dirent *)0)->d_name)];
 	struct dirent *entry;
 	bool holds = false;
-	DIR *dir;
 
 	snprintf(path, sizeof(path), "/proc/%s/fdinfo", pid);
-	dir = opendir(path);
+	_dir_ DIR *dir = opendir(path);
 	while (dir && !holds && (entry = readdir(dir))) {
 		snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid, entry->d_name);
 		holds = fdinfo_program(path) == prog_id;
 	}
-	if (dir)
-		closedir(dir);
 	return holds;
 }
 
 /* The first process that holds the program, by number and name. */
 static size_t describe_holder(uint32_t prog_id, char *text, size_t room)
 {
-	DIR *proc = opendir("/proc");
+	_dir_ DIR *proc = opendir("/proc");
 	struct dirent *entry;
 	size_t n = 0;
 
@@ -72,8 +69,6 @@ static size_t describe_holder(uint32_t prog_id, char *text, size_t room)
 		n = snprintf(text, room, ", held by process %.20s (%s)", entry->d_name,
 			     name);
 	}
-	if (proc)
-		closedir(proc);
 	return n;
 }
 

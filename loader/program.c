@@ -20,6 +20,7 @@
 #include "nf.skel.h"
 #include "tc.skel.h"
 #include "user/base/cleanup.h"
+#include "user/base/clock.h"
 #include "xdp.skel.h"
 
 /* The headers of Debian 12 are older than this flag (Linux 6.3). */
@@ -186,7 +187,8 @@ static int load_nf(uint32_t features, const struct kind *kind, struct shunt_maps
 		return shunt_fail_errno(err, -errno, "open the netfilter object");
 	skel->rodata->shunt_config.features = features;
 	skel->rodata->shunt_config.image_bytes = maps->image_bytes;
-	skel->rodata->shunt_nf_config.number = shunt_nf_number();
+	/* higher with each program, whichever process loads it */
+	skel->rodata->shunt_nf_config.number = shunt_now_ns();
 	skel->rodata->shunt_nf_config.ifindex = maps->ifindex;
 	shunt_nf_type(skel->progs.shunt_nf);
 	ret = load(skel->obj, kind, maps, err);
@@ -296,11 +298,19 @@ int shunt_program_ask(enum shunt_hook hook, uint32_t id,
 	_fd_ int fd = bpf_prog_get_fd_by_id(id);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		return shunt_fail_errno(err, fd < 0 ? fd : -errno,
-					"ask for the program %u of hook %s", id,
-					shunt_hook_name(hook));
+					"ask for the program %u", id);
 	facts->bound = !strcmp(info.name, SHUNT_PROGRAM_TAG);
 	facts->chained = !strcmp(info.name, SHUNT_PROGRAM_CHAIN);
 	for (i = 0; i < info.nr_map_ids && i < sizeof(map) / sizeof(*map); i++)
 		note_map(hook, map[i], facts);
 	return 0;
+}
+
+uint32_t shunt_program_id(int prog_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return prog_fd >= 0 && !bpf_obj_get_info_by_fd(prog_fd, &info, &len) ? info.id
+									     : 0;
 }

@@ -49,6 +49,9 @@ SHUNT_MUST_CHECK int shunt_program_ask(enum shunt_hook hook, uint32_t id,
 				       struct shunt_program_facts *facts,
 				       struct shunt_err *err);
 
+/* The id of an open program; 0: the descriptor is none of a program. */
+uint32_t shunt_program_id(int prog_fd);
+
 /* "xdp" for SHUNT_HOOK_XDP; NULL for a number that is no hook. */
 const char *shunt_hook_name(unsigned int hook);
 

@@ -1,19 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/rehearse.h"
 
-#include <bpf/bpf.h>
-
+#include "loader/program.h"
 #include "loader/prove.h"
-#include "user/base/cleanup.h"
-
-static uint32_t id_of(int prog_fd)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-
-	return prog_fd >= 0 && !bpf_obj_get_info_by_fd(prog_fd, &info, &len) ? info.id
-									     : 0;
-}
 
 static int rehearse_hook(const struct shunt_instance *instance,
 			 const struct shunt_rehearsal *rehearsal, int hook,
@@ -40,9 +29,10 @@ int shunt_rehearse(const struct shunt_instance *instance,
 
 	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
 		const struct shunt_place *place = &instance->state->place[hook];
-		uint32_t id = rehearsal->prog_fd ? id_of(rehearsal->prog_fd[hook])
-			      : place->on	 ? place->prog_id
-						 : 0;
+		uint32_t id = rehearsal->prog_fd
+				      ? shunt_program_id(rehearsal->prog_fd[hook])
+			      : place->on ? place->prog_id
+					  : 0;
 
 		if (id)
 			ret = rehearse_hook(instance, rehearsal, hook, id, err);

@@ -161,8 +161,7 @@ int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 	int hook, ret = 0;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		if (shunt_hook_name(hook))
-			is[hook] = shunt_residue_hook(instance, hook);
+		is[hook] = shunt_residue_hook(instance, hook);
 		unpinned |= is[hook] == SHUNT_RESIDUE_UNPINNED;
 		meant |= is[hook] == SHUNT_RESIDUE_UNRECORDED &&
 			 shunt_place_qdisc_meant(hook, instance->name);
@@ -194,20 +193,12 @@ int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 
 /* --- all of it --------------------------------------------------------------- */
 
-static void note_map(struct shunt_residue *residue, int fd)
-{
-	struct bpf_map_info info = { 0 };
-	__u32 len = sizeof(info);
-
-	if (!bpf_obj_get_info_by_fd(fd, &info, &len))
-		residue->map[residue->maps++] = info.id;
-}
-
 static void note_id(void *self, uint32_t map_id)
 {
 	struct shunt_residue *residue = self;
 
-	residue->map[residue->maps++] = map_id;
+	if (map_id)
+		residue->map[residue->maps++] = map_id;
 }
 
 /* The maps, and those inside the maps of sets and limits. */
@@ -216,10 +207,9 @@ static void note_maps(struct shunt_residue *residue, const struct shunt_maps *ma
 	size_t i;
 
 	for (i = 0; i < SHUNT_MAP_COUNT; i++)
-		if (maps->fd[i] >= 0)
-			note_map(residue, maps->fd[i]);
+		note_id(residue, shunt_maps_id(maps->fd[i]));
 	for (i = 0; i < maps->past_counters; i++)
-		note_map(residue, maps->past_counter[i]);
+		note_id(residue, shunt_maps_id(maps->past_counter[i]));
 	shunt_sets_each_map(maps, note_id, residue);
 	shunt_limits_each_map(maps, note_id, residue);
 }
@@ -259,25 +249,14 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 		shunt_instance_close(&instance);
 	}
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		made_qdisc |=
-			shunt_hook_name(hook) && shunt_place_qdisc_meant(hook, name);
+		made_qdisc |= shunt_place_qdisc_meant(hook, name);
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++) {
-		if (!shunt_hook_name(hook))
-			continue;
 		let_go(name, hook);
 		ret = shunt_place_detach(hook, made_qdisc, name, ifindex, err);
 		if (ret)
 			return ret;
 	}
 	return shunt_pin_remove_all(name, err);
-}
-
-static bool has_record(const char *name)
-{
-	char path[SHUNT_PIN_MAX];
-
-	shunt_pin_path(path, name, "state", NULL);
-	return !access(path, F_OK);
 }
 
 int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
@@ -292,7 +271,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	if (!shunt_instance_exists(name) || shunt_chain_elsewhere(name))
 		return 0;
 	ret = shunt_instance_open_named(&instance, name, err);
-	if (ret == -ENOENT && has_record(name)) {
+	if (ret == -ENOENT && shunt_state_exists(name)) {
 		/* one that has a record and lost its pins may live all the same */
 		ret = shunt_adopt(name, shunt_adopt_gen(name), ifindex, err);
 		if (!ret)

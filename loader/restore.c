@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* restore: what was saved rules again; one instance after the other, each by itself. */
-#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "loader/visit.h"
 #include "user/base/cleanup.h"
 #include "user/base/file.h"
+#include "user/base/folder.h"
 #include "user/base/json.h"
 
 struct restore {
@@ -443,31 +443,23 @@ static bool may_have(const char *name, const char *only)
 	       (n == m || name[n - m - 1] == ':');
 }
 
-static int is_json(const struct dirent *entry)
-{
-	size_t n = strlen(entry->d_name);
-
-	return entry->d_name[0] != '.' && n > 5 &&
-	       !strcmp(entry->d_name + n - 5, ".json");
-}
-
 static int restore_dir(struct restore *restore, const char *dir, struct shunt_err *err)
 {
-	struct dirent **entry = NULL;
-	int n = scandir(dir, &entry, is_json, alphasort), i, ret = 0;
+	_folder_ struct shunt_folder folder = { 0 };
+	int i, ret = shunt_folder_read(&folder, dir);
 
-	if (n < 0)
-		return shunt_fail_errno(err, -errno, "restore from %s", dir);
-	for (i = 0; i < n; i++) {
+	if (ret)
+		return shunt_fail_errno(err, ret, "restore from %s", dir);
+	for (i = 0; !ret && i < folder.n; i++) {
+		const char *name = folder.entry[i]->d_name;
 		_free_ char *path = NULL;
 
-		if (asprintf(&path, "%s/%s", dir, entry[i]->d_name) < 0)
-			ret = -ENOMEM;
-		if (!ret && may_have(entry[i]->d_name, restore->opts->only))
-			ret = restore_file(restore, path);
-		free(entry[i]);
+		if (!shunt_saved_is_name(name) || !may_have(name, restore->opts->only))
+			continue;
+		ret = asprintf(&path, "%s/%s", dir, name) < 0
+			      ? -ENOMEM
+			      : restore_file(restore, path);
 	}
-	free(entry);
 	return ret ? shunt_fail(err, ret, "restore from %s: out of memory", dir) : 0;
 }
 

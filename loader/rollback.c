@@ -11,21 +11,9 @@
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
-static void cleanup_state(struct shunt_state **state)
-{
-	shunt_state_free(*state);
-}
-
-#define _state_ __attribute__((cleanup(cleanup_state)))
-
-static void cleanup_policy(struct shunt_policy **policy)
-{
-	shunt_policy_free(*policy);
-}
-
-/* The record of the nth policy before the one that rules. */
-static int find(const struct shunt_instance *instance, unsigned int n,
-		struct shunt_state **found, struct shunt_err *err)
+/* The generation of the nth policy before the one that rules. */
+static int find(const struct shunt_instance *instance, unsigned int n, uint64_t *found,
+		struct shunt_err *err)
 {
 	uint64_t generation[SHUNT_HISTORY_MAX + 1];
 	uint64_t ruling = instance->state->generation;
@@ -40,7 +28,8 @@ static int find(const struct shunt_instance *instance, unsigned int n,
 				  "that rules: %zu of at most %d are kept; `shunt show "
 				  "%s --history` lists them",
 				  interface, n, kept, SHUNT_HISTORY_MAX, interface);
-	return shunt_state_read(found, instance->name, generation[n - 1], err);
+	*found = generation[n - 1];
+	return 0;
 }
 
 /* The policy of a record, as it was. */
@@ -74,11 +63,14 @@ static int read_again(const struct shunt_state *old, bool force,
 static int roll_back(struct shunt_instance *instance, unsigned int n, bool force,
 		     struct shunt_state **next, cJSON *notes, struct shunt_err *err)
 {
-	struct shunt_policy *policy __attribute__((cleanup(cleanup_policy))) = NULL;
+	_policy_ struct shunt_policy *policy = NULL;
 	struct shunt_enforce how = { .origin = SHUNT_ORIGIN_ROLLBACK };
 	_state_ struct shunt_state *old = NULL;
-	int ret = find(instance, n, &old, err);
+	uint64_t generation = 0;
+	int ret = find(instance, n, &generation, err);
 
+	if (!ret)
+		ret = shunt_state_read(&old, instance->name, generation, err);
 	if (!ret)
 		ret = read_again(old, force, &policy, err);
 	if (ret)

@@ -70,8 +70,9 @@ static bool find(const struct shunt_policy *policy, size_t set,
 	return true;
 }
 
-int shunt_ruling_fill(struct shunt_policy *policy, size_t set,
-		      const struct shunt_instance *instance, struct shunt_err *err)
+/* Gives a set the members of the instance's set of its name, where both are alike. */
+static int fill_set(struct shunt_policy *policy, size_t set,
+		    const struct shunt_instance *instance, struct shunt_err *err)
 {
 	struct shunt_policy_set *to = &policy->set[set];
 	struct shunt_prefix *element = NULL;
@@ -164,7 +165,7 @@ static int fill_sets(struct shunt_policy *policy, const struct shunt_instance *i
 		const struct shunt_state_set *set =
 			shunt_state_set(instance->state, policy->set[s].name);
 
-		ret = shunt_ruling_fill(policy, s, instance, err);
+		ret = fill_set(policy, s, instance, err);
 		if (!set)
 			continue;
 		policy->set[s].dynamic = set->dynamic;

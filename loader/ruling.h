@@ -13,12 +13,6 @@ SHUNT_MUST_CHECK int shunt_ruling_read(struct shunt_policy **policy,
 				       const struct shunt_state *state,
 				       struct shunt_err *err);
 
-/* Gives a set of the policy, which is unchanged otherwise, the members of the instance's
- * set of that name, where it has one of the same type. */
-SHUNT_MUST_CHECK int shunt_ruling_fill(struct shunt_policy *policy, size_t set,
-				       const struct shunt_instance *instance,
-				       struct shunt_err *err);
-
 /*
  * The sets of a policy: those that it fills itself as it does, the dynamic ones in the
  * instance's maps at this moment, by the names in its record.

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* save: all instances into a document, and that into files. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "loader/visit.h"
 #include "user/base/cleanup.h"
 #include "user/base/file.h"
+#include "user/base/folder.h"
 #include "user/base/json.h"
 
 /* An instance that was read, in the order in which they were attached. */
@@ -160,27 +160,18 @@ static int by_order(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-static int visible(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
 static int take_all(struct save *save, struct shunt_err *err)
 {
-	struct dirent **entry = NULL;
-	int n = scandir(SHUNT_BPFFS_TREE, &entry, visible, alphasort), i, ret = 0;
+	_folder_ struct shunt_folder tree = { 0 };
+	int i, ret = shunt_folder_read(&tree, SHUNT_BPFFS_TREE);
 
-	if (n < 0 && errno != ENOENT)
-		return shunt_fail_errno(err, -errno, "list " SHUNT_BPFFS_TREE);
-	save->found = calloc(n > 0 ? n : 1, sizeof(*save->found));
+	if (ret && ret != -ENOENT)
+		return shunt_fail_errno(err, ret, "list " SHUNT_BPFFS_TREE);
+	save->found = calloc(tree.n + 1, sizeof(*save->found));
 	if (!save->found)
-		ret = shunt_fail(err, -ENOMEM, "save: out of memory");
-	for (i = 0; i < n; i++) {
-		if (!ret)
-			ret = take_named(save, entry[i]->d_name, err);
-		free(entry[i]);
-	}
-	free(entry);
+		return shunt_fail(err, -ENOMEM, "save: out of memory");
+	for (i = 0, ret = 0; !ret && i < tree.n; i++)
+		ret = take_named(save, tree.entry[i]->d_name, err);
 	if (!ret && save->n)
 		qsort(save->found, save->n, sizeof(*save->found), by_order);
 	return ret;
@@ -308,37 +299,28 @@ static bool is_gone(const struct save *save, const char *path, const char *name)
 	return gone;
 }
 
-static int is_json(const struct dirent *entry)
-{
-	size_t n = strlen(entry->d_name);
-
-	return entry->d_name[0] != '.' && n > 5 &&
-	       !strcmp(entry->d_name + n - 5, ".json");
-}
-
 static int remove_gone(struct save *save, struct shunt_err *err)
 {
-	struct dirent **entry = NULL;
-	int n = scandir(save->opts->dir, &entry, is_json, alphasort), i, ret = 0;
+	_folder_ struct shunt_folder folder = { 0 };
+	int i, ret = shunt_folder_read(&folder, save->opts->dir);
 
-	if (n < 0)
-		return shunt_fail_errno(err, -errno, "list %s", save->opts->dir);
-	for (i = 0; i < n; i++) {
-		const char *name = entry[i]->d_name;
+	if (ret)
+		return shunt_fail_errno(err, ret, "list %s", save->opts->dir);
+	for (i = 0; i < folder.n; i++) {
+		const char *name = folder.entry[i]->d_name;
 		_free_ char *path = NULL;
 
-		if (!ret && asprintf(&path, "%s/%s", save->opts->dir, name) < 0)
-			ret = shunt_fail(err, -ENOMEM, "save: out of memory");
-		if (!ret && !listed(save->keep, name) && is_gone(save, path, name)) {
-			if (unlink(path))
-				ret = shunt_fail_errno(err, -errno, "remove %s", path);
-			else
-				note_file(save, "removed", path);
-		}
-		free(entry[i]);
+		if (!shunt_saved_is_name(name) || listed(save->keep, name))
+			continue;
+		if (asprintf(&path, "%s/%s", save->opts->dir, name) < 0)
+			return shunt_fail(err, -ENOMEM, "save: out of memory");
+		if (!is_gone(save, path, name))
+			continue;
+		if (unlink(path))
+			return shunt_fail_errno(err, -errno, "remove %s", path);
+		note_file(save, "removed", path);
 	}
-	free(entry);
-	return ret;
+	return 0;
 }
 
 static int write_dir(struct save *save, struct shunt_err *err)

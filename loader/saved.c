@@ -268,3 +268,10 @@ int shunt_saved_name(char name[SHUNT_SAVED_NAME], const char *netns,
 	strcpy(name + n, ".json");
 	return 0;
 }
+
+bool shunt_saved_is_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 5 && !strcmp(name + n - 5, ".json");
+}

@@ -85,3 +85,6 @@ SHUNT_MUST_CHECK int shunt_saved_parse(struct shunt_saved **list, size_t *n,
  */
 SHUNT_MUST_CHECK int shunt_saved_name(char name[SHUNT_SAVED_NAME], const char *netns,
 				      const char *interface, struct shunt_err *err);
+
+/* Is it what such a file may be called? */
+bool shunt_saved_is_name(const char *name);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/spaces.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "loader/netns.h"
 #include "loader/visit.h"
+#include "user/base/folder.h"
 
 #define NAMES "/run/netns"
 
@@ -27,11 +27,6 @@ static int look(struct shunt_space *space, const char *name, struct shunt_err *e
 	space->host = !ret && shunt_netns_is_host();
 	space->name = NULL;
 	return ret;
-}
-
-static int visible(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
 }
 
 /* One of the names: it may be another name of a namespace that we have. */
@@ -65,18 +60,13 @@ static int add(struct shunt_spaces *spaces, const char *name, bool all)
 
 static int add_names(struct shunt_spaces *spaces, bool all, struct shunt_err *err)
 {
-	struct dirent **entry = NULL;
-	int n = scandir(NAMES, &entry, visible, alphasort), i, ret = 0;
+	_folder_ struct shunt_folder names = { 0 };
+	int i, ret = shunt_folder_read(&names, NAMES);
 
-	if (n < 0)
-		return errno == ENOENT ? 0
-				       : shunt_fail_errno(err, -errno, "list " NAMES);
-	for (i = 0; i < n; i++) {
-		if (!ret)
-			ret = add(spaces, entry[i]->d_name, all);
-		free(entry[i]);
-	}
-	free(entry);
+	if (ret)
+		return ret == -ENOENT ? 0 : shunt_fail_errno(err, ret, "list " NAMES);
+	for (i = 0; !ret && i < names.n; i++)
+		ret = add(spaces, names.entry[i]->d_name, all);
 	return ret ? oom(err) : 0;
 }
 

@@ -78,7 +78,7 @@ struct shunt_state {
 	char hash[SHUNT_POLICY_HASH];
 	uint8_t origin; /* enum shunt_origin */
 	uint64_t
-		again; /* of ROLLBACK and REVERT: the generation that it repeats; else 0 */
+		again; /* of ROLLBACK, REVERT: the generation that it repeats; else 0 */
 	uint8_t default_action;
 	uint8_t malformed;
 	struct shunt_place place[SHUNT_HOOK_MAX];
@@ -95,6 +95,8 @@ struct shunt_state {
 
 /* NULL is fine. */
 void shunt_state_free(struct shunt_state *state);
+void shunt_state_cleanup(struct shunt_state **state);
+#define _state_ __attribute__((cleanup(shunt_state_cleanup)))
 
 /*
  * Reads the record of a generation, which rules or has ruled. An ABI that this program
@@ -108,6 +110,9 @@ SHUNT_MUST_CHECK int shunt_state_read(struct shunt_state **state, const char *in
 SHUNT_MUST_CHECK int shunt_state_read_map(struct shunt_state **state, int fd,
 					  const char *path, struct shunt_err *err);
 
+/* Has the instance a record, whatever is in it? */
+bool shunt_state_exists(const char *instance);
+
 /* Writes the record as state_next; nothing changes for readers. */
 SHUNT_MUST_CHECK int shunt_state_stage(const struct shunt_state *state,
 				       const char *instance, struct shunt_err *err);
@@ -117,7 +122,7 @@ SHUNT_MUST_CHECK int shunt_state_commit(const char *instance, struct shunt_err *
 
 /*
  * Ends what a killed writer has begun; `newest` is the generation of the word, be its
- * trial over or not. Under the lock.
+ * probation over or not. Under the lock.
  */
 SHUNT_MUST_CHECK int shunt_state_recover(const char *instance, uint64_t newest,
 					 struct shunt_err *err);

@@ -103,7 +103,7 @@ static bool is_of(const char *name, unsigned int ifindex)
 
 int shunt_whereabouts_find(char name[SHUNT_INSTANCE_MAX], unsigned int ifindex)
 {
-	DIR *tree = opendir(SHUNT_BPFFS_TREE);
+	_dir_ DIR *tree = opendir(SHUNT_BPFFS_TREE);
 	struct dirent *entry;
 	int ret = -ENOENT;
 
@@ -116,7 +116,5 @@ int shunt_whereabouts_find(char name[SHUNT_INSTANCE_MAX], unsigned int ifindex)
 		memcpy(name, entry->d_name, len + 1);
 		ret = 0;
 	}
-	if (tree)
-		closedir(tree);
 	return ret;
 }

@@ -198,6 +198,8 @@ SHUNT_MUST_CHECK int shunt_policy_read_file(struct shunt_policy **policy,
 
 /* NULL is fine. */
 SHUNT_API void shunt_policy_free(struct shunt_policy *policy);
+void shunt_policy_cleanup(struct shunt_policy **policy);
+#define _policy_ __attribute__((cleanup(shunt_policy_cleanup)))
 
 /* --- pieces that others need ------------------------------------------------- */
 

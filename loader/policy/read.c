@@ -364,3 +364,8 @@ void shunt_policy_free(struct shunt_policy *policy)
 	free(policy->source);
 	free(policy);
 }
+
+void shunt_policy_cleanup(struct shunt_policy **policy)
+{
+	shunt_policy_free(*policy);
+}

@@ -217,7 +217,7 @@ static uint64_t veth_counts(const char *end, const char *what)
 			   &n) == 3 &&
 		    !strcmp(name, what))
 			sum += n;
-	pclose(in);
+	assert_int_equal(pclose(in), 0);
 	return sum;
 }
 

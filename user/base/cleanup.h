@@ -7,6 +7,7 @@
  *     …
  *     return shunt_steal_fd(&fd);     hands it out; nothing is closed
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,6 +31,12 @@ static inline void shunt_cleanup_file(FILE **f)
 		fclose(*f);
 }
 
+static inline void shunt_cleanup_dir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
 static inline void shunt_cleanup_json(cJSON **json)
 {
 	cJSON_Delete(*json);
@@ -38,6 +45,7 @@ static inline void shunt_cleanup_json(cJSON **json)
 #define _fd_ __attribute__((cleanup(shunt_cleanup_fd)))
 #define _free_ __attribute__((cleanup(shunt_cleanup_free)))
 #define _file_ __attribute__((cleanup(shunt_cleanup_file)))
+#define _dir_ __attribute__((cleanup(shunt_cleanup_dir)))
 #define _json_ __attribute__((cleanup(shunt_cleanup_json)))
 
 static inline int shunt_steal_fd(int *fd)

@@ -30,3 +30,8 @@ const char *shunt_json_str(const cJSON *object, const char *name)
 
 	return cJSON_IsString(item) ? item->valuestring : "";
 }
+
+bool shunt_json_true(const cJSON *object, const char *name)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
+}

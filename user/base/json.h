@@ -2,6 +2,7 @@
 /* What cJSON lacks: exact 64-bit numbers, and lookups that don't fail on a wrong type. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <cjson/cJSON.h>
@@ -14,3 +15,6 @@ uint64_t shunt_json_u64(const cJSON *object, const char *name);
 
 /* The string under a name, or "". */
 const char *shunt_json_str(const cJSON *object, const char *name);
+
+/* Is there a `true` under a name? */
+bool shunt_json_true(const cJSON *object, const char *name);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/policy/policy.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
@@ -198,8 +199,6 @@ int shunt_cli_detach(struct shunt_cli *cli, struct shunt_err *err)
 		shunt_out_json(reply);
 	else
 		printf("detached %s%s\n", cli->arg[0],
-		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "gone"))
-			       ? ""
-			       : "; its other hooks stay");
+		       shunt_json_true(reply, "gone") ? "" : "; its other hooks stay");
 	return 0;
 }

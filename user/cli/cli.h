@@ -128,10 +128,6 @@ struct shunt_policy;
 int shunt_cli_policy(const struct shunt_cli *cli, struct shunt_policy **policy,
 		     struct shunt_err *err);
 
-void shunt_cli_policy_cleanup(struct shunt_policy **policy);
-
-#define _policy_ __attribute__((cleanup(shunt_cli_policy_cleanup)))
-
 /* --- session.c --------------------------------------------------------------- */
 
 #define SHUNT_CLI_SESSION 256

@@ -32,8 +32,7 @@ static const struct shunt_option check_options[] = {
 	POLICY,
 	{ "hook", 'H', "HOOK",
 	  "warn of what this hook cannot do: xdp, tc-ingress, tc-egress or netfilter; "
-	  "may be "
-	  "repeated" },
+	  "may be repeated" },
 	END,
 };
 static const struct shunt_option attach_options[] = {
@@ -44,8 +43,7 @@ static const struct shunt_option attach_options[] = {
 	  "xdp (the default), tc-ingress, tc-egress or netfilter; may be repeated" },
 	{ "mode", 'm', "MODE",
 	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc); "
-	  "link "
-	  "(netfilter)" },
+	  "link (netfilter)" },
 	{ "chain", 0, "PRIORITY",
 	  "join libxdp's dispatcher, beside others' XDP programs; 1 comes first" },
 	GUARD,
@@ -58,8 +56,7 @@ static const struct shunt_option apply_options[] = {
 	POLICY,
 	{ "confirm", 'c', "TIME",
 	  "on trial: unless `confirm` comes within this time, the policy before it "
-	  "rules "
-	  "again" },
+	  "rules again" },
 	GUARD,
 	LOCK,
 	END,
@@ -196,12 +193,11 @@ const struct shunt_command shunt_commands[] = {
 	{ "attach", "INTERFACE", 1, 1, "put an interface under a policy",
 	  "Loads the program, fills its maps, pins both under /sys/fs/bpf/shunt and "
 	  "attaches. Native XDP is tried first; generic XDP is the fallback, and said "
-	  "so. "
-	  "The policy then rules without any process. A further hook of an attached "
-	  "interface joins its policy: leave out -p. Another owner's XDP program is "
-	  "named and left alone; --chain runs beside those that xdp-loader or another "
-	  "user of libxdp has attached, in the order of their priorities: what the "
-	  "policy passes goes on to the next one.",
+	  "so. The policy then rules without any process. A further hook of an "
+	  "attached interface joins its policy: leave out -p. Another owner's XDP "
+	  "program is named and left alone; --chain runs beside those that xdp-loader "
+	  "or another user of libxdp has attached, in the order of their priorities: "
+	  "what the policy passes goes on to the next one.",
 	  attach_options, shunt_cli_attach, true, true },
 	{ "apply", "INTERFACE", 1, 1, "replace the policy of an attached interface",
 	  "All hooks change over at one moment; no packet is lost, none sees a mix. "
@@ -223,9 +219,9 @@ const struct shunt_command shunt_commands[] = {
 	{ "fsck", "[INTERFACE]", 0, 1, "find and repair what killed commands have left",
 	  "Looks at every instance, at the programs, maps and links that none has, and "
 	  "says of each finding how it came about. Nothing is changed without "
-	  "--repair; "
-	  "every command that changes an interface repairs its instance first. What is "
-	  "not certainly Shunt's is never touched. Status 1: something is left.",
+	  "--repair; every command that changes an interface repairs its instance "
+	  "first. What is not certainly Shunt's is never touched. Status 1: something "
+	  "is left.",
 	  fsck_options, shunt_cli_fsck, true, true },
 	{ "probe", "[INTERFACE]", 0, 1, "what this kernel and an interface can do",
 	  "Found by trying, on veths in a network namespace of their own. The "
@@ -237,11 +233,10 @@ const struct shunt_command shunt_commands[] = {
 	  NULL, show_options, shunt_cli_show, true, false },
 	{ "stats", "INTERFACE", 1, 1, "packets and bytes by rule, reason and verdict",
 	  "Every packet has exactly one reason and one verdict: their sums are what "
-	  "the "
-	  "hooks were offered. With --ledger, what became of them behind the verdict: "
-	  "lost on the way to an interface, a CPU or a consumer, and why; waiting, "
-	  "received, or lost with a consumer that died. It balances, or says where it "
-	  "does not.",
+	  "the hooks were offered. With --ledger, what became of them behind the "
+	  "verdict: lost on the way to an interface, a CPU or a consumer, and why; "
+	  "waiting, received, or lost with a consumer that died. It balances, or says "
+	  "where it does not.",
 	  stats_options, shunt_cli_stats, true, false },
 	{ "explain", "[INTERFACE]", 0, 1, "what becomes of a packet, and why",
 	  "Asks the program itself, by a test run: the one that is attached to "
@@ -253,15 +248,13 @@ const struct shunt_command shunt_commands[] = {
 	  explain_options, shunt_cli_explain, true, false },
 	{ "diff", "OLD NEW", 2, 2, "what another policy would do otherwise",
 	  "OLD and NEW are policy files, or @INTERFACE for the policy that rules "
-	  "there. "
-	  "Tells what is written otherwise: rules, sets, ports, consumers; and which "
-	  "packets would be treated otherwise, that is, with another verdict, target "
-	  "or "
-	  "modifier: by old and new rule, how many, and an example. Packets are those "
-	  "of "
-	  "a capture, or probes that are made for the rules of both; the answers are "
-	  "those of a program under each policy. Dynamic sets keep their members, as "
-	  "`apply` keeps them. Nothing changes, and the status is 0 either way.",
+	  "there. Tells what is written otherwise: rules, sets, ports, consumers; and "
+	  "which packets would be treated otherwise, that is, with another verdict, "
+	  "target or modifier: by old and new rule, how many, and an example. Packets "
+	  "are those of a capture, or probes that are made for the rules of both; the "
+	  "answers are those of a program under each policy. Dynamic sets keep their "
+	  "members, as `apply` keeps them. Nothing changes, and the status is 0 either "
+	  "way.",
 	  diff_options, shunt_cli_diff, true, false },
 	{ "set add", "INTERFACE SET [ELEMENT...]", 2, 1024, "add members to a set",
 	  "All of them or, where something is wrong, none. Many are put into place at "
@@ -286,9 +279,8 @@ const struct shunt_command shunt_commands[] = {
 	  plain_options, shunt_cli_set_test, true, false },
 	{ "run count", "INTERFACE", 1, 1, "consume a redirect, counting packets",
 	  "Serves a consumer of the policy by its sockets in XDP, by its ring buffer "
-	  "in "
-	  "TC, and one of kind \"ring\" by that alone. Until it runs, and once it is "
-	  "gone, packets go the way of the consumer's \"if_down\".",
+	  "in TC, and one of kind \"ring\" by that alone. Until it runs, and once it "
+	  "is gone, packets go the way of the consumer's \"if_down\".",
 	  count_options, shunt_cli_run_count, true, false },
 	{ "run dump", "INTERFACE", 1, 1,
 	  "consume a redirect, printing or saving packets",
@@ -304,8 +296,8 @@ const struct shunt_command shunt_commands[] = {
 	  "One JSON document with the instances of this network namespace: interface, "
 	  "hooks, policy, and the members that every set has now. Nothing else is "
 	  "needed to restore it, and the same state gives the same bytes. Without -o "
-	  "and --dir it goes to standard output. A file is replaced as a whole, or "
-	  "not at all. With --dir, files of instances that are gone are removed.",
+	  "and --dir it goes to standard output. A file is replaced as a whole, or not "
+	  "at all. With --dir, files of instances that are gone are removed.",
 	  save_options, shunt_cli_save, true, false },
 	{ "restore", "[FILE]", 0, 1, "bring back what was saved",
 	  "Attaches what is not attached, applies where another policy or other "

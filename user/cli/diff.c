@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/policy/policy.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
@@ -119,7 +120,7 @@ static void print_half(const cJSON *half)
 {
 	const char *rule = shunt_json_str(half, "rule");
 	const char *none =
-		cJSON_IsTrue(get(half, "malformed")) ? "malformed" : "the default";
+		shunt_json_true(half, "malformed") ? "malformed" : "the default";
 
 	printf("%s%s%s by %s%s", shunt_out_bold(), shunt_json_str(half, "verdict"),
 	       shunt_out_plain(), *rule ? "rule " : none, rule);
@@ -206,7 +207,7 @@ static int compare(const struct shunt_cli *cli, struct shunt_diff *diff,
 		ret = shunt_diff_reply(diff, &reply, err);
 	if (ret || shunt_out_wants_json(cli, reply))
 		return ret;
-	if (!cJSON_IsTrue(get(reply, "different")))
+	if (!shunt_json_true(reply, "different"))
 		printf("nothing is different\n");
 	print_policy(get(reply, "policy"));
 	print_packets(get(reply, "packets"));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "loader/explain.h"
+#include "loader/policy/policy.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 #include "user/cli/cli.h"
@@ -242,8 +243,8 @@ static int tell(struct explaining *e, const uint8_t *frame, int bytes,
 	return shunt_fail(err, -EBADMSG,
 			  "the program and its policy disagree about packets, of which "
 			  "there are %llu: a fault of Shunt's; please report it with "
-			  "the policy and the "
-			  "packet. What is shown is what the program does",
+			  "the policy and the packet. What is shown is what the "
+			  "program does",
 			  e->faults);
 }
 

@@ -12,8 +12,7 @@ static void show_finding(const cJSON *item)
 {
 	const char *instance = shunt_json_str(item, "instance"),
 		   *where = shunt_json_str(item, "where");
-	bool repaired =
-		cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "repaired"));
+	bool repaired = shunt_json_true(item, "repaired");
 
 	printf("%s%s%s: %s", shunt_out_bold(), shunt_json_str(item, "what"),
 	       shunt_out_plain(), where);

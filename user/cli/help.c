@@ -6,9 +6,10 @@
 
 #include "user/cli/cli.h"
 
-static const char intro[] = "Shunt owns an interface's fast path: it judges packets in "
-			    "XDP and TC by a JSON "
-			    "policy, and redirects what is asked for into user space.";
+static const char intro[] =
+	"Shunt owns an interface's fast path: it judges packets in XDP, "
+	"TC and netfilter by a JSON "
+	"policy, and redirects what is asked for into user space.";
 
 void shunt_help_all(void)
 {

@@ -128,17 +128,16 @@ void shunt_out_ledger(const cJSON *reply)
 		name = shunt_json_str(item, "consumer");
 		print_seat(*name ? name : "a consumer that is gone", seat);
 	}
-	if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(watch, "known")))
+	if (!shunt_json_true(watch, "known"))
 		printf("  redirect errors: unknown: %s\n",
 		       shunt_json_str(watch, "why"));
 	EACH(item, reply, "differences")
 	printf("  difference of %.0f: %s\n",
 	       cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(item, "packets")),
 	       shunt_json_str(item, "where"));
-	printf("  %s", cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "balanced"))
-			       ? "it balances"
-			       : "it does NOT balance");
-	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "moving")))
+	printf("  %s", shunt_json_true(reply, "balanced") ? "it balances"
+							  : "it does NOT balance");
+	if (shunt_json_true(reply, "moving"))
 		printf(", as far as that can be seen under traffic (within %llu "
 		       "packets)",
 		       (unsigned long long)shunt_json_u64(reply, "tolerance"));

@@ -10,11 +10,6 @@
 #include "user/base/json.h"
 #include "user/cli/cli.h"
 
-void shunt_cli_policy_cleanup(struct shunt_policy **policy)
-{
-	shunt_policy_free(*policy);
-}
-
 int shunt_cli_policy(const struct shunt_cli *cli, struct shunt_policy **policy,
 		     struct shunt_err *err)
 {

@@ -56,7 +56,7 @@ int shunt_cli_set_test(struct shunt_cli *cli, struct shunt_err *err)
 
 	if (ret)
 		return ret;
-	in = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "in"));
+	in = shunt_json_true(reply, "in");
 	if (cli->json)
 		shunt_out_json(reply);
 	else if (in)
