@@ -20,7 +20,7 @@
 		"refuse to stop this packet: src=ADDRESS,dst=ADDRESS,proto=tcp,dport=22; may " \
 		"be repeated. The SSH session that the command comes from is protected " \
 		"anyway" }, \
-	      { "force", 0, NULL, "even where the policy locks out this SSH session" }
+	      { "force", 0, NULL, "protect nobody, not even this SSH session" }
 #define LOCK { "wait", 0, "TIME", \
 	       "wait no longer for another command that changes it: 500ms, 10s, 2m" }, \
 	     { "no-wait", 0, NULL, "fail where another command is changing it" }
@@ -68,8 +68,9 @@ static const struct shunt_option confirm_options[] = { JSON, NETNS, LOCK, END };
 static const struct shunt_option rollback_options[] = {
 	JSON,
 	NETNS,
-	{ "force", 0, NULL,
+	{ "changed-files", 0, NULL,
 	  "take files that sets are filled from as they are, changed or not" },
+	GUARD,
 	LOCK,
 	END,
 };
@@ -182,6 +183,7 @@ static const struct shunt_option restore_options[] = {
 	{ "dir", 'D', "[DIR]", "restore all files of a folder; /var/lib/shunt" },
 	{ "only", 0, "INTERFACE", "restore this interface alone" },
 	{ "check", 0, NULL, "only say what would be done" },
+	GUARD,
 	END,
 };
 static const struct shunt_option no_options[] = { END };
