@@ -207,7 +207,10 @@ const struct shunt_command shunt_commands[] = {
 	  attach_options, shunt_cli_attach, true, true },
 	{ "apply", "INTERFACE", 1, 1, "replace the policy of an attached interface",
 	  "All hooks change over at one moment; no packet is lost, none sees a mix. "
-	  "Counters of rules that keep their name go on.",
+	  "Counters of rules that keep their name go on. The new policy is tried by "
+	  "test "
+	  "runs before it rules: where it stops the SSH session that the command comes "
+	  "from, it is refused.",
 	  apply_options, shunt_cli_apply, true, true },
 	{ "confirm", "INTERFACE", 1, 1, "keep the policy that is on trial",
 	  "After `apply --confirm TIME`. Where that time is over it is too late: the "
@@ -216,7 +219,8 @@ const struct shunt_command shunt_commands[] = {
 	{ "rollback", "INTERFACE [N]", 1, 2, "go back to an earlier policy",
 	  "N policies back, 1 where it is left out; `show --history` numbers the eight "
 	  "that are kept. It rules as a new generation, so that `rollback` once more "
-	  "undoes this. From a policy on trial it goes back at once.",
+	  "undoes this. It is guarded as apply is; but from a policy on trial it goes "
+	  "back at once.",
 	  rollback_options, shunt_cli_rollback, true, true },
 	{ "detach", "[INTERFACE]", 0, 1, "take the policy off an interface",
 	  "Without --hook nothing of Shunt's is left there: no program, map, link or "
