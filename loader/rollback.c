@@ -81,16 +81,16 @@ static int roll_back(struct shunt_instance *instance,
 	_state_ struct shunt_state *old = NULL;
 	int ret = find(instance, opts->back ? opts->back : 1, &old, err);
 
-	if (!ret)
-		ret = read_again(old, opts->changed_files, &policy, err);
+	if (ret)
+		return ret;
+	how.again = old->generation;
+	ret = read_again(old, opts->changed_files, &policy, err);
 	if (!ret)
 		ret = shunt_guard_make(&guard, instance->state->interface,
 				       opts->session, opts->protect, opts->protects,
 				       err);
-	if (!ret) {
-		how.again = old->generation;
+	if (!ret)
 		ret = shunt_enforce(instance, policy, &how, next, notes, err);
-	}
 	shunt_guard_free(&guard);
 	return ret;
 }

@@ -31,7 +31,7 @@ def under(session):
 
 def below(session):
     """As under sudo: a parent has the variable, the command itself has not."""
-    return {"prefix": ["env", "SSH_CONNECTION=" + session, "sh", "-c", 'env -i "$@"; exit $?', "sh"]}
+    return {"prefix": [*under(session)["prefix"], "sh", "-c", 'env -i "$@"; exit $?', "sh"]}
 
 
 def apply(wire, policy, *options, session=SESSION, how=under, ok=True):
@@ -77,8 +77,8 @@ def test_a_policy_that_drops_the_session_is_refused(wire, how):
     wire.attach(OPEN)
     with unchanged(wire):
         said = apply(wire, NO_SSH, how=how, ok=False)
-    assert said == ("this policy " + ME % (A4, CLIENT, B4) + ': at hook xdp rule no-ssh does "drop" '
-                    "to what comes in (reason rule); let it pass, or insist with --force")
+    assert said == ("this policy " + ME % (A4, CLIENT, B4) + ": at hook xdp rule no-ssh does "
+                    '"drop" to what comes in (reason rule); let it pass, or insist with --force')
     assert wire.a.ping(B4) == 1
     assert apply(wire, OPEN, how=how)["generation"] == 2, "a refusal burns no generation"
     assert apply(wire, NO_SSH, "--force", how=how)["generation"] == 3
@@ -90,7 +90,7 @@ def test_the_nearest_process_with_the_variable_counts(wire):
     wire.attach(OPEN)
     path = wire.policy(NO_SSH, "next.json")
     said = sh.refused("apply", "b0", "-p", path, ns=wire.b,
-                      prefix=outer + below(SESSION)["prefix"][0:1] + below(SESSION)["prefix"][1:])
+                      prefix=outer + below(SESSION)["prefix"])
     assert ME % (A4, CLIENT, B4) in said
     inner = below("192.0.2.77 1 192.0.2.78 22")["prefix"]
     assert sh.shunt("apply", "b0", "-p", path, ns=wire.b,
