@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Going back to a policy that has ruled before. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -83,6 +84,7 @@ static int roll_back(struct shunt_instance *instance,
 
 	if (ret)
 		return ret;
+	assert(old);
 	how.again = old->generation;
 	ret = read_again(old, opts->changed_files, &policy, err);
 	if (!ret)
