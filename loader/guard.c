@@ -23,9 +23,10 @@ struct address {
 	int family; /* AF_INET, AF_INET6 */
 	uint8_t bytes[16];
 	char text[INET6_ADDRSTRLEN];
+	const char *scope; /* "eth0" of "fe80::1%eth0"; "": none */
 };
 
-/* Without a scope ("%eth0"); IPv4 in IPv6 is IPv4. */
+/* The text has no scope; IPv4 in IPv6 is IPv4. */
 static bool read_address(struct address *to, const char *text)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -35,6 +36,7 @@ static bool read_address(struct address *to, const char *text)
 		return false;
 	memcpy(to->text, text, n);
 	to->text[n] = 0;
+	to->scope = text + n + (text[n] == '%');
 	to->family = strchr(to->text, ':') ? AF_INET6 : AF_INET;
 	if (inet_pton(to->family, to->text, to->bytes) != 1)
 		return false;
@@ -121,20 +123,47 @@ static const char *turned(const char *key)
 	return key;
 }
 
+/* "syn" is answered by "syn,ack", an echo request by a reply. */
+static cJSON *turned_value(const cJSON *key)
+{
+	static const char *const pairs[][2] = { { "syn", "syn,ack" },
+						{ "echo-request", "echo-reply" },
+						{ "echo-reply", "echo-request" } };
+	size_t i;
+
+	for (i = 0; cJSON_IsString(key) && i < sizeof(pairs) / sizeof(*pairs); i++)
+		if (!strcmp(key->valuestring, pairs[i][0]))
+			return cJSON_CreateString(pairs[i][1]);
+	return cJSON_Duplicate(key, true);
+}
+
+/* What goes back. */
+static cJSON *turn(const cJSON *in)
+{
+	const cJSON *proto = cJSON_GetObjectItemCaseSensitive(in, "proto"), *key;
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_ArrayForEach(key, in)
+		cJSON_AddItemToObject(out, turned(key->string), turned_value(key));
+	/* without a word of them, what comes in opens a connection */
+	if (!cJSON_HasObjectItem(in, "tcp_flags") &&
+	    (cJSON_IsNumber(proto) ? proto->valueint == 6
+				   : proto && !strcmp(proto->valuestring, "tcp")))
+		cJSON_AddStringToObject(out, "tcp_flags", "syn,ack");
+	return out;
+}
+
 /* Both frames of a description of what comes in, a match; it is taken over. */
 static int add(struct shunt_guard *guard, const char *what, cJSON *match,
 	       struct shunt_err *err)
 {
-	_json_ cJSON *in = match, *out = cJSON_CreateObject();
+	_json_ cJSON *in = match, *out = turn(in);
 	struct shunt_guard_packet *packet, *grown;
-	const cJSON *key;
 	int way;
 
-	cJSON_ArrayForEach(key, in) cJSON_AddItemToObject(out, turned(key->string),
-							  cJSON_Duplicate(key, true));
 	grown = realloc(guard->at, (guard->n + 1) * sizeof(*grown));
 	if (!grown)
-		return shunt_fail(err, -ENOMEM, "protect a session: out of memory");
+		return shunt_fail(err, -ENOMEM, "out of memory");
 	guard->at = grown;
 	packet = &grown[guard->n++];
 	memset(packet, 0, sizeof(*packet));
@@ -142,35 +171,55 @@ static int add(struct shunt_guard *guard, const char *what, cJSON *match,
 	for (way = 0; way < 2; way++) {
 		packet->frame[way] = malloc(SHUNT_TUPLE_BYTES);
 		if (!packet->frame[way])
-			return shunt_fail(err, -ENOMEM,
-					  "protect a session: out of memory");
+			return shunt_fail(err, -ENOMEM, "out of memory");
 		packet->bytes[way] =
 			shunt_tuple_frame(way ? out : in, packet->frame[way], err);
 		if (packet->bytes[way] < 0)
-			return shunt_fail_in(err, packet->bytes[way],
-					     "the protected packet \"%s\": ", what);
+			return packet->bytes[way];
 	}
 	return 0;
+}
+
+/* Do its packets go through this interface? */
+static bool concerns(const struct address *from, const struct address *to,
+		     const char *interface)
+{
+	unsigned int scope = if_nametoindex(to->scope);
+	bool own;
+
+	/* what the machine says to itself goes by the loopback device */
+	if (is_local(from, interface, &own))
+		return !strcmp(interface, "lo");
+	if (!is_local(to, interface, &own))
+		return false;
+	/* the same link-local address may be that of several */
+	if (scope)
+		return scope == if_nametoindex(interface);
+	return own || is_routed(from, interface);
 }
 
 static int add_session(struct shunt_guard *guard, const char *interface,
 		       const char *session, struct shunt_err *err)
 {
-	char client[64], server[64], what[160];
+	char client[64], server[64], what[SHUNT_GUARD_WORDS];
 	unsigned int client_port, server_port;
 	struct address from, to;
-	bool own;
+	int read = 0;
 	cJSON *match;
 
-	if (sscanf(session, "%63s %u %63s %u", client, &client_port, server,
-		   &server_port) != 4 ||
+	/* sshd's word where it serves no socket of an IP family */
+	if (!strncmp(session, "UNKNOWN ", 8))
+		return 0;
+	if (sscanf(session, "%63s %5u %63s %5u %n", client, &client_port, server,
+		   &server_port, &read) != 4 ||
+	    session[read] || client_port > UINT16_MAX || server_port > UINT16_MAX ||
 	    !read_address(&from, client) || !read_address(&to, server))
 		return shunt_fail(err, -EINVAL,
 				  "SSH_CONNECTION is \"%s\", not client, port, server, "
-				  "port: correct it, or unset it if this is no session "
-				  "of SSH",
+				  "port: correct it, unset it if this is no session of "
+				  "SSH, or protect nobody with --force",
 				  session);
-	if (!is_local(&to, interface, &own) || (!own && !is_routed(&from, interface)))
+	if (!concerns(&from, &to, interface))
 		return 0;
 	match = cJSON_CreateObject();
 	cJSON_AddStringToObject(match, "src", from.text);
@@ -192,12 +241,19 @@ static int add_described(struct shunt_guard *guard, const char *text,
 {
 	cJSON *match = cJSON_CreateObject();
 	_free_ char *copy = strdup(text);
-	char *save = NULL, *pair, *at, what[160];
+	char *pair, *next, *at, what[SHUNT_GUARD_WORDS];
+	int ret;
 
-	for (pair = copy ? strtok_r(copy, ",", &save) : NULL; pair;
-	     pair = strtok_r(NULL, ",", &save)) {
+	if (!copy) {
+		cJSON_Delete(match);
+		return shunt_fail(err, -ENOMEM, "protect \"%s\": out of memory", text);
+	}
+	for (pair = copy; pair; pair = next) {
 		char *value = strchr(pair, '=');
 
+		next = strchr(pair, ',');
+		if (next)
+			*next++ = 0;
 		if (!value || value == pair || !value[1]) {
 			cJSON_Delete(match);
 			return shunt_fail(err, -EINVAL,
@@ -214,7 +270,8 @@ static int add_described(struct shunt_guard *guard, const char *text,
 			cJSON_AddNumberToObject(match, pair, strtod(value, NULL));
 	}
 	snprintf(what, sizeof(what), "the protected packet %s", text);
-	return add(guard, what, match, err);
+	ret = add(guard, what, match, err);
+	return ret ? shunt_fail_in(err, ret, "protect \"%s\": ", text) : 0;
 }
 
 int shunt_guard_make(struct shunt_guard *guard, const char *interface,

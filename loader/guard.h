@@ -8,17 +8,19 @@
  * is asked about before it rules, by test runs of the programs that will judge them:
  * what comes in at all hooks but tc-egress, what goes out there.
  *
- * A session of SSH counts for an interface that has its own address, or by which the
- * route to the client leads; in another network namespace than the session's, it does
- * not count.
+ * A session of SSH counts for an interface that has the server's address, or by which
+ * the route to the client leads; of a link-local address its scope says by which. Where
+ * no interface of the network namespace has that address, it does not count.
  */
 #include <stddef.h>
 
 #include "loader/explain.h"
 #include "maps/hook.h"
 
+#define SHUNT_GUARD_WORDS 192
+
 struct shunt_guard_packet {
-	char what[160]; /* in words */
+	char what[SHUNT_GUARD_WORDS];
 	uint8_t *frame[2];
 	int bytes[2]; /* in, out */
 };

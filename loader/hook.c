@@ -537,6 +537,12 @@ int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
 			       : replace_link(hook, instance, prog_fd);
 	if (ret) {
 		unlink(path);
+		if (ret == -ENOLINK || ret == -ENODEV)
+			return shunt_fail(err, -ENODEV,
+					  "replace the program of hook %s (%s): its "
+					  "interface is gone from here; `shunt detach "
+					  "--stale` removes what it has left",
+					  shunt_hook_name(hook), place->mode);
 		return shunt_fail_errno(err, ret, "replace the program of hook %s (%s)",
 					shunt_hook_name(hook), place->mode);
 	}

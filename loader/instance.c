@@ -98,6 +98,7 @@ static int read_state(struct shunt_instance *instance, struct shunt_err *err)
 /* Its folder takes the name that its interface has now: -ESTALE, it is not here. */
 static int follow(struct shunt_instance *instance, struct shunt_err *err)
 {
+	char old[sizeof(instance->state->interface)];
 	struct shunt_whereabouts at;
 	int lock, ret;
 
@@ -109,6 +110,7 @@ static int follow(struct shunt_instance *instance, struct shunt_err *err)
 	if (ret)
 		return ret;
 	ret = shunt_whereabouts_follow(instance->name, &at, err);
+	memcpy(old, instance->state->interface, sizeof(old));
 	memcpy(instance->state->interface, at.interface, sizeof(at.interface));
 	instance->state->ifindex = at.ifindex;
 	if (!ret)
@@ -120,7 +122,7 @@ static int follow(struct shunt_instance *instance, struct shunt_err *err)
 		   : shunt_fail(err, -ESTALE,
 				"%s, which Shunt is attached to, is called %s now: say "
 				"that name",
-				instance->state->interface, at.interface);
+				old, at.interface);
 }
 
 static int recover(struct shunt_instance *instance, struct shunt_err *err)

@@ -4,6 +4,17 @@
 #include "loader/program.h"
 #include "loader/prove.h"
 
+/* Of what sits there; a hook that has lost its program judges nothing. */
+static uint32_t id_on(const struct shunt_instance *instance, int hook)
+{
+	const struct shunt_place *place = &instance->state->place[hook];
+
+	return place->on && shunt_place_alive(hook, place, instance->name,
+					      instance->ifindex)
+		       ? place->prog_id
+		       : 0;
+}
+
 static int rehearse_hook(const struct shunt_instance *instance,
 			 const struct shunt_rehearsal *rehearsal, int hook,
 			 uint32_t prog_id, struct shunt_err *err)
@@ -28,11 +39,9 @@ int shunt_rehearse(const struct shunt_instance *instance,
 	int hook, ret = 0;
 
 	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
-		const struct shunt_place *place = &instance->state->place[hook];
 		uint32_t id = rehearsal->prog_fd
 				      ? shunt_program_id(rehearsal->prog_fd[hook])
-			      : place->on ? place->prog_id
-					  : 0;
+				      : id_on(instance, hook);
 
 		if (id)
 			ret = rehearse_hook(instance, rehearsal, hook, id, err);

@@ -224,6 +224,9 @@ static int attach(struct job *job, struct shunt_err *err)
 		.hooks = missing_hooks(job, hook, mode),
 		.netns = job->saved->netns ? job->saved->netns : job->opts->netns,
 		.chain = chain_of(job),
+		.session = job->opts->session,
+		.protect = job->opts->protect,
+		.protects = job->opts->protects,
 	};
 	_json_ cJSON *reply = NULL;
 	int ret;
@@ -256,8 +259,14 @@ static void unattach(struct job *job)
 
 static int apply(struct job *job, struct shunt_err *err)
 {
+	const struct shunt_apply_opts opts = {
+		.sz = sizeof(opts),
+		.session = job->opts->session,
+		.protect = job->opts->protect,
+		.protects = job->opts->protects,
+	};
 	_json_ cJSON *reply = NULL;
-	int ret = shunt_apply(job->saved->interface, job->policy, NULL, &reply, err);
+	int ret = shunt_apply(job->saved->interface, job->policy, &opts, &reply, err);
 
 	if (!ret)
 		take_reply(job, reply);

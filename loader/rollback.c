@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Going back to a policy that has ruled before. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ static int find(const struct shunt_instance *instance, unsigned int n, uint64_t 
 }
 
 /* The policy of a record, as it was. */
-static int read_again(const struct shunt_state *old, bool force,
+static int read_again(const struct shunt_state *old, bool changed_files,
 		      struct shunt_policy **policy, struct shunt_err *err)
 {
 	struct shunt_diags diags = { 0 };
@@ -50,40 +51,48 @@ static int read_again(const struct shunt_state *old, bool force,
 	if (ret)
 		return ret;
 	shunt_policy_hash(*policy, hash);
-	if (force || !strcmp(hash, old->hash))
+	if (changed_files || !strcmp(hash, old->hash))
 		return 0;
 	return shunt_fail(
 		err, -ESTALE,
 		"generation %llu was another policy: a file that its sets are "
 		"filled from has changed since (hash %.12s then, %.12s now); "
-		"put the file back, or take it as it is with --force",
+		"put the file back, or take it as it is with --changed-files",
 		(unsigned long long)old->generation, old->hash, hash);
 }
 
-static int roll_back(struct shunt_instance *instance, unsigned int n, bool force,
-		     struct shunt_state **next, cJSON *notes, struct shunt_err *err)
+static int roll_back(struct shunt_instance *instance,
+		     const struct shunt_rollback_opts *opts, struct shunt_state **next,
+		     cJSON *notes, struct shunt_err *err)
 {
 	_policy_ struct shunt_policy *policy = NULL;
-	struct shunt_enforce how = { .origin = SHUNT_ORIGIN_ROLLBACK };
+	struct shunt_guard guard = { 0 };
+	struct shunt_enforce how = { .origin = SHUNT_ORIGIN_ROLLBACK, .guard = &guard };
 	_state_ struct shunt_state *old = NULL;
 	uint64_t generation = 0;
-	int ret = find(instance, n, &generation, err);
+	int ret = find(instance, opts->back ? opts->back : 1, &generation, err);
 
 	if (!ret)
 		ret = shunt_state_read(&old, instance->name, generation, err);
-	if (!ret)
-		ret = read_again(old, force, &policy, err);
 	if (ret)
 		return ret;
 	how.again = old->generation;
-	return shunt_enforce(instance, policy, &how, next, notes, err);
+	ret = read_again(old, opts->changed_files, &policy, err);
+	if (!ret)
+		ret = shunt_guard_make(&guard, instance->state->interface,
+				       opts->session, opts->protect, opts->protects,
+				       err);
+	if (!ret)
+		ret = shunt_enforce(instance, policy, &how, next, notes, err);
+	shunt_guard_free(&guard);
+	return ret;
 }
 
-/* From a policy on trial there is one way back. */
+/* From a policy on trial there is one way back, which is never barred: time takes it too. */
 static int give_up(struct shunt_instance *instance, unsigned int n,
 		   struct shunt_state **trial, struct shunt_err *err)
 {
-	if (n != 1)
+	if (n > 1)
 		return shunt_probation_none(instance,
 					    "rollback further than one policy of", err);
 	*trial = instance->state;
@@ -94,20 +103,20 @@ static int give_up(struct shunt_instance *instance, unsigned int n,
 int shunt_rollback(const char *interface, const struct shunt_rollback_opts *opts,
 		   cJSON **reply, struct shunt_err *err)
 {
+	static const struct shunt_rollback_opts none = { .sz = sizeof(none) };
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
-	unsigned int n = opts && opts->back ? opts->back : 1;
 	_state_ struct shunt_state *next = NULL, *trial = NULL;
 	_json_ cJSON *notes = cJSON_CreateObject();
 	const struct shunt_state *old, *new;
 	int ret;
 
 	*reply = NULL;
+	opts = opts ? opts : &none;
 	ret = shunt_instance_open(&instance, interface, true, err);
 	if (ret)
 		return ret;
-	ret = instance.gen.armed
-		      ? give_up(&instance, n, &trial, err)
-		      : roll_back(&instance, n, opts && opts->force, &next, notes, err);
+	ret = instance.gen.armed ? give_up(&instance, opts->back, &trial, err)
+				 : roll_back(&instance, opts, &next, notes, err);
 	if (ret)
 		return ret;
 	old = trial ? trial : instance.state;

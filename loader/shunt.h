@@ -112,14 +112,19 @@ SHUNT_API int shunt_confirm(const char *interface, cJSON **reply,
 			    struct shunt_err *err);
 
 struct shunt_rollback_opts {
-	size_t sz;	   /* sizeof(struct shunt_rollback_opts) */
-	unsigned int back; /* how many policies, 1..8; 0: 1 */
-	bool force;	   /* files that its sets are filled from may have changed */
+	size_t sz;	    /* sizeof(struct shunt_rollback_opts) */
+	unsigned int back;  /* how many policies, 1..8; 0: 1 */
+	bool changed_files; /* files that its sets are filled from may have changed */
+	/* As in struct shunt_apply_opts; from a policy on trial nobody is asked. */
+	const char *session;
+	const char *const *protect;
+	size_t protects;
 };
 
 /*
  * Puts an earlier policy in force again, as a new generation; from a policy on trial,
- * the one before it. `opts` may be NULL. -ENOENT: no such policy is kept; -ESTALE: files.
+ * the one before it. `opts` may be NULL. -ENOENT: no such policy is kept; -ESTALE: files;
+ * -EACCES: somebody would be locked out.
  */
 SHUNT_API int shunt_rollback(const char *interface,
 			     const struct shunt_rollback_opts *opts, cJSON **reply,
@@ -184,7 +189,10 @@ struct shunt_restore_opts {
 	const char
 		*only; /* this interface of the calling thread's namespace; NULL: all */
 	bool check;    /* change nothing, say what would be done */
-	const char *netns; /* as in struct shunt_attach_opts */
+	const char *netns; /* as in struct shunt_attach_opts, as are the next */
+	const char *session;
+	const char *const *protect;
+	size_t protects;
 };
 
 /*

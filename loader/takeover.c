@@ -280,15 +280,15 @@ int shunt_takeover(struct shunt_instance *instance, const struct shunt_needs *ne
 
 	if (ret)
 		return ret;
-	if (!t.grow_image && !t.grow_counter && on_newest(&t) &&
-	    have_features(&t, exact))
-		return 0;
 	if (!any_on(&t))
 		return shunt_fail(err, -ENODEV,
 				  "no program of Shunt's sits on %s any more: `shunt "
 				  "detach %s` removes what is left of it",
 				  instance->state->interface,
 				  instance->state->interface);
+	if (!t.grow_image && !t.grow_counter && on_newest(&t) &&
+	    have_features(&t, exact))
+		return 0;
 	if (t.grow_counter && instance->maps.past_counters == SHUNT_COUNTER_MAPS)
 		return shunt_fail(err, -E2BIG,
 				  "the counters of %s have grown %d times: detach it, "

@@ -70,9 +70,7 @@ static int make(const struct shunt_policy *policy, uint8_t *frame,
 	shunt_trials_free(&trials);
 	if (bytes > 0)
 		return bytes;
-	return shunt_fail(err, -EINVAL,
-			  "no frame of up to %d bytes is like that; --frame takes "
-			  "any bytes",
+	return shunt_fail(err, -EINVAL, "no frame of up to %d bytes is like that",
 			  SHUNT_TUPLE_BYTES);
 }
 

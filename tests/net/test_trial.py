@@ -219,13 +219,14 @@ def test_rollback_notices_that_a_file_has_changed(wire):
     wire.apply(OPEN)
     wire.policy("192.0.2.99\n", "members.txt")
     said = sh.refused("rollback", "b0", ns=wire.b)
-    assert "a file that its sets are filled from has changed since" in said and "--force" in said
+    assert "a file that its sets are filled from has changed since" in said
+    assert "take it as it is with --changed-files" in said
     assert show(wire)["generation"] == 2 and answered(wire)
     wire.policy("192.0.2.1\n", "members.txt")
     assert sh.shunt("rollback", "b0", ns=wire.b)["again"] == 1 and not answered(wire)
     wire.apply(OPEN)
     wire.policy("192.0.2.99\n", "members.txt")
-    sh.shunt("rollback", "b0", "--force", ns=wire.b)
+    sh.shunt("rollback", "b0", "--changed-files", ns=wire.b)
     assert sh.shunt("set", "list", "b0", "s", ns=wire.b)["elements"] == ["192.0.2.99"]
 
 

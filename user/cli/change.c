@@ -16,26 +16,6 @@ static unsigned long long number(const cJSON *reply, const char *name)
 	return shunt_json_u64(reply, name);
 }
 
-/* Whom the policy must not lock out. */
-static const char *session_of(const struct shunt_cli *cli,
-			      char value[SHUNT_CLI_SESSION])
-{
-	return shunt_cli_option(cli, "force") ? NULL : shunt_cli_session(value);
-}
-
-static size_t protected_of(const struct shunt_cli *cli,
-			   const char *protect[SHUNT_CLI_VALUES])
-{
-	size_t n = 0;
-
-	if (shunt_cli_option(cli, "force"))
-		return 0;
-	while (n < SHUNT_CLI_VALUES &&
-	       (protect[n] = shunt_cli_option_at(cli, "protect", n)))
-		n++;
-	return n;
-}
-
 int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err)
 {
 	const char *hook[SHUNT_CLI_VALUES], *protect[SHUNT_CLI_VALUES];
@@ -45,9 +25,9 @@ int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err)
 		.hook = hook,
 		.mode = shunt_cli_option(cli, "mode"),
 		.netns = shunt_cli_option(cli, "netns"),
-		.session = session_of(cli, session),
+		.session = shunt_cli_session(cli, session),
 		.protect = protect,
-		.protects = protected_of(cli, protect),
+		.protects = shunt_cli_protected(cli, protect),
 	};
 	_policy_ struct shunt_policy *policy = NULL;
 	_json_ cJSON *reply = NULL;
@@ -92,9 +72,9 @@ int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err)
 	char session[SHUNT_CLI_SESSION];
 	struct shunt_apply_opts opts = {
 		.sz = sizeof(opts),
-		.session = session_of(cli, session),
+		.session = shunt_cli_session(cli, session),
 		.protect = protect,
-		.protects = protected_of(cli, protect),
+		.protects = shunt_cli_protected(cli, protect),
 	};
 	_policy_ struct shunt_policy *policy = NULL;
 	_json_ cJSON *reply = NULL;
@@ -137,8 +117,15 @@ int shunt_cli_confirm(struct shunt_cli *cli, struct shunt_err *err)
 
 int shunt_cli_rollback(struct shunt_cli *cli, struct shunt_err *err)
 {
-	struct shunt_rollback_opts opts = { .sz = sizeof(opts),
-					    .force = shunt_cli_option(cli, "force") };
+	const char *protect[SHUNT_CLI_VALUES];
+	char session[SHUNT_CLI_SESSION];
+	struct shunt_rollback_opts opts = {
+		.sz = sizeof(opts),
+		.changed_files = shunt_cli_option(cli, "changed-files"),
+		.session = shunt_cli_session(cli, session),
+		.protect = protect,
+		.protects = shunt_cli_protected(cli, protect),
+	};
 	_json_ cJSON *reply = NULL;
 	int ret;
 

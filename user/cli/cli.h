@@ -134,9 +134,14 @@ int shunt_cli_policy(const struct shunt_cli *cli, struct shunt_policy **policy,
 
 /*
  * SSH_CONNECTION of this process, or of the nearest of its parents that has it; NULL: the
- * command does not come from a session of SSH. `value` is room for it.
+ * command does not come from a session of SSH, or --force. `value` is room for it.
  */
-const char *shunt_cli_session(char value[SHUNT_CLI_SESSION]);
+const char *shunt_cli_session(const struct shunt_cli *cli,
+			      char value[SHUNT_CLI_SESSION]);
+
+/* How many packets --protect describes, and these; none with --force. */
+size_t shunt_cli_protected(const struct shunt_cli *cli,
+			   const char *protect[SHUNT_CLI_VALUES]);
 
 /* --- one function a command -------------------------------------------------- */
 

@@ -20,7 +20,7 @@
 		"refuse to stop this packet: src=ADDRESS,dst=ADDRESS,proto=tcp,dport=22; may " \
 		"be repeated. The SSH session that the command comes from is protected " \
 		"anyway" }, \
-	      { "force", 0, NULL, "even where the policy locks out this SSH session" }
+	      { "force", 0, NULL, "protect nobody, not even this SSH session" }
 #define LOCK { "wait", 0, "TIME", \
 	       "wait no longer for another command that changes it: 500ms, 10s, 2m" }, \
 	     { "no-wait", 0, NULL, "fail where another command is changing it" }
@@ -65,8 +65,9 @@ static const struct shunt_option confirm_options[] = { JSON, NETNS, LOCK, END };
 static const struct shunt_option rollback_options[] = {
 	JSON,
 	NETNS,
-	{ "force", 0, NULL,
+	{ "changed-files", 0, NULL,
 	  "take files that sets are filled from as they are, changed or not" },
+	GUARD,
 	LOCK,
 	END,
 };
@@ -179,6 +180,7 @@ static const struct shunt_option restore_options[] = {
 	{ "dir", 'D', "[DIR]", "restore all files of a folder; /var/lib/shunt" },
 	{ "only", 0, "INTERFACE", "restore this interface alone" },
 	{ "check", 0, NULL, "only say what would be done" },
+	GUARD,
 	END,
 };
 static const struct shunt_option no_options[] = { END };
@@ -201,7 +203,10 @@ const struct shunt_command shunt_commands[] = {
 	  attach_options, shunt_cli_attach, true, true },
 	{ "apply", "INTERFACE", 1, 1, "replace the policy of an attached interface",
 	  "All hooks change over at one moment; no packet is lost, none sees a mix. "
-	  "Counters of rules that keep their name go on.",
+	  "Counters of rules that keep their name go on. The new policy is tried by "
+	  "test "
+	  "runs before it rules: where it stops the SSH session that the command comes "
+	  "from, it is refused.",
 	  apply_options, shunt_cli_apply, true, true },
 	{ "confirm", "INTERFACE", 1, 1, "keep the policy that is on trial",
 	  "After `apply --confirm TIME`. Where that time is over it is too late: the "
@@ -210,7 +215,8 @@ const struct shunt_command shunt_commands[] = {
 	{ "rollback", "INTERFACE [N]", 1, 2, "go back to an earlier policy",
 	  "N policies back, 1 where it is left out; `show --history` numbers the eight "
 	  "that are kept. It rules as a new generation, so that `rollback` once more "
-	  "undoes this. From a policy on trial it goes back at once.",
+	  "undoes this. It is guarded as apply is; but from a policy on trial it goes "
+	  "back at once.",
 	  rollback_options, shunt_cli_rollback, true, true },
 	{ "detach", "[INTERFACE]", 0, 1, "take the policy off an interface",
 	  "Without --hook nothing of Shunt's is left there: no program, map, link or "

@@ -113,6 +113,8 @@ static void out_restored(const struct shunt_cli *cli, const cJSON *item, bool ch
 
 int shunt_cli_restore(struct shunt_cli *cli, struct shunt_err *err)
 {
+	const char *protect[SHUNT_CLI_VALUES];
+	char session[SHUNT_CLI_SESSION];
 	struct shunt_restore_opts opts = {
 		.sz = sizeof(opts),
 		.file = cli->args ? cli->arg[0] : NULL,
@@ -120,6 +122,9 @@ int shunt_cli_restore(struct shunt_cli *cli, struct shunt_err *err)
 		.only = shunt_cli_option(cli, "only"),
 		.check = shunt_cli_option(cli, "check"),
 		.netns = shunt_cli_option(cli, "netns"),
+		.session = shunt_cli_session(cli, session),
+		.protect = protect,
+		.protects = shunt_cli_protected(cli, protect),
 	};
 	_json_ cJSON *reply = NULL;
 	const cJSON *item;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The remote session that a command comes from. */
+/* The remote session that a command comes from, and who else is not to be locked out. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,11 +47,14 @@ static int parent_of(int pid)
 	return parent;
 }
 
-const char *shunt_cli_session(char value[SHUNT_CLI_SESSION])
+const char *shunt_cli_session(const struct shunt_cli *cli,
+			      char value[SHUNT_CLI_SESSION])
 {
 	const char *own = getenv("SSH_CONNECTION");
 	int pid = getppid(), n;
 
+	if (shunt_cli_option(cli, "force"))
+		return NULL;
 	if (own && *own)
 		return own;
 	/* sudo leaves it out */
@@ -59,4 +62,15 @@ const char *shunt_cli_session(char value[SHUNT_CLI_SESSION])
 		if (find_in(pid, value))
 			return value;
 	return NULL;
+}
+
+size_t shunt_cli_protected(const struct shunt_cli *cli,
+			   const char *protect[SHUNT_CLI_VALUES])
+{
+	size_t n = 0;
+
+	while (n < SHUNT_CLI_VALUES &&
+	       (protect[n] = shunt_cli_option_at(cli, "protect", n)))
+		n++;
+	return shunt_cli_option(cli, "force") ? 0 : n;
 }

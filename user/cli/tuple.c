@@ -74,7 +74,8 @@ static int name_option(int ret, struct shunt_err *err)
 	was = *err;
 	n = strcspn(was.message, ": ");
 	if (was.message[n] != ':')
-		return shunt_fail(err, ret, "explain: %s", was.message);
+		return shunt_fail(err, ret, "explain: %s%s", was.message,
+				  ret == -EINVAL ? "; --frame takes any bytes" : "");
 	for (i = 0; i < n; i++)
 		if (was.message[i] == '/' || was.message[i] == '_')
 			was.message[i] = '-';
