@@ -143,6 +143,12 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lm -o $@
 
+# And this one looks at the clock around the steps of an apply (bench/phases.h).
+BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_make \
+	history_keep history_trim seats_make state_stage state_commit watch_start \
+	plan_flip plan_tidy
+$(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
+
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
 $(B)/obj/tests/bpf/budget.o: $(SKEL)
