@@ -92,6 +92,14 @@ build/aux/%.bpf.o: bench/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
+# The XDP program without the generation word, beside which bench/word.c sets it.
+build/aux/fixed/bpf/lib/datapath.h: bpf/lib/datapath.h bench/fixed.sed
+	@mkdir -p $(@D)
+	$(call say,SED,$@)sed -f bench/fixed.sed $< >$@ && \
+		grep -q 'generation = bench_generation;' $@ && ! grep -q '(gen[,)]' $@
+build/aux/fixed.bpf.o: build/aux/fixed/bpf/lib/datapath.h
+build/aux/fixed.bpf.o: private CLANG := $(CLANG) -iquote build/aux/fixed
+
 build/skel/%.skel.h: build/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
