@@ -221,7 +221,8 @@ static void remove_sets(const struct sets *sets)
 
 /* Of one contender, by round; times in ns. */
 struct samples {
-	double took[ROUNDS_MAX], gap[ROUNDS_MAX], calm[ROUNDS_MAX];
+	double took[ROUNDS_MAX], gap[ROUNDS_MAX], held[ROUNDS_MAX];
+	double calm_gap[ROUNDS_MAX], calm_held[ROUNDS_MAX]; /* with nothing going on */
 	double phase[PHASES][ROUNDS_MAX];
 	uint64_t frames, lost, thrown; /* while it was replaced, in all rounds */
 };
@@ -231,6 +232,7 @@ static int measure(struct bench_gap *gap, const struct contender *c, const char 
 		   struct samples *s, unsigned int round, struct shunt_err *err)
 {
 	uint64_t frames = gap_read(&gap->ends->bss->gap_seen);
+	struct gap_found found;
 	double start;
 	int ret, p;
 
@@ -238,15 +240,19 @@ static int measure(struct bench_gap *gap, const struct contender *c, const char 
 	start = bench_now_ns(CLOCK_MONOTONIC);
 	ret = c->swap(path, err);
 	s->took[round] = bench_now_ns(CLOCK_MONOTONIC) - start;
-	s->gap[round] = gap_end(gap);
+	found = gap_end(gap);
 	if (ret)
 		return ret;
+	s->gap[round] = found.longest;
+	s->held[round] = found.held;
 	s->frames += gap_read(&gap->ends->bss->gap_seen) - frames;
 	for (p = 0; p < PHASES; p++)
 		s->phase[p][round] = bench_spent[p];
 	gap_begin(gap);
 	usleep(s->took[round] / 1e3);
-	s->calm[round] = gap_end(gap);
+	found = gap_end(gap);
+	s->calm_gap[round] = found.longest;
+	s->calm_held[round] = found.held;
 	return 0;
 }
 
@@ -283,37 +289,68 @@ static struct bench_stat ratios(const double *sample, const double *base)
 	return bench_stat_of(ratio, opt.rounds);
 }
 
+/* As members of an object: the median, and the range, in so many ns. */
+static void put_figure(const char *key, const double *sample, double unit)
+{
+	struct bench_stat of = bench_stat_of(sample, opt.rounds);
+
+	printf(",\"%s\":%.3f,\"%s_min\":%.3f,\"%s_max\":%.3f", key, of.median / unit,
+	       key, of.min / unit, key, of.max / unit);
+}
+
+static void put_ratio(const char *key, const double *sample, const double *base)
+{
+	struct bench_stat of = ratios(sample, base);
+
+	printf(",\"%s\":%.3f,\"%s_min\":%.3f,\"%s_max\":%.3f", key, of.median, key,
+	       of.min, key, of.max);
+}
+
+static void report_json(uint32_t n, const struct contender *c, const struct samples *s,
+			const struct samples *mine)
+{
+	printf("{\"bench\":\"apply\",\"rules\":%u,\"program\":\"%s\",\"rounds\":%u", n,
+	       c->name, opt.rounds);
+	put_figure("ms", s->took, 1e6);
+	put_ratio("x_shunt", s->took, mine->took);
+	put_figure("gap_us", s->gap, 1e3);
+	put_figure("calm_gap_us", s->calm_gap, 1e3);
+	put_ratio("gap_x", s->gap, s->calm_gap);
+	put_figure("held_us", s->held, 1e3);
+	put_figure("calm_held_us", s->calm_held, 1e3);
+	put_ratio("held_x", s->held, s->calm_held);
+	printf(",\"packets\":%llu,\"lost\":%llu,\"thrown\":%llu}\n",
+	       (unsigned long long)s->frames, (unsigned long long)s->lost,
+	       (unsigned long long)s->thrown);
+}
+
+static void print_gap(const char *name, const double *gap, const double *calm)
+{
+	struct bench_stat of = bench_stat_of(gap, opt.rounds),
+			  rest = bench_stat_of(calm, opt.rounds);
+
+	printf("  %s %.0f (%.0f..%.0f) us, at rest %.0f (%.0f..%.0f)", name,
+	       of.median / 1e3, of.min / 1e3, of.max / 1e3, rest.median / 1e3,
+	       rest.min / 1e3, rest.max / 1e3);
+}
+
 static void report(uint32_t n, const struct contender *c, const struct samples *s,
 		   const struct samples *mine)
 {
 	struct bench_stat took = bench_stat_of(s->took, opt.rounds),
-			  gap = bench_stat_of(s->gap, opt.rounds),
-			  calm = bench_stat_of(s->calm, opt.rounds),
-			  x = ratios(s->took, mine->took),
-			  more = ratios(s->gap, s->calm);
-	unsigned long long frames = s->frames, lost = s->lost, thrown = s->thrown;
+			  x = ratios(s->took, mine->took);
 
-	if (opt.json)
-		printf("{\"bench\":\"apply\",\"rules\":%u,\"program\":\"%s\","
-		       "\"rounds\":%u,\"ms\":%.3f,\"ms_min\":%.3f,\"ms_max\":%.3f,"
-		       "\"x_shunt\":%.3f,\"x_shunt_min\":%.3f,\"x_shunt_max\":%.3f,"
-		       "\"gap_us\":%.1f,\"gap_us_min\":%.1f,\"gap_us_max\":%.1f,"
-		       "\"calm_us\":%.1f,\"calm_us_min\":%.1f,\"calm_us_max\":%.1f,"
-		       "\"gap_x\":%.2f,\"gap_x_min\":%.2f,\"gap_x_max\":%.2f,"
-		       "\"packets\":%llu,\"lost\":%llu,\"thrown\":%llu}\n",
-		       n, c->name, opt.rounds, took.median / 1e6, took.min / 1e6,
-		       took.max / 1e6, x.median, x.min, x.max, gap.median / 1e3,
-		       gap.min / 1e3, gap.max / 1e3, calm.median / 1e3, calm.min / 1e3,
-		       calm.max / 1e3, more.median, more.min, more.max, frames, lost,
-		       thrown);
-	else
-		printf("%6u  %-16s %8.2f (%.2f..%.2f) ms, x %.2f (%.2f..%.2f)  gap "
-		       "%.0f (%.0f..%.0f) us, without %.0f (%.0f..%.0f), x %.2f  "
-		       "%llu packets, %llu lost\n",
-		       n, c->name, took.median / 1e6, took.min / 1e6, took.max / 1e6,
-		       x.median, x.min, x.max, gap.median / 1e3, gap.min / 1e3,
-		       gap.max / 1e3, calm.median / 1e3, calm.min / 1e3, calm.max / 1e3,
-		       more.median, frames, lost);
+	if (opt.json) {
+		report_json(n, c, s, mine);
+	} else {
+		printf("%6u  %-16s %8.2f (%.2f..%.2f) ms, x %.2f (%.2f..%.2f)", n,
+		       c->name, took.median / 1e6, took.min / 1e6, took.max / 1e6,
+		       x.median, x.min, x.max);
+		print_gap("gap", s->gap, s->calm_gap);
+		print_gap("held", s->held, s->calm_held);
+		printf("  %llu packets, %llu lost\n", (unsigned long long)s->frames,
+		       (unsigned long long)s->lost);
+	}
 	fflush(stdout);
 }
 

@@ -7,7 +7,7 @@
 char _license[] SEC("license") = "GPL";
 
 #define FRAME_BYTES 60
-#define AT_NUMBER 42 /* behind Ethernet, IPv4 and UDP */
+#define AT_STAMP 42 /* behind Ethernet, IPv4 and UDP */
 #define DPORT 5000
 
 /* Written by bench/gap.h through the mapped .bss. */
@@ -21,26 +21,44 @@ __u64 gap_seen;	   /* that came out */
 __u64 gap_missing; /* numbers that were left out */
 __u64 gap_again;   /* frames that came late, or twice */
 __u64 gap_longest; /* ns between one frame and the next */
+__u64 gap_held;	   /* that of it in which the next one was there already */
 __u64 gap_next;	   /* the number that is due */
 __u64 gap_last;	   /* ns, of the last frame */
+
+struct gap_stamp {
+	__u64 number;
+	__u64 born; /* ns */
+};
 
 struct gap_packet { /* from the IPv4 header on */
 	__u8 ip[20];
 	__be16 sport, dport, len, sum;
-	__u64 number;
+	struct gap_stamp stamp;
 } __attribute__((packed));
 
 SEC("xdp")
 int gap_source(struct xdp_md *ctx)
 {
 	__u8 *frame = (void *)(long)ctx->data;
-	__u64 number = gap_sent;
+	struct gap_stamp stamp = { gap_sent, bpf_ktime_get_ns() };
 
 	if (gap_pause || frame + FRAME_BYTES > (__u8 *)(long)ctx->data_end)
 		return XDP_DROP;
-	gap_sent = number + 1;
-	__builtin_memcpy(frame + AT_NUMBER, &number, sizeof(number));
+	gap_sent = stamp.number + 1;
+	__builtin_memcpy(frame + AT_STAMP, &stamp, sizeof(stamp));
 	return bpf_redirect(gap_out, 0);
+}
+
+static __always_inline void note_gap(__u64 now, __u64 born)
+{
+	__u64 from = gap_last > born ? gap_last : born;
+
+	if (gap_last < gap_since)
+		return;
+	if (now - gap_last > gap_longest)
+		gap_longest = now - gap_last;
+	if (now - from > gap_held)
+		gap_held = now - from;
 }
 
 /* Behind everything that is compared. */
@@ -53,13 +71,12 @@ int gap_sink(struct bpf_nf_ctx *ctx)
 	if (bpf_probe_read_kernel(&packet, sizeof(packet), ctx->skb->data) ||
 	    packet.dport != __builtin_bswap16(DPORT))
 		return 1; /* NF_ACCEPT */
-	if (gap_last >= gap_since && now - gap_last > gap_longest)
-		gap_longest = now - gap_last;
-	if (packet.number < gap_next)
+	note_gap(now, packet.stamp.born);
+	if (packet.stamp.number < gap_next)
 		gap_again++;
 	else
-		gap_missing += packet.number - gap_next;
-	gap_next = packet.number + 1;
+		gap_missing += packet.stamp.number - gap_next;
+	gap_next = packet.stamp.number + 1;
 	gap_last = now;
 	gap_seen++;
 	return 0; /* NF_DROP */

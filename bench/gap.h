@@ -105,21 +105,28 @@ static inline int gap_flow(struct bench_gap *gap, struct shunt_err *err)
 	return 0;
 }
 
+/* The longest time without a frame, in ns, and with one that was there and not let out. */
+struct gap_found {
+	uint64_t longest, held;
+};
+
 /* Watches for gaps that begin from now on. */
 static inline void gap_begin(struct bench_gap *gap)
 {
+	__atomic_store_n(&gap->ends->bss->gap_held, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&gap->ends->bss->gap_longest, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&gap->ends->bss->gap_since, shunt_now_ns(), __ATOMIC_RELEASE);
 }
 
-/* The longest since then, in ns; one that is not over yet is awaited. */
-static inline uint64_t gap_end(struct bench_gap *gap)
+/* Since then; a gap that is not over yet is awaited. */
+static inline struct gap_found gap_end(struct bench_gap *gap)
 {
 	struct gap_bpf__bss *bss = gap->ends->bss;
 
-	gap_await(gap, gap_read(&bss->gap_seen) + 1);
+	gap_await(gap, gap_read(&bss->gap_seen) + 2);
 	__atomic_store_n(&bss->gap_since, GAP_NEVER, __ATOMIC_RELEASE);
-	return gap_read(&bss->gap_longest);
+	return (struct gap_found){ gap_read(&bss->gap_longest),
+				   gap_read(&bss->gap_held) };
 }
 
 /*

@@ -67,8 +67,9 @@ def span(line, key, form):
 
 def apply(lines):
     print("| rules | command | ms (range) | Shunt's command takes × (range) | longest gap, µs (range) "
-          "| the same at rest, µs (range) | gap, × at rest | packets meanwhile | lost |")
-    print("|---|---|---|---|---|---|---|---|---|")
+          "| at rest, µs (range) | longest held, µs (range) | at rest, µs (range) "
+          "| packets meanwhile | lost |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for line in lines:
         ratio = "—"
         if line["program"] != "shunt apply":
@@ -76,8 +77,9 @@ def apply(lines):
             turned = [1 / line["x_shunt" + end] for end in ("", "_max", "_min")]
             ratio = f"{turned[0]:.2f} ({turned[1]:.2f}–{turned[2]:.2f})"
         print(f"| {line['rules']:,} | {line['program']} | {span(line, 'ms', '.1f')} | {ratio} "
-              f"| {span(line, 'gap_us', '.0f')} | {span(line, 'calm_us', '.0f')} "
-              f"| {span(line, 'gap_x', '.1f')} | {line['packets']:,} | {line['lost']} |")
+              f"| {span(line, 'gap_us', '.0f')} | {span(line, 'calm_gap_us', '.0f')} "
+              f"| {span(line, 'held_us', '.0f')} | {span(line, 'calm_held_us', '.0f')} "
+              f"| {line['packets']:,} | {line['lost']} |")
 
 
 def phases(lines):
