@@ -92,6 +92,14 @@ build/aux/%.bpf.o: bench/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
+# The XDP program without the generation word, beside which bench/word.c sets it.
+build/aux/fixed/bpf/lib/datapath.h: bpf/lib/datapath.h bench/fixed.sed
+	@mkdir -p $(@D)
+	$(call say,SED,$@)sed -f bench/fixed.sed $< >$@ && \
+		grep -q 'generation = bench_generation;' $@ && ! grep -q '(gen[,)]' $@
+build/aux/fixed.bpf.o: build/aux/fixed/bpf/lib/datapath.h
+build/aux/fixed.bpf.o: private CLANG := $(CLANG) -iquote build/aux/fixed
+
 build/skel/%.skel.h: build/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
@@ -142,6 +150,12 @@ $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 $(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lm -o $@
+
+# And this one looks at the clock around the steps of an apply (bench/phases.h).
+BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_make \
+	history_keep history_trim seats_make state_stage state_commit watch_start \
+	plan_flip plan_tidy
+$(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
 
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'

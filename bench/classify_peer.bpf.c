@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What bench/classify.c sets beside Shunt: a source of changing packets, and nothing.
- */
+/* What bench/classify.c and word.c set beside Shunt: changing packets, and nothing. */
 
 /*
  * A test run repeats one buffer, and every run would see the same packet. bench_traffic
@@ -17,7 +16,7 @@ char _license[] SEC("license") = "GPL";
 #define WORDS 16    /* of 4 bytes: what follows the Ethernet header */
 #define ETH_BYTES 14
 
-/* Written by bench/classify.c through the mapped .bss. */
+/* Written through the mapped .bss. */
 __u32 bench_flow[FLOWS][WORDS];
 __u32 bench_flow_mask; /* flows in use - 1 */
 __u32 bench_flow_next;
@@ -33,8 +32,7 @@ struct {
  * The words stand where a 4-byte field of an IP header stands, and are written one by
  * one: a read that spans two writes would wait for both and be charged to the program.
  */
-SEC("xdp.frags")
-int bench_traffic(struct xdp_md *ctx)
+static __always_inline int next_packet(struct xdp_md *ctx)
 {
 	volatile __u32 *out = (void *)(long)ctx->data + ETH_BYTES;
 	__u32 flow = bench_flow_next++ & bench_flow_mask & (FLOWS - 1);
@@ -45,7 +43,25 @@ int bench_traffic(struct xdp_md *ctx)
 #pragma clang loop unroll(full)
 	for (w = 0; w < WORDS; w++)
 		out[w] = bench_flow[flow][w];
-	bpf_tail_call_static(ctx, &bench_under, 0);
+	return 0;
+}
+
+SEC("xdp.frags")
+int bench_traffic(struct xdp_md *ctx)
+{
+	if (!next_packet(ctx))
+		bpf_tail_call_static(ctx, &bench_under, 0);
+	return XDP_ABORTED;
+}
+
+/* The same for programs that leave metadata, of which the next run would find it. */
+SEC("xdp.frags")
+int bench_fresh(struct xdp_md *ctx)
+{
+	int bytes = ctx->data - ctx->data_meta;
+
+	if (!bpf_xdp_adjust_meta(ctx, bytes) && !next_packet(ctx))
+		bpf_tail_call_static(ctx, &bench_under, 0);
 	return XDP_ABORTED;
 }
 

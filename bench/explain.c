@@ -114,7 +114,8 @@ static void print_figure(const char *name, size_t rules, enum figure figure,
 		ratio[i] = sample[i] / floor[i];
 	times = bench_stat_of(ratio, options.rounds);
 	if (options.json)
-		printf("{\"case\":\"%s\",\"rules\":%zu,\"figure\":\"%s\",\"ns\":%.0f,"
+		printf("{\"bench\":\"explain\",\"case\":\"%s\",\"rules\":%zu,"
+		       "\"figure\":\"%s\",\"ns\":%.0f,"
 		       "\"min\":%.0f,\"max\":%.0f,\"per_second\":%.0f,\"ratio\":%.2f,"
 		       "\"ratio_min\":%.2f,\"ratio_max\":%.2f}\n",
 		       name, rules, figure_names[figure], ns.median, ns.min, ns.max,

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Turns `bench/run classify rules -- --json` on standard input into the tables of bench/README.md."""
+"""Turns what `bench/run NAME… -- --json` prints, on standard input, into the tables of bench/README.md."""
 
 import json
 import sys
@@ -59,13 +59,77 @@ def live(lines):
               f"| {load} | {line['kib']:,.0f} |")
 
 
+def span(line, key, form):
+    """The median and the range of a figure."""
+    of = [format(line[key + end], form) for end in ("", "_min", "_max")]
+    return f"{of[0]} ({of[1]}–{of[2]})"
+
+
+def apply(lines):
+    print("| rules | command | ms (range) | Shunt's command takes × (range) | longest gap, µs (range) "
+          "| at rest, µs (range) | longest held, µs (range) | at rest, µs (range) "
+          "| packets meanwhile | lost |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for line in lines:
+        ratio = "—"
+        if line["program"] != "shunt apply":
+            # the peer's time over Shunt's, turned round
+            turned = [1 / line["x_shunt" + end] for end in ("", "_max", "_min")]
+            ratio = f"{turned[0]:.2f} ({turned[1]:.2f}–{turned[2]:.2f})"
+        print(f"| {line['rules']:,} | {line['program']} | {span(line, 'ms', '.1f')} | {ratio} "
+              f"| {span(line, 'gap_us', '.0f')} | {span(line, 'calm_gap_us', '.0f')} "
+              f"| {span(line, 'held_us', '.0f')} | {span(line, 'calm_held_us', '.0f')} "
+              f"| {line['packets']:,} | {line['lost']} |")
+
+
+def phases(lines):
+    sizes = sorted({line["rules"] for line in lines})
+    print("\n| step | " + " | ".join(f"{size:,} rule{'s' * (size > 1)}" for size in sizes) + " |")
+    print("|---|" + "---|" * len(sizes))
+    for name, text in {line["phase"]: line["help"] for line in lines}.items():
+        cells = [f"{line['ms']:.2f} ms, {100 * line['share']:.0f} %"
+                 for size in sizes for line in lines
+                 if line["rules"] == size and line["phase"] == name]
+        print(f"| {name}: {text} | " + " | ".join(cells) + " |")
+
+
+def word(lines):
+    print("| case | program | ns (range) | over as it is, ns | range | × as it is (range) |")
+    print("|---|---|---|---|---|---|")
+    for line in lines:
+        print(f"| {line['case']} | {line['program']} | {span(line, 'ns', '.1f')} "
+              f"| {line['over_ns']:+.1f} | {line['over_min_ns']:+.1f} to {line['over_max_ns']:+.1f} "
+              f"| {span(line, 'x', '.3f')} |")
+
+
+def explain(lines):
+    print("| case | rules | figure | ns | range | packets a second | × floor | range |")
+    print("|---|---|---|---|---|---|---|---|")
+    for line in lines:
+        print(f"| {line['case']} | {line['rules']:,} | {line['figure']} | {line['ns']:,.0f} "
+              f"| {line['min']:,.0f}–{line['max']:,.0f} | {line['per_second']:,.0f} "
+              f"| {line['ratio']:.2f} | {line['ratio_min']:.2f}–{line['ratio_max']:.2f} |")
+
+
+def watch(lines):
+    print("| case | without, ns | with, ns | over, ns | range | × | range |")
+    print("|---|---|---|---|---|---|---|")
+    for line in lines:
+        print(f"| {line['case']} | {line['without_ns']:.0f} | {line['with_ns']:.0f} "
+              f"| {line['over_ns']:+.0f} | {line['over_min']:+.0f} to {line['over_max']:+.0f} "
+              f"| {line['ratio']:.2f} | {line['ratio_min']:.2f}–{line['ratio_max']:.2f} |")
+
+
 def main():
     lines = [json.loads(line) for line in sys.stdin if line.startswith("{")]
     if any(line["bench"].startswith("classify") for line in lines):
         classify(lines)
-    rules = [line for line in lines if line["bench"] == "rules"]
-    if rules:
-        live(rules)
+    tables = {"rules": live, "apply": apply, "apply-phase": phases, "word": word,
+              "explain": explain, "watch": watch}
+    for name, table in tables.items():
+        mine = [line for line in lines if line["bench"] == name]
+        if mine:
+            table(mine)
 
 
 if __name__ == "__main__":

@@ -430,14 +430,15 @@ static void report(struct result results[ROWS][ROUNDS_MAX], int rounds)
 int main(int argc, char **argv)
 {
 	static struct result results[ROWS][ROUNDS_MAX];
-	int rounds = argc > 1 ? atoi(argv[1]) : 5;
-	double seconds = argc > 2 ? atof(argv[2]) : 2;
+	bool quick = argc == 2 && !strcmp(argv[1], "--quick");
+	int rounds = quick ? 1 : argc > 1 ? atoi(argv[1]) : 5;
+	double seconds = quick ? 0.2 : argc > 2 ? atof(argv[2]) : 2;
 	struct xsk_rx_bpf *skel;
 	pid_t generator;
 	int i, k, link;
 
 	if (rounds < 1 || rounds > ROUNDS_MAX || seconds <= 0) {
-		fprintf(stderr, "usage: xsk_rx [rounds] [seconds]\n");
+		fprintf(stderr, "usage: xsk_rx [--quick | rounds [seconds]]\n");
 		return 2;
 	}
 	generator = set_up();

@@ -1,8 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/rehearse.h"
 
+#include "loader/policy/policy.h"
 #include "loader/program.h"
 #include "loader/prove.h"
+
+/*
+ * What a probe packet is to become is found by trying rule after rule, so that in a large
+ * policy this, and not the test run, is what the rehearsal takes. Trials are bounded, lest
+ * trying a policy out take longer than compiling it: some 10 ns each.
+ */
+#define TRIALS (1u << 19)
+#define FRAMES_LEAST 256
+#define FRAMES_MOST 512
+
+static size_t frames_for(const struct shunt_policy *policy)
+{
+	size_t frames = TRIALS / (policy->rules + 1);
+
+	if (frames > FRAMES_MOST)
+		return FRAMES_MOST;
+	return frames < FRAMES_LEAST ? FRAMES_LEAST : frames;
+}
 
 /* Of what sits there; a hook that has lost its program judges nothing. */
 static uint32_t id_on(const struct shunt_instance *instance, int hook)
@@ -26,7 +45,8 @@ static int rehearse_hook(const struct shunt_instance *instance,
 	if (ret)
 		return ret;
 	explain->idle = rehearsal->idle;
-	ret = shunt_prove(explain, rehearsal->policy, SHUNT_PROVE_FRAMES, NULL, err);
+	ret = shunt_prove(explain, rehearsal->policy, frames_for(rehearsal->policy),
+			  NULL, err);
 	if (!ret && rehearsal->guard)
 		ret = shunt_guard_check(rehearsal->guard, explain, err);
 	shunt_explain_close(explain);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Going back to a policy that has ruled before. */
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
