@@ -4,6 +4,7 @@ import ctypes
 import json
 import mmap
 import os
+import re
 import struct
 import subprocess
 
@@ -228,6 +229,24 @@ def test_the_answer_is_what_the_loaded_program_does_not_what_the_policy_says(wir
     assert done.reply["disagrees"] == {"rule": "ping", "action": "drop", "counted": []}
     text = sh.run(*ask, ns=wire.b, text=True)
     assert text.code == 1 and "DISAGREES: the policy says drop by rule ping" in text.out
+
+
+@pytest.mark.parametrize("hook", ["xdp", "tc-ingress"])
+def test_the_program_that_is_asked_is_the_one_that_is_attached(wire, hook):
+    """By its id; and none is loaded for it."""
+    wire.attach({"rules": [{"name": "udp", "match": {"proto": "udp"}, "action": "drop"}]},
+                "--hook", hook)
+    program = sh.shunt("show", "b0", ns=wire.b)["hooks"][0]["program"]
+    path = wire.file("calls")
+    told = sh.shunt("explain", "b0", "--hook", hook, "--proto", "udp", ns=wire.b,
+                    prefix=["strace", "-o", path, "-e", "trace=bpf"])
+    assert (told["verdict"], told["rule"]) == ("drop", "udp")
+    with open(path, encoding="utf-8") as file:
+        calls = file.read()
+    opened = re.findall(r"BPF_PROG_GET_FD_BY_ID, \{prog_id=(\d+).* = (\d+)$", calls, re.M)
+    asked = re.findall(r"BPF_PROG_TEST_RUN, \{test=\{prog_fd=(\d+)", calls)
+    assert asked and set(asked) <= {fd for number, fd in opened if int(number) == program}, calls
+    assert "BPF_PROG_LOAD" not in calls
 
 
 PCAP_HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
