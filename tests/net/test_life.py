@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """From attach to detach: modes and hooks, what survives, what is refused, what is left."""
+import glob
 import json
 import os
 import re
@@ -106,14 +107,41 @@ def test_text_says_the_same_as_json(wire):
     assert text("detach", "b0").out == "detached b0\n"
 
 
+def holders(kinds):
+    """Processes that hold programs, maps or links: [(pid, kind, id)] of those in kinds."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/fdinfo/*"):
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read()
+        except (OSError, UnicodeDecodeError):
+            continue  # it has ended meanwhile
+        held = re.findall(r"^(prog|map|link)_id:\s*(\d+)", text, re.M)
+        found += [(path.split("/")[2], kind, int(number)) for kind, number in held
+                  if (kind, int(number)) in kinds]
+    return found
+
+
 def test_the_policy_rules_without_any_process_of_shunt(wire):
-    wire.attach({"rules": [{"name": "no-ping", "match": {"proto": "icmp"}, "action": "drop"}]})
-    holders = [pid for pid in os.listdir("/proc") if pid.isdigit() and os.path.exists(
-        "/proc/%s/exe" % pid) and os.path.realpath("/proc/%s/exe" % pid) == sh.BINARY
-        and sh._descends(pid)]
-    assert not holders
+    before = set(sh.objects())
+    hooks = wire.attach({"rules": [
+        {"name": "no-ping", "match": {"proto": "icmp"}, "action": "drop"}]},
+        "--hook", "xdp", "--hook", "tc-ingress")["hooks"]
+    ours = set(sh.objects()) - before
+    assert {("prog", hook["program"]) for hook in hooks} < ours
+    assert {kind for kind, _ in ours} == {"prog", "map", "link"}
+    # nobody holds any of it, be it a child of ours or not, nor does it wait to be undone
+    assert not holders(ours)
     assert wire.a.ping(B4, 2, "-W", "0.05") == 0
     assert wire.stats().rule("no-ping") == 2
+    assert set(sh.objects()) >= ours
+    # what changes it leaves nobody behind either
+    wire.apply({"rules": [{"name": "no-ping", "match": {"proto": "icmp", "length": "0-9000"},
+                           "action": "drop"}]})
+    ours = set(sh.objects()) - before
+    assert not holders(ours)
+    assert wire.a.ping(B4, 2, "-W", "0.05") == 0
+    assert wire.stats().rule("no-ping") == 4
 
 
 def charged(before):
