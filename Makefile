@@ -146,6 +146,8 @@ $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \
 	bpf_map_delete_elem bpf_map_update_batch
 $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
+# And this one looks in where the library waits.
+$(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
 
 $(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
