@@ -66,7 +66,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: san-tests all help deps install clean lint format test demo bench budget fuzz tests aux
+.PHONY: san-tests all help deps install clean lint format test test-mutants demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -184,6 +184,10 @@ tests: all $(UNIT_BIN) $(RUN_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and be
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)tests/run
+
+test-mutants: deps ## break each promise on purpose: a test must notice (as root; takes long)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/mutants/run
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all
