@@ -273,6 +273,45 @@ def test_an_apply_killed_at_any_change_leaves_the_old_policy_or_the_new_one(wire
     traces.nothing_new()
 
 
+def test_a_command_that_applies_nothing_makes_good_what_a_killed_apply_has_begun(wire, traces):
+    """The next apply would write over what is left; editing a set does not."""
+    paths = {name: wire.policy({**policy, "sets": {**policy["sets"], "live": {"type": "address"}}},
+                               name + ".json") for name, policy in (("old", OLD), ("new", NEW))}
+    tree = "%s/ns%d:b0" % (sh.TREE, wire.b.cookie)
+
+    def look():
+        """Pins, earlier records aside, and how many maps of members there are."""
+        pins = {os.path.join(folder, name) for folder, _, names in os.walk(tree) for name in names
+                if not folder.endswith("/history")}
+        dump = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", tree + "/maps/set"],
+                              check=True, capture_output=True, text=True)
+        inner = [bytes(int(byte, 16) for byte in one["value"]) for one in json.loads(dump.stdout)]
+        maps = sh.objects()
+        return pins, sum(maps[("map", int.from_bytes(number, "little"))]["max_entries"] != 1
+                         for number in inner)
+
+    sh.shunt("attach", "b0", "-p", paths["old"], ns=wire.b)
+    sh.shunt("set", "add", "b0", "live", "198.51.100.1", ns=wire.b)
+    clean, rules, seen = look(), "new", set()
+    assert clean[1] == 2  # of "old", and of "live"
+    where = points(wire, "apply", "b0", "-p", paths["new"], every=("rename", "OBJ_PIN"))
+    for turn, (call, number) in enumerate(where):
+        other = {"old": "new", "new": "old"}[rules]
+        killed(wire, call, number, "apply", "b0", "-p", paths[other])
+        sh.shunt("set", "add", "b0", "live", "198.51.100.%d" % (turn + 2), ns=wire.b)
+        sh.wait(lambda: look() == clean, "what %s %d has left to go: %s" % (call, number, look()))
+        show = sh.shunt("show", "b0", "--history", ns=wire.b)
+        kept = [one["generation"] for one in show["earlier"]]
+        last = show["ruling"]["generation"]
+        assert kept == list(range(last - 1, max(last - 9, 0), -1)), (call, number)
+        now = sh.shunt("show", "b0", ns=wire.b)["rules"][1]["name"]
+        seen.add(now == other)
+        rules = now
+    assert seen == {False, True}, "some kills came before the change, some after it"
+    assert wire.detach()["gone"]
+    traces.nothing_new()
+
+
 TAKES_OVER = ("OBJ_PIN", "LINK_UPDATE", "rename", "unlink", "sendto")
 
 
