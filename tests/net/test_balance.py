@@ -369,6 +369,20 @@ def test_what_an_interface_does_not_take_is_told_with_its_reason(wire):
     assert {item["target"] for item in told["interfaces"]["errors"]} == {"b1"}
 
 
+def test_what_a_driver_takes_only_in_part_is_told(wire):
+    """The interface is up, and has room: it is the driver that turns frames away."""
+    c = wire.further()
+    c.ip("link set c0 mtu 600")  # which b1 does not know of
+    wire.attach(redirect({"interface": "b1"}))
+    raw = wire.a.raw("a0")
+    sh.send(raw, *[FRAME] * 20)
+    rests(wire, lambda told: told["interfaces"]["accepted"] == 20)
+    sh.send(raw, *[fr.eth(fr.ip4(fr.udp(b"x" * 1000, 4000, 5000)))] * 12)
+    told = rests(wire, lambda told: told["interfaces"]["packets"] == 32)
+    assert errors(told["interfaces"]) == {"queue-full": 12}
+    assert told["interfaces"]["accepted"] == 20
+
+
 def test_generic_mode_tells_errors_and_says_that_the_rest_is_not_observed(wire):
     wire.further()
     wire.attach(redirect({"interface": "b1"}), "--mode", "generic")
