@@ -249,6 +249,19 @@ def test_the_program_that_is_asked_is_the_one_that_is_attached(wire, hook):
     assert "BPF_PROG_LOAD" not in calls
 
 
+@pytest.mark.parametrize("hook, verdict, reason", [("xdp", "drop", "consumer-down"),
+                                                   ("tc-ingress", "pass", "hook-cannot")])
+def test_what_becomes_of_a_packet_is_told_not_what_its_rule_asks_for(wire, hook, verdict, reason):
+    action = {"consumer": "tap"} if hook == "xdp" else {"cpu": 0}
+    policy = {"rules": [{"name": "away", "match": {"proto": "udp"}, "action": {"redirect": action}}]}
+    if hook == "xdp":
+        policy["consumers"] = {"tap": {"kind": "xsk", "if_down": "drop"}}
+    wire.attach(policy, "--hook", hook)
+    told = sh.shunt("explain", "b0", "--hook", hook, "--proto", "udp", ns=wire.b)
+    assert (told["rule"], told["verdict"], told["reason"]) == ("away", verdict, reason)
+    assert "disagrees" not in told
+
+
 PCAP_HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 
 
