@@ -245,7 +245,7 @@ static int replace(struct takeover *t, struct shunt_err *err)
 				shunt_place_program(hook, place, instance->name,
 						    instance->ifindex);
 	}
-	return ret;
+	return ret ? shunt_fail_in(err, ret, "%s: ", instance->state->interface) : 0;
 }
 
 static int take_over(struct takeover *t, struct shunt_err *err)

@@ -107,17 +107,17 @@ def test_stepping_the_wall_clock_neither_hastens_nor_hinders(under_open):
         pytest.skip("the clock cannot be set here (CAP_SYS_TIME)")
     trial(wire, SHUT, LONG)
     try:
-        step(7200)
+        step(90)
         ahead = answered(wire)
     finally:
         step(0)
-    assert not ahead, "two hours on the wall are no time at all"
+    assert not ahead, "a minute and a half on the wall are no time at all"
     sh.shunt("rollback", "b0", ns=wire.b)
     trial(wire, SHUT, SHORT)
     start = time.monotonic()
     try:
-        step(-7200)
-        sh.wait(lambda: answered(wire), "the deadline, with the wall clock two hours back")
+        step(-90)
+        sh.wait(lambda: answered(wire), "the deadline, with the wall clock set back")
         took = time.monotonic() - start
     finally:
         step(0)
