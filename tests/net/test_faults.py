@@ -155,7 +155,8 @@ class Bench:
         path = self.wire.file("calls")
         done = subprocess.run(
             ["strace", "-o", path, *how, sh.BINARY, *self.argv(self.scenario.words), "--json",
-             "--netns", self.wire.b.name], check=False, capture_output=True, text=True)
+             "--netns", self.wire.b.name], check=False, capture_output=True, text=True,
+            timeout=60)
         return done
 
     def prepare(self):
