@@ -67,6 +67,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 
 # --- the usual --------------------------------------------------------------------------
 .PHONY: san-tests all help deps install clean lint format test test-mutants demo bench budget fuzz tests aux
+.PHONY: san-tests all help deps install clean lint format test test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -188,6 +189,11 @@ test: deps ## run all the tests (as root; under 15 minutes)
 test-mutants: deps ## break each promise on purpose: a test must notice (as root; takes long)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/mutants/run
+# FAULTS=2 tries every second place, from a random one on; all of them take about 45 minutes.
+FAULTS ?= all
+test-faults: deps ## kill or fail each command at each system call (as root; 45 minutes)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net/test_faults.py
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all

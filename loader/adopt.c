@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/adopt.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,40 +9,62 @@
 #include <bpf/bpf.h>
 
 #include "loader/hook.h"
+#include "loader/hookpin.h"
 #include "loader/maps.h"
 #include "loader/objects.h"
 #include "loader/program.h"
 #include "user/base/cleanup.h"
 
-/* The id of the program that a pinned link holds; 0: there is none. */
-static uint32_t link_program(const char *instance, int hook)
+/* The id of the program that a pinned link holds; *id 0: there is none. */
+static int link_program(const char *instance, int hook, uint32_t *id,
+			struct shunt_err *err)
 {
 	struct bpf_link_info info = { 0 };
 	__u32 len = sizeof(info);
 	char path[SHUNT_PIN_MAX];
 
+	*id = 0;
 	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
 	_fd_ int fd = bpf_obj_get(path);
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) ? info.prog_id : 0;
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return shunt_fail_errno(err, -errno, "ask for the link %s", path);
+	*id = info.prog_id;
+	return 0;
 }
 
-uint32_t shunt_adopt_gen(const char *instance)
+/* By what is pinned for one hook. */
+static int gen_of_hook(const char *instance, int hook, uint32_t *gen,
+		       struct shunt_err *err)
 {
 	struct shunt_program_object program;
-	char path[SHUNT_PIN_MAX];
-	uint32_t id;
-	int hook;
+	uint32_t linked, pinned;
+	int ret = link_program(instance, hook, &linked, err);
 
+	if (!ret)
+		ret = shunt_hookpin_ask(instance, hook, "", &pinned, err);
+	if (!ret && (shunt_object_program(linked, &program) ||
+		     shunt_object_program(pinned, &program)))
+		*gen = program.gen;
+	return ret;
+}
+
+int shunt_adopt_gen(const char *instance, uint32_t *gen, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+	int hook, ret = 0;
+
+	*gen = 0;
 	shunt_pin_path(path, instance, "maps", "gen");
 	_fd_ int fd = bpf_obj_get(path);
-	id = shunt_maps_id(fd);
-	for (hook = 0; !id && hook < SHUNT_HOOK_MAX; hook++)
-		if (shunt_hook_name(hook) &&
-		    (shunt_object_program(link_program(instance, hook), &program) ||
-		     shunt_object_program(shunt_place_pinned(hook, instance),
-					  &program)))
-			id = program.gen;
-	return id;
+	if (fd < 0 && fd != -ENOENT)
+		return shunt_fail_errno(err, fd, "open the pin %s", path);
+	*gen = shunt_maps_id(fd);
+	for (hook = 0; !ret && !*gen && hook < SHUNT_HOOK_MAX; hook++)
+		if (shunt_hook_name(hook))
+			ret = gen_of_hook(instance, hook, gen, err);
+	return ret;
 }
 
 /* Pins a descriptor, which is the caller's, where there is no pin. */
@@ -51,7 +74,11 @@ static int pin(const char *instance, const char *folder, const char *leaf, int f
 	char path[SHUNT_PIN_MAX];
 
 	shunt_pin_path(path, instance, folder, leaf);
-	return fd < 0 || !access(path, F_OK) ? 0 : shunt_pin_put(fd, path, err);
+	if (!access(path, F_OK))
+		return 0;
+	return fd < 0 ? shunt_fail_errno(err, fd, "open what is to be pinned as %s",
+					 path)
+		      : shunt_pin_put(fd, path, err);
 }
 
 static int pin_maps(const char *instance, const struct shunt_program_object *program,

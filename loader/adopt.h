@@ -13,8 +13,9 @@
 #include "loader/bpffs.h"
 #include "user/base/err.h"
 
-/* The id of an instance's generation map, by any pin that it has; 0: it has none. */
-uint32_t shunt_adopt_gen(const char *instance);
+/* The id of an instance's generation map, by any pin that it has; *gen 0: it has none. */
+SHUNT_MUST_CHECK int shunt_adopt_gen(const char *instance, uint32_t *gen,
+				     struct shunt_err *err);
 
 /*
  * Pins every program that uses this generation map and sits on an interface, its link

@@ -11,6 +11,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "loader/percpu.h"
 #include "loader/program.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
@@ -196,10 +197,9 @@ static int settle(struct balance *b, struct shunt_reading *pair, struct shunt_er
 		if (ret)
 			break;
 		b->moving = !shunt_reading_same(before, b->now);
-		b->tolerance =
-			b->moving ? offered(b->now) - offered(before) +
-					    (uint64_t)POLL * libbpf_num_possible_cpus()
-				  : 0;
+		b->tolerance = b->moving ? offered(b->now) - offered(before) +
+						   (uint64_t)POLL * shunt_cpus()
+					 : 0;
 		judge(b);
 		if (try == TRIES || (!b->moving && !cJSON_GetArraySize(b->differences)))
 			break;

@@ -205,6 +205,8 @@ bool shunt_pin_foreign(const char *instance)
 
 	shunt_pin_path(path, instance, "links", NULL);
 	_dir_ DIR *dir = opendir(path);
+	if (!dir && errno != ENOENT)
+		return true; /* in doubt */
 	while (dir && (entry = readdir(dir)))
 		foreign |= entry->d_name[0] != '.' && !shunt_pin_is_link(entry->d_name);
 	return foreign;

@@ -168,25 +168,55 @@ static int open_gen(const char *instance)
 	return bpf_obj_get(path);
 }
 
-/* The map by which our entries are known; 0: there is none, and no entry. */
-static uint32_t known_by(const char *instance)
+/* The map by which our entries are known; *map 0: there is none, and no entry. */
+static int ask_known(const char *instance, uint32_t *map, struct shunt_err *err)
 {
 	_fd_ int fd = open_gen(instance);
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
 
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) ? info.id : 0;
+	*map = 0;
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return shunt_fail_errno(err, -errno, "ask for the maps of %s",
+					instance);
+	*map = info.id;
+	return 0;
+}
+
+/* The same; 0 as well where it cannot be asked. */
+static uint32_t known_by(const char *instance)
+{
+	uint32_t map;
+
+	return ask_known(instance, &map, NULL) ? 0 : map;
+}
+
+int shunt_chain_ask(const char *instance, unsigned int ifindex, uint32_t *prog_id,
+		    struct shunt_err *err)
+{
+	struct shunt_dispatch dispatch = { .ifindex = ifindex };
+	uint32_t map;
+	int ret = ask_known(instance, &map, err);
+
+	*prog_id = 0;
+	if (ret || !map || !ifindex)
+		return ret;
+	ret = bpf_xdp_query_id(ifindex, 0, &dispatch.dispatcher);
+	if (ret && ret != -ENODEV)
+		return shunt_fail_errno(err, ret, "ask for the XDP program of %s",
+					instance);
+	if (dispatch.dispatcher && shunt_dispatch_look(map, &dispatch))
+		*prog_id = dispatch.entry;
+	return 0;
 }
 
 uint32_t shunt_chain_program(const char *instance, unsigned int ifindex)
 {
-	struct shunt_dispatch dispatch = { .ifindex = ifindex };
-	uint32_t map = known_by(instance);
+	uint32_t id;
 
-	if (!map || !ifindex || bpf_xdp_query_id(ifindex, 0, &dispatch.dispatcher) ||
-	    !dispatch.dispatcher)
-		return 0;
-	return shunt_dispatch_look(map, &dispatch) ? dispatch.entry : 0;
+	return shunt_chain_ask(instance, ifindex, &id, NULL) ? 0 : id;
 }
 
 bool shunt_chain_elsewhere(const char *instance)
@@ -389,11 +419,12 @@ static int leave_all(uint32_t map, struct shunt_err *err)
 int shunt_chain_leave(const char *instance, struct shunt_err *err)
 {
 	_quiet_ struct quiet before = hush();
-	uint32_t map = known_by(instance);
+	uint32_t map;
+	int ret = ask_known(instance, &map, err);
 
 	(void)before;
-	if (!map)
-		return 0;
+	if (ret || !map)
+		return ret;
 	if (shunt_chain_elsewhere(instance))
 		return shunt_fail(err, -EXDEV,
 				  "%s is chained in another network namespace, which "

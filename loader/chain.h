@@ -102,5 +102,9 @@ SHUNT_MUST_CHECK int shunt_chain_tidy(const char *instance, unsigned int ifindex
 /* The id of our entry in the interface's dispatcher; 0: there is none. */
 uint32_t shunt_chain_program(const char *instance, unsigned int ifindex);
 
+/* The same, where an error says that it could not be asked. */
+SHUNT_MUST_CHECK int shunt_chain_ask(const char *instance, unsigned int ifindex,
+				     uint32_t *prog_id, struct shunt_err *err);
+
 /* Is our entry in a dispatcher of an interface that only its own namespace can ask for? */
 bool shunt_chain_elsewhere(const char *instance);

@@ -48,9 +48,12 @@ static cJSON *answer(const struct shunt_state *state, int hook)
 	return reply;
 }
 
-/* What is left of an instance that does not open any more goes all the same. */
-static int detach_broken(const char *interface, bool existed, int open_error,
-			 cJSON **reply, struct shunt_err *err)
+/*
+ * What is left of an instance that does not open any more goes all the same, but not
+ * for the sake of one hook; one that could not be asked just now stays.
+ */
+static int detach_broken(const char *interface, bool existed, bool one_hook,
+			 int open_error, cJSON **reply, struct shunt_err *err)
 {
 	struct shunt_residue residue;
 	struct shunt_state state = { 0 };
@@ -62,8 +65,8 @@ static int detach_broken(const char *interface, bool existed, int open_error,
 		*reply = answer(&state, -1); /* opening it has cleared it away */
 		return 0;
 	}
-	if (ret || !shunt_instance_exists(name) || open_error == -EPERM ||
-	    open_error == -EBUSY || open_error == -ESTALE)
+	if (ret || one_hook || !shunt_instance_exists(name) ||
+	    !shunt_instance_is_broken(open_error))
 		return open_error;
 	ret = shunt_lock(&lock, name, err);
 	if (ret)
@@ -96,7 +99,7 @@ int shunt_detach(const char *interface, const char *hook_name, cJSON **reply,
 		  shunt_instance_exists(instance.name);
 	ret = shunt_instance_open(&instance, interface, true, err);
 	if (ret)
-		return detach_broken(interface, existed, ret, reply, err);
+		return detach_broken(interface, existed, hook >= 0, ret, reply, err);
 	if (hook >= 0 && !instance.state->place[hook].on)
 		return shunt_fail(err, -ENOENT,
 				  "detach %s: Shunt is not attached to its hook %s; "

@@ -120,12 +120,15 @@ static int check_one(const struct shunt_fsck_opts *opts, cJSON *names, cJSON *li
 
 	if (ret)
 		return ret;
-	if (!shunt_instance_exists(name) &&
-	    (!ifindex || shunt_whereabouts_find(name, ifindex)))
+	if (!shunt_instance_exists(name))
+		ret = ifindex ? shunt_whereabouts_find(name, ifindex, err) : -ENOENT;
+	if (ret == -ENOENT)
 		return shunt_fail(err, -ENOENT,
 				  "nothing of Shunt's is attached to %s: `shunt fsck` "
 				  "without an interface looks at all there is",
 				  opts->interface);
+	if (ret)
+		return ret;
 	cJSON_AddItemToArray(names, cJSON_CreateString(name));
 	ret = shunt_fsck_instance(name, opts->repair, list, err);
 	check_locks(list, false, opts->repair);

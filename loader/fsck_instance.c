@@ -243,10 +243,12 @@ static void check_rings(struct look *look)
 /* Does any program of an instance that cannot be opened judge packets? */
 static bool judges(const char *name, unsigned int ifindex)
 {
-	uint32_t gen = shunt_adopt_gen(name), id = 0;
 	struct shunt_program_object program;
 	struct shunt_link_object link;
+	uint32_t gen, id = 0;
 
+	if (shunt_adopt_gen(name, &gen, NULL))
+		return true; /* in doubt */
 	while (gen && shunt_object_next_program(&id, &program)) {
 		uint32_t at = 0;
 
@@ -354,15 +356,16 @@ static int load(void *ctx)
 	const struct repair *repair = ctx;
 	struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	char interface[IF_NAMESIZE];
-	uint32_t gen = shunt_adopt_gen(repair->name);
+	uint32_t gen;
 	bool cleared;
-	int ret;
+	int ret = shunt_adopt_gen(repair->name, &gen, repair->err);
 
 	shunt_instance_interface(interface, repair->name);
 	instance.ifindex = if_nametoindex(interface);
 	snprintf(instance.name, sizeof(instance.name), "%s", repair->name);
-	ret = shunt_residue_clear(repair->name, instance.ifindex, &cleared,
-				  repair->err);
+	if (!ret)
+		ret = shunt_residue_clear(repair->name, instance.ifindex, &cleared,
+					  repair->err);
 	if (ret || cleared)
 		return ret;
 	ret = shunt_maps_close_gaps(repair->name, NULL, repair->err);

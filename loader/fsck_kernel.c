@@ -152,6 +152,7 @@ static int adopt(const struct seat *seat, struct shunt_err *err)
 {
 	struct shunt_instance as = SHUNT_INSTANCE_NONE;
 	struct adoption a = { .seat = seat, .err = err };
+	uint32_t gen = seat->program.gen;
 	int lock, ret;
 
 	_fd_ int fd = find_record(seat, &as.state);
@@ -169,11 +170,12 @@ static int adopt(const struct seat *seat, struct shunt_err *err)
 	ret = shunt_lock_try(&lock, a.at.instance, err);
 	if (ret)
 		return ret;
-	if (shunt_instance_exists(a.at.instance) &&
-	    shunt_adopt_gen(a.at.instance) != seat->program.gen)
+	if (shunt_instance_exists(a.at.instance))
+		ret = shunt_adopt_gen(a.at.instance, &gen, err);
+	if (!ret && gen != seat->program.gen)
 		ret = shunt_fail(err, -EEXIST, "there is another instance %s",
 				 a.at.instance);
-	else
+	else if (!ret)
 		ret = shunt_namespaces_inside(a.at.instance, pin_all, &a);
 	if (shunt_instance_exists(a.at.instance))
 		close(lock);

@@ -146,11 +146,13 @@ static void check_counters(const char *instance, cJSON *list)
 /* Maps that the programs use and that are not pinned. */
 static void check_maps(const char *instance, cJSON *list)
 {
-	uint32_t gen = shunt_adopt_gen(instance), id = 0;
+	uint32_t gen, id = 0;
 	struct shunt_program_object program;
 	char path[SHUNT_PIN_MAX], name[16];
 	size_t i;
 
+	if (shunt_adopt_gen(instance, &gen, NULL))
+		return; /* what cannot be asked is found in opening it */
 	while (gen && shunt_object_next_program(&id, &program)) {
 		for (i = 0; program.gen == gen && i < program.maps; i++) {
 			shunt_object_map_name(program.map[i], name);

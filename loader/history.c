@@ -33,16 +33,19 @@ int shunt_history_keep(const char *instance, uint64_t generation, struct shunt_e
 	return shunt_pin_put(fd, path, err);
 }
 
-size_t shunt_history_list(const char *instance, uint64_t before,
-			  uint64_t generation[SHUNT_HISTORY_MAX + 1])
+int shunt_history_list(const char *instance, uint64_t before,
+		       uint64_t generation[SHUNT_HISTORY_MAX + 1],
+		       struct shunt_err *err)
 {
 	char path[SHUNT_PIN_MAX];
 	struct dirent *entry;
-	size_t n = 0, i;
+	int n = 0, i;
 	DIR *dir;
 
 	shunt_pin_path(path, instance, "history", NULL);
 	dir = opendir(path);
+	if (!dir && errno != ENOENT)
+		return shunt_fail_errno(err, -errno, "list the records in %s", path);
 	while (dir && (entry = readdir(dir))) {
 		char *end;
 		uint64_t one = strtoull(entry->d_name, &end, 10);
@@ -64,14 +67,16 @@ size_t shunt_history_list(const char *instance, uint64_t before,
 
 int shunt_history_trim(const char *instance, uint64_t ruling, struct shunt_err *err)
 {
-	uint64_t generation[SHUNT_HISTORY_MAX + 1];
+	uint64_t generation[SHUNT_HISTORY_MAX + 1] = { 0 };
 	char path[SHUNT_PIN_MAX];
+	int n;
 
 	/* one at most is too many, for each swap adds one; a kill may have left two */
-	while (shunt_history_list(instance, ruling, generation) > SHUNT_HISTORY_MAX) {
+	while ((n = shunt_history_list(instance, ruling, generation, err)) >
+	       SHUNT_HISTORY_MAX) {
 		shunt_history_path(path, instance, generation[SHUNT_HISTORY_MAX]);
 		if (unlink(path))
 			return shunt_fail_errno(err, -errno, "forget %s", path);
 	}
-	return 0;
+	return n < 0 ? n : 0;
 }

@@ -25,10 +25,11 @@ SHUNT_MUST_CHECK int shunt_history_keep(const char *instance, uint64_t generatio
 
 /*
  * The generations before this one that are kept, the newest first; returns how many,
- * SHUNT_HISTORY_MAX + 1 at most.
+ * SHUNT_HISTORY_MAX + 1 at most, or -errno.
  */
-size_t shunt_history_list(const char *instance, uint64_t before,
-			  uint64_t generation[SHUNT_HISTORY_MAX + 1]);
+SHUNT_MUST_CHECK int shunt_history_list(const char *instance, uint64_t before,
+					uint64_t generation[SHUNT_HISTORY_MAX + 1],
+					struct shunt_err *err);
 
 /* Forgets what is more than are kept, before the generation that rules. */
 SHUNT_MUST_CHECK int shunt_history_trim(const char *instance, uint64_t ruling,

@@ -12,6 +12,7 @@
 
 #include "loader/bpffs.h"
 #include "loader/chain.h"
+#include "loader/hookpin.h"
 #include "loader/netfilter.h"
 #include "loader/owner.h"
 #include "loader/program.h"
@@ -162,50 +163,9 @@ static int attach_chained(const struct shunt_place_request *request,
 
 /* --- TC ---------------------------------------------------------------------- */
 
-static bool is_tc(enum shunt_hook hook)
-{
-	return hook == SHUNT_HOOK_TC_INGRESS || hook == SHUNT_HOOK_TC_EGRESS;
-}
-
 static enum bpf_tc_attach_point tc_point(enum shunt_hook hook)
 {
 	return hook == SHUNT_HOOK_TC_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS;
-}
-
-/* The pin of a hook's program, or with a suffix one beside it. */
-static void leaf_path(char path[SHUNT_PIN_MAX], const char *instance,
-		      enum shunt_hook hook, const char *suffix)
-{
-	char leaf[32];
-
-	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook), suffix);
-	shunt_pin_path(path, instance, "progs", leaf);
-}
-
-/* The same, or that of the one that is about to replace it. */
-static void program_path(char path[SHUNT_PIN_MAX], const char *instance,
-			 enum shunt_hook hook, bool next)
-{
-	leaf_path(path, instance, hook, next ? "_next" : "");
-}
-
-/* The id of the program that is pinned there; 0: none. */
-static uint32_t pinned_program(const char *instance, enum shunt_hook hook, bool next)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-	char path[SHUNT_PIN_MAX];
-
-	program_path(path, instance, hook, next);
-	_fd_ int fd = bpf_obj_get(path);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return 0;
-	return info.id;
-}
-
-uint32_t shunt_place_pinned(enum shunt_hook hook, const char *instance)
-{
-	return pinned_program(instance, hook, false);
 }
 
 /* --- a qdisc of our own ------------------------------------------------------ */
@@ -213,10 +173,12 @@ uint32_t shunt_place_pinned(enum shunt_hook hook, const char *instance)
 static int mean_qdisc(const struct shunt_place_request *request, struct shunt_err *err)
 {
 	char path[SHUNT_PIN_MAX];
+	bool there;
+	int ret = shunt_clsact_exists(request->ifindex, &there, err);
 
-	if (shunt_clsact_exists(request->ifindex))
-		return 0;
-	leaf_path(path, request->instance, request->hook, "_qdisc");
+	if (ret || there)
+		return ret;
+	shunt_hookpin_path(path, request->instance, request->hook, "_qdisc");
 	unlink(path); /* a killed attach may have got this far */
 	return shunt_pin_put(request->prog_fd, path, err);
 }
@@ -225,7 +187,7 @@ void shunt_place_qdisc_noted(enum shunt_hook hook, const char *instance)
 {
 	char path[SHUNT_PIN_MAX];
 
-	leaf_path(path, instance, hook, "_qdisc");
+	shunt_hookpin_path(path, instance, hook, "_qdisc");
 	unlink(path);
 }
 
@@ -233,7 +195,7 @@ bool shunt_place_qdisc_meant(enum shunt_hook hook, const char *instance)
 {
 	char path[SHUNT_PIN_MAX];
 
-	leaf_path(path, instance, hook, "_qdisc");
+	shunt_hookpin_path(path, instance, hook, "_qdisc");
 	return !access(path, F_OK);
 }
 
@@ -300,26 +262,46 @@ static int attach_tc(const struct shunt_place_request *request,
 	return attach_clsact(request, place, err);
 }
 
-uint32_t shunt_place_filter(enum shunt_hook hook, unsigned int ifindex)
+/* The program of the filter where ours are put; *id 0: there is none. */
+static int ask_filter(enum shunt_hook hook, unsigned int ifindex, uint32_t *id,
+		      struct shunt_err *err)
 {
 	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
 		    .attach_point = tc_point(hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY);
+	int ret = ifindex ? bpf_tc_query(&at, &opts) : -ENODEV;
 
-	return ifindex && !bpf_tc_query(&at, &opts) ? opts.prog_id : 0;
+	*id = ret ? 0 : opts.prog_id;
+	/* no filter, no qdisc, no interface */
+	if (!ret || ret == -ENOENT || ret == -EINVAL || ret == -ENODEV)
+		return 0;
+	return shunt_fail_errno(err, ret, "ask for the clsact filter of hook %s",
+				shunt_hook_name(hook));
 }
 
-/* Its program, where the instance has it pinned; 0: the filter is not ours. */
-static uint32_t clsact_ours(enum shunt_hook hook, const char *instance,
-			    unsigned int ifindex)
+uint32_t shunt_place_filter(enum shunt_hook hook, unsigned int ifindex)
 {
-	uint32_t id = shunt_place_filter(hook, ifindex);
+	uint32_t id;
 
-	return id && (id == pinned_program(instance, hook, false) ||
-		      id == pinned_program(instance, hook, true))
-		       ? id
-		       : 0;
+	return ask_filter(hook, ifindex, &id, NULL) ? 0 : id;
+}
+
+/* Its program, where the instance has it pinned; *id 0: the filter is not ours. */
+static int clsact_ours(enum shunt_hook hook, const char *instance, unsigned int ifindex,
+		       uint32_t *id, struct shunt_err *err)
+{
+	uint32_t pin = 0, next = 0;
+	int ret = ask_filter(hook, ifindex, id, err);
+
+	if (ret || !*id)
+		return ret;
+	ret = shunt_hookpin_ask(instance, hook, "", &pin, err);
+	if (!ret && pin != *id)
+		ret = shunt_hookpin_ask(instance, hook, "_next", &next, err);
+	if (pin != *id && next != *id)
+		*id = 0;
+	return ret;
 }
 
 int shunt_place_take_filter(enum shunt_hook hook, unsigned int ifindex,
@@ -334,32 +316,52 @@ int shunt_place_take_filter(enum shunt_hook hook, unsigned int ifindex,
 							    : -ENOENT;
 }
 
-int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instance,
-		       unsigned int ifindex, struct shunt_err *err)
+/* A qdisc that we made, and that nobody uses any more. */
+static int remove_qdisc(unsigned int ifindex, struct shunt_err *err)
+{
+	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	bool there, in_use = false;
+	int ret = shunt_clsact_exists(ifindex, &there, err);
+
+	if (!ret && there)
+		ret = shunt_clsact_in_use(ifindex, &in_use, err);
+	if (ret || !there || in_use)
+		return ret;
+	ret = bpf_tc_hook_destroy(&at);
+	return ret ? shunt_fail_errno(err, ret, "remove the clsact qdisc") : 0;
+}
+
+static int detach_clsact(enum shunt_hook hook, bool made_qdisc, const char *instance,
+			 unsigned int ifindex, struct shunt_err *err)
 {
 	LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = ifindex,
 		    .attach_point = tc_point(hook));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
 		    .priority = CLSACT_PRIORITY);
-	bool ours = is_tc(hook) && clsact_ours(hook, instance, ifindex);
-	bool meant =
-		shunt_place_qdisc_meant(hook, instance) && shunt_clsact_exists(ifindex);
-	int ret;
+	bool meant = shunt_place_qdisc_meant(hook, instance);
+	uint32_t ours;
+	int ret = clsact_ours(hook, instance, ifindex, &ours, err);
 
+	if (!ret && ours && made_qdisc && !meant)
+		/* after a kill that comes when the filter has gone: whose the qdisc is */
+		ret = shunt_hookpin_note_qdisc(instance, hook, err);
+	if (ret || (!ours && !meant))
+		return ret;
+	ret = ours ? bpf_tc_detach(&at, &opts) : 0;
+	if (ret && ret != -ENOENT)
+		return shunt_fail_errno(err, ret, "take the clsact filter off");
+	return made_qdisc || meant ? remove_qdisc(ifindex, err) : 0;
+}
+
+int shunt_place_detach(enum shunt_hook hook, bool made_qdisc, const char *instance,
+		       unsigned int ifindex, struct shunt_err *err)
+{
 	if (hook == SHUNT_HOOK_NETFILTER)
 		return shunt_nf_detach(instance, err);
 	if (hook == SHUNT_HOOK_XDP)
 		return shunt_chain_leave(instance, err);
-	if (!ours && !meant)
-		return 0;
-	ret = ours ? bpf_tc_detach(&at, &opts) : 0;
-	if (ret && ret != -ENOENT)
-		return shunt_fail_errno(err, ret, "take the clsact filter off");
-	if ((made_qdisc || meant) && !shunt_clsact_in_use(ifindex)) {
-		at.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
-		bpf_tc_hook_destroy(&at);
-	}
-	return 0;
+	return detach_clsact(hook, made_qdisc, instance, ifindex, err);
 }
 
 /* --- any ------------------------------------------------------------------ */
@@ -394,34 +396,56 @@ static int open_link(const char *instance, enum shunt_hook hook)
 	return bpf_obj_get(path);
 }
 
-/* The program of a link that is on its interface; 0: it is not. */
-static uint32_t link_program(const char *instance, enum shunt_hook hook)
+/* The program of a link that is on its interface; *id 0: it is not. */
+static int link_program(const char *instance, enum shunt_hook hook, uint32_t *id,
+			struct shunt_err *err)
 {
 	struct bpf_link_info info = { 0 };
 	__u32 len = sizeof(info);
 
+	*id = 0;
 	_fd_ int fd = open_link(instance, hook);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+	if (fd == -ENOENT)
 		return 0;
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return shunt_fail_errno(err, -errno,
+					"ask for the link of hook %s of %s",
+					shunt_hook_name(hook), instance);
 	/* they begin with the interface, which is 0 once it is gone, or with a family */
-	return info.xdp.ifindex ? info.prog_id : 0;
+	*id = info.xdp.ifindex ? info.prog_id : 0;
+	return 0;
 }
 
-uint32_t shunt_place_program(enum shunt_hook hook, const struct shunt_place *place,
-			     const char *instance, unsigned int ifindex)
+int shunt_place_ask(enum shunt_hook hook, const struct shunt_place *place,
+		    const char *instance, unsigned int ifindex, uint32_t *prog_id,
+		    struct shunt_err *err)
 {
+	*prog_id = 0;
 	if (!place->on)
 		return 0;
 	if (!strcmp(place->mode, "chained"))
-		return shunt_chain_program(instance, ifindex);
-	return strcmp(place->mode, "clsact") ? link_program(instance, hook)
-					     : clsact_ours(hook, instance, ifindex);
+		return shunt_chain_ask(instance, ifindex, prog_id, err);
+	return strcmp(place->mode, "clsact")
+		       ? link_program(instance, hook, prog_id, err)
+		       : clsact_ours(hook, instance, ifindex, prog_id, err);
 }
 
 bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex)
 {
-	return shunt_place_program(hook, place, instance, ifindex) != 0;
+	uint32_t id;
+
+	return shunt_place_ask(hook, place, instance, ifindex, &id, NULL) || id;
+}
+
+uint32_t shunt_place_program(enum shunt_hook hook, const struct shunt_place *place,
+			     const char *instance, unsigned int ifindex)
+{
+	uint32_t id;
+
+	return shunt_place_ask(hook, place, instance, ifindex, &id, NULL)
+		       ? place->prog_id
+		       : id;
 }
 
 static bool xdp_carries(unsigned int ifindex, uint32_t prog_id)
@@ -492,27 +516,35 @@ int shunt_place_settle(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex,
 		       struct shunt_err *err)
 {
-	uint32_t now = shunt_place_program(hook, place, instance, ifindex),
-		 next = pinned_program(instance, hook, true);
 	char from[SHUNT_PIN_MAX], to[SHUNT_PIN_MAX];
-	int ret = 0;
+	uint32_t now, next;
+	int ret = shunt_hookpin_ask(instance, hook, "_next", &next, err);
 
-	if (!next)
-		return 0;
-	if (hook == SHUNT_HOOK_NETFILTER) {
+	if (ret || !next)
+		return ret;
+	ret = shunt_place_ask(hook, place, instance, ifindex, &now, err);
+	if (!ret && hook == SHUNT_HOOK_NETFILTER)
 		ret = shunt_nf_settle(instance, now == next, err);
-		if (ret)
-			return ret;
-	}
-	if (!strcmp(place->mode, "chained"))
+	if (!ret && !strcmp(place->mode, "chained"))
 		ret = shunt_chain_tidy(instance, ifindex, err);
 	if (ret)
 		return ret;
-	program_path(from, instance, hook, true);
-	program_path(to, instance, hook, false);
+	shunt_hookpin_path(from, instance, hook, "_next");
+	shunt_hookpin_path(to, instance, hook, "");
 	if (now == next ? rename(from, to) : unlink(from))
 		return shunt_fail_errno(err, -errno, "settle the pin %s", from);
 	return 0;
+}
+
+/* Has the first of netfilter's links got this program? In doubt, yes. */
+static bool sits(const struct shunt_place *place, const char *instance, int prog_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	uint32_t now;
+
+	return shunt_place_ask(SHUNT_HOOK_NETFILTER, place, instance, 0, &now, NULL) ||
+	       bpf_obj_get_info_by_fd(prog_fd, &info, &len) || info.id == now;
 }
 
 int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
@@ -524,7 +556,7 @@ int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
 	char path[SHUNT_PIN_MAX];
 	int ret;
 
-	program_path(path, instance, hook, true);
+	shunt_hookpin_path(path, instance, hook, "_next");
 	unlink(path);
 	ret = shunt_pin_put(prog_fd, path, err);
 	if (ret)
@@ -536,7 +568,9 @@ int shunt_place_replace(enum shunt_hook hook, const struct shunt_place *place,
 		      : clsact ? replace_clsact(hook, ifindex, prog_fd)
 			       : replace_link(hook, instance, prog_fd);
 	if (ret) {
-		unlink(path);
+		/* one that sits there for IPv4 alone is settled by the next command */
+		if (hook != SHUNT_HOOK_NETFILTER || !sits(place, instance, prog_fd))
+			unlink(path);
 		if (ret == -ENOLINK || ret == -ENODEV)
 			return shunt_fail(err, -ENODEV,
 					  "replace the program of hook %s (%s): its "

@@ -39,11 +39,7 @@ SHUNT_MUST_CHECK int shunt_place_attach(const struct shunt_place_request *reques
 					struct shunt_place *place, int *link_fd,
 					struct shunt_err *note, struct shunt_err *err);
 
-/*
- * A clsact qdisc is made before the record can say so. Hence progs/<hook>_qdisc, a
- * second pin of the program: "there was none, and we are about to make it". It goes
- * with the hook, or once the record is written, by shunt_place_qdisc_noted().
- */
+/* The note of a qdisc that we are about to make or to remove (loader/hookpin.h). */
 void shunt_place_qdisc_noted(enum shunt_hook hook, const char *instance);
 bool shunt_place_qdisc_meant(enum shunt_hook hook, const char *instance);
 
@@ -58,16 +54,22 @@ SHUNT_MUST_CHECK int shunt_place_detach(enum shunt_hook hook, bool made_qdisc,
 					struct shunt_err *err);
 
 /*
- * Is the program still where `place` says? For a link that is asked of the pinned
- * link; for clsact and what is chained of the interface, in the calling thread's
- * namespace.
+ * Which program sits where `place` says? For a link that is asked of the pinned link;
+ * for clsact and what is chained of the interface, in the calling thread's namespace.
+ * *prog_id 0: for certain, none of the instance's does. An error proves nothing.
  */
+SHUNT_MUST_CHECK int shunt_place_ask(enum shunt_hook hook,
+				     const struct shunt_place *place,
+				     const char *instance, unsigned int ifindex,
+				     uint32_t *prog_id, struct shunt_err *err);
+
+/* Does one sit there, as far as can be told? What cannot be asked is taken to live. */
 bool shunt_place_alive(enum shunt_hook hook, const struct shunt_place *place,
 		       const char *instance, unsigned int ifindex);
 
 /*
- * The id of the program that sits there now; 0: none of the instance's does. A clsact
- * filter can only be asked for from inside the interface's namespace.
+ * The id of the program that sits there now; 0: none of the instance's does. Where that
+ * cannot be told, it is the one of the record.
  */
 uint32_t shunt_place_program(enum shunt_hook hook, const struct shunt_place *place,
 			     const char *instance, unsigned int ifindex);
@@ -81,9 +83,6 @@ uint32_t shunt_place_filter(enum shunt_hook hook, unsigned int ifindex);
 /* Takes the filter off, if this is its program. 0 or -errno. */
 SHUNT_MUST_CHECK int shunt_place_take_filter(enum shunt_hook hook, unsigned int ifindex,
 					     uint32_t prog_id);
-
-/* The id of the program that is pinned for a hook; 0: none. */
-uint32_t shunt_place_pinned(enum shunt_hook hook, const char *instance);
 
 /*
  * Puts another program of ours into the place of the one that sits there: every packet

@@ -18,6 +18,25 @@
 #include "loader/whereabouts.h"
 #include "user/base/cleanup.h"
 
+/* The kernel's own, which the headers do not have: the map is no map to be mapped. */
+#define ENOTSUPP 524
+
+bool shunt_instance_is_broken(int error)
+{
+	switch (-error) {
+	case ENOENT:
+	case EPROTO:
+	case EAGAIN:
+	case EINVAL:
+	case EACCES:
+	case ENODEV:
+	case ENOTSUPP:
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool shunt_instance_exists(const char *name)
 {
 	char path[SHUNT_PIN_MAX];
@@ -150,14 +169,16 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 
 static int load_once(struct shunt_instance *instance, struct shunt_err *err)
 {
+	uint32_t gen;
 	int ret = shunt_maps_close_gaps(instance->name, NULL, err);
 
 	if (!ret)
 		ret = shunt_maps_open(&instance->maps, instance->name, err);
 	/* programs that judge packets still have what has lost its pin */
 	if (ret == -ENOENT && shunt_instance_exists(instance->name)) {
-		ret = shunt_adopt(instance->name, shunt_adopt_gen(instance->name),
-				  instance->ifindex, err);
+		ret = shunt_adopt_gen(instance->name, &gen, err);
+		if (!ret)
+			ret = shunt_adopt(instance->name, gen, instance->ifindex, err);
 		if (!ret)
 			ret = shunt_maps_open(&instance->maps, instance->name, err);
 	}
@@ -171,9 +192,11 @@ static int come(struct shunt_instance *instance, struct shunt_err *err)
 	char old[SHUNT_INSTANCE_MAX];
 	int lock, ret;
 
-	if (!instance->ifindex || shunt_instance_exists(instance->name) ||
-	    shunt_whereabouts_find(old, instance->ifindex))
+	if (!instance->ifindex || shunt_instance_exists(instance->name))
 		return 0;
+	ret = shunt_whereabouts_find(old, instance->ifindex, err);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
 	memcpy(here.instance, instance->name, sizeof(here.instance));
 	ret = shunt_lock_try(&lock, old, err);
 	if (ret)
@@ -227,10 +250,13 @@ static int open_to_read(struct shunt_instance *instance, struct shunt_err *err)
 	struct shunt_whereabouts at;
 	int ret;
 
-	if (!shunt_instance_exists(instance->name) &&
-	    (!instance->ifindex ||
-	     shunt_whereabouts_find(instance->name, instance->ifindex)))
-		return -ENOENT;
+	if (!shunt_instance_exists(instance->name)) {
+		ret = instance->ifindex ? shunt_whereabouts_find(instance->name,
+								 instance->ifindex, err)
+					: -ENOENT;
+		if (ret)
+			return ret;
+	}
 	ret = load_to_read(instance, err);
 	if (ret || instance->state->ifindex == instance->ifindex ||
 	    shunt_whereabouts(instance, false, &at))

@@ -41,6 +41,12 @@ SHUNT_MUST_CHECK int shunt_instance_open_named(struct shunt_instance *instance,
 SHUNT_MUST_CHECK int shunt_instance_load(struct shunt_instance *instance,
 					 struct shunt_err *err);
 
+/*
+ * Does an error of opening one say that what is pinned is not, or not all, what this
+ * version of Shunt pins? Others say that it could not be asked just now.
+ */
+bool shunt_instance_is_broken(int error);
+
 /* Closes all but the lock. */
 void shunt_instance_forget(struct shunt_instance *instance);
 

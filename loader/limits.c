@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "loader/percpu.h"
 #include "maps/limit.h"
 #include "user/base/cleanup.h"
 
@@ -113,7 +114,7 @@ int shunt_limits_bind(struct shunt_plan *plan, const struct shunt_state *old,
 
 static int make_table(const struct shunt_policy_rule *rule, struct shunt_err *err)
 {
-	uint32_t spare = LRU_SPARE * 2 * libbpf_num_possible_cpus();
+	uint32_t spare = LRU_SPARE * 2 * shunt_cpus();
 	uint32_t size = rule->limit.size + spare;
 	int fd = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "shunt_limit_in",
 				sizeof(struct shunt_limit_key), sizeof(uint64_t), size,

@@ -227,11 +227,12 @@ static int history_list(cJSON *list, const struct shunt_instance *instance,
 			struct shunt_err *err)
 {
 	uint64_t generation[SHUNT_HISTORY_MAX + 1];
-	size_t n = shunt_history_list(instance->name, instance->state->generation,
-				      generation),
-	       i;
-	int ret;
+	int n = shunt_history_list(instance->name, instance->state->generation,
+				   generation, err);
+	int i, ret;
 
+	if (n < 0)
+		return n;
 	for (i = 0; i < n && i < SHUNT_HISTORY_MAX; i++) {
 		struct shunt_state *state;
 		cJSON *item;

@@ -6,6 +6,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "loader/percpu.h"
 #include "loader/setblob.h"
 #include "user/base/cleanup.h"
 
@@ -22,7 +23,7 @@ static uint64_t round_up(uint64_t value, uint64_t to)
 
 static uint64_t hash_bytes(uint64_t entries, uint64_t key, uint64_t value)
 {
-	uint64_t buckets = 1, cpus = libbpf_num_possible_cpus();
+	uint64_t buckets = 1, cpus = shunt_cpus();
 
 	while (buckets < entries)
 		buckets *= 2;
@@ -89,7 +90,7 @@ void shunt_memory_reckon(struct shunt_memory *memory, const struct shunt_policy 
 			 const struct shunt_needs *needs)
 {
 	struct shunt_maps maps = SHUNT_MAPS_NONE;
-	uint64_t cpus = libbpf_num_possible_cpus();
+	uint64_t cpus = shunt_cpus();
 	size_t i;
 
 	*memory = (struct shunt_memory){ 0 };

@@ -122,8 +122,8 @@ const char *shunt_owner_describe(uint32_t prog_id, char text[SHUNT_OWNER_TEXT])
 
 /* --- qdiscs ------------------------------------------------------------------ */
 
-/* Does the kernel list any filter under this parent? True when it cannot be asked. */
-static bool has_filter(int fd, unsigned int ifindex, uint32_t parent)
+/* Does the kernel list any filter under this parent? 1: yes; or 0, or -errno. */
+static int has_filter(int fd, unsigned int ifindex, uint32_t parent)
 {
 	struct {
 		struct nlmsghdr head;
@@ -137,27 +137,27 @@ static bool has_filter(int fd, unsigned int ifindex, uint32_t parent)
 			.tcm_parent = parent },
 	};
 	char buf[8192];
-	bool found = false;
+	int found = 0;
 
 	if (send(fd, &ask, sizeof(ask), 0) < 0)
-		return true;
+		return -errno;
 	for (;;) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
 		struct nlmsghdr *head = (struct nlmsghdr *)buf;
 
 		if (n <= 0)
-			return true;
+			return n ? -errno : -EBADMSG;
 		for (; NLMSG_OK(head, n); head = NLMSG_NEXT(head, n)) {
 			if (head->nlmsg_type == NLMSG_DONE)
 				return found;
 			if (head->nlmsg_type == NLMSG_ERROR)
-				return true;
-			found = true;
+				return ((struct nlmsgerr *)NLMSG_DATA(head))->error;
+			found = 1;
 		}
 	}
 }
 
-bool shunt_clsact_exists(unsigned int ifindex)
+int shunt_clsact_exists(unsigned int ifindex, bool *exists, struct shunt_err *err)
 {
 	const struct tcmsg ask = { .tcm_family = AF_UNSPEC,
 				   .tcm_ifindex = ifindex,
@@ -165,21 +165,33 @@ bool shunt_clsact_exists(unsigned int ifindex)
 	struct shunt_nl nl;
 	const char *kind;
 	size_t bytes;
+	int ret;
 
+	*exists = false;
 	/* without the flag this request is acknowledged, but not answered */
 	shunt_nl_start(&nl, RTM_GETQDISC, NLM_F_ECHO, &ask, sizeof(ask));
-	if (shunt_nl_talk(&nl, NETLINK_ROUTE))
-		return false;
+	ret = shunt_nl_talk(&nl, NETLINK_ROUTE);
+	/* no qdisc, no interface */
+	if (ret == -ENOENT || ret == -EINVAL || ret == -ENODEV)
+		return 0;
+	if (ret)
+		return shunt_fail_errno(err, ret, "ask for the clsact qdisc");
 	/* one that was removed has left the kernel's own, "noop", behind */
 	kind = shunt_nl_find(&nl, sizeof(ask), TCA_KIND, &bytes);
-	return kind && (!strcmp(kind, "clsact") || !strcmp(kind, "ingress"));
+	*exists = kind && (!strcmp(kind, "clsact") || !strcmp(kind, "ingress"));
+	return 0;
 }
 
-bool shunt_clsact_in_use(unsigned int ifindex)
+int shunt_clsact_in_use(unsigned int ifindex, bool *in_use, struct shunt_err *err)
 {
 	_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int ret = fd < 0 ? -errno
+			 : has_filter(fd, ifindex,
+				      TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
 
-	return fd < 0 ||
-	       has_filter(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) ||
-	       has_filter(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
+	if (!ret)
+		ret = has_filter(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
+	*in_use = ret > 0;
+	return ret < 0 ? shunt_fail_errno(err, ret, "list the filters of the qdisc")
+		       : 0;
 }

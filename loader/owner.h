@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "user/base/err.h"
+
 #define SHUNT_OWNER_TEXT 512
 
 /*
@@ -13,8 +15,10 @@
  */
 const char *shunt_owner_describe(uint32_t prog_id, char text[SHUNT_OWNER_TEXT]);
 
-/* Has the interface a clsact (or ingress) qdisc? False where it cannot be asked. */
-bool shunt_clsact_exists(unsigned int ifindex);
+/* Has the interface a clsact (or ingress) qdisc? */
+SHUNT_MUST_CHECK int shunt_clsact_exists(unsigned int ifindex, bool *exists,
+					 struct shunt_err *err);
 
-/* Has the interface's clsact qdisc any filter, on either side? True when in doubt. */
-bool shunt_clsact_in_use(unsigned int ifindex);
+/* Has the interface's clsact qdisc any filter, on either side? */
+SHUNT_MUST_CHECK int shunt_clsact_in_use(unsigned int ifindex, bool *in_use,
+					 struct shunt_err *err);

@@ -4,11 +4,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "user/base/cleanup.h"
+
+uint32_t shunt_cpus(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus <= 0)
+		cpus = sysconf(_SC_NPROCESSORS_CONF);
+	return cpus > 0 ? cpus : 1;
+}
 
 int shunt_percpu_sum(int fd, uint64_t *sum, uint32_t entries, struct shunt_err *err)
 {

@@ -6,6 +6,12 @@
 
 #include "user/base/err.h"
 
+/*
+ * How many CPUs there may be, for sizes that are reckoned. What the kernel fills for each
+ * CPU asks libbpf, and fails where that fails.
+ */
+uint32_t shunt_cpus(void);
+
 /* sum[0 .. entries): the whole map, lowest key first; zeroes where fd is below 0. */
 SHUNT_MUST_CHECK int shunt_percpu_sum(int fd, uint64_t *sum, uint32_t entries,
 				      struct shunt_err *err);

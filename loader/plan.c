@@ -16,6 +16,7 @@
 #include "loader/counters.h"
 #include "loader/gen.h"
 #include "loader/limits.h"
+#include "loader/percpu.h"
 #include "loader/rings.h"
 #include "loader/sets.h"
 #include "maps/consumer.h"
@@ -499,7 +500,7 @@ static bool targets(const struct shunt_state *state, uint8_t action, uint32_t ar
 static void tidy_targets(const struct shunt_maps *maps, const struct shunt_state *state)
 {
 	uint32_t gone[SHUNT_DEV_MAX], key, *at = NULL, cpu;
-	uint32_t cpus = libbpf_num_possible_cpus();
+	uint32_t cpus = shunt_cpus();
 	size_t n = 0;
 
 	while (maps->fd[SHUNT_MAP_DEV] >= 0 && n < SHUNT_DEV_MAX &&

@@ -241,8 +241,11 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 	int hook, ret;
 
 	residue->maps = 0;
+	ret = shunt_instance_open_named(&instance, name, err);
 	/* the record may be missing or damaged; then there is only less to know */
-	if (!shunt_instance_open_named(&instance, name, NULL)) {
+	if (ret && !shunt_instance_is_broken(ret))
+		return ret;
+	if (!ret) {
 		for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 			made_qdisc |= instance.state->place[hook].made_qdisc;
 		note_maps(residue, &instance.maps);
@@ -264,6 +267,7 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 {
 	struct shunt_instance instance;
 	struct shunt_residue residue;
+	uint32_t gen;
 	bool alive;
 	int ret;
 
@@ -273,7 +277,9 @@ int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
 	ret = shunt_instance_open_named(&instance, name, err);
 	if (ret == -ENOENT && shunt_state_exists(name)) {
 		/* one that has a record and lost its pins may live all the same */
-		ret = shunt_adopt(name, shunt_adopt_gen(name), ifindex, err);
+		ret = shunt_adopt_gen(name, &gen, err);
+		if (!ret)
+			ret = shunt_adopt(name, gen, ifindex, err);
 		if (!ret)
 			ret = shunt_instance_open_named(&instance, name, err);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Going back to a policy that has ruled before. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -17,15 +18,17 @@ static int find(const struct shunt_instance *instance, unsigned int n, uint64_t 
 {
 	uint64_t generation[SHUNT_HISTORY_MAX + 1];
 	uint64_t ruling = instance->state->generation;
-	size_t kept = shunt_history_list(instance->name, ruling, generation);
+	int kept = shunt_history_list(instance->name, ruling, generation, err);
 	const char *interface = instance->state->interface;
 
+	if (kept < 0)
+		return kept;
 	if (kept > SHUNT_HISTORY_MAX)
 		kept = SHUNT_HISTORY_MAX;
-	if (n < 1 || n > kept)
+	if (n < 1 || n > (unsigned int)kept)
 		return shunt_fail(err, -ENOENT,
 				  "rollback %s: there is no policy %u before the one "
-				  "that rules: %zu of at most %d are kept; `shunt show "
+				  "that rules: %d of at most %d are kept; `shunt show "
 				  "%s --history` lists them",
 				  interface, n, kept, SHUNT_HISTORY_MAX, interface);
 	*found = generation[n - 1];
@@ -71,6 +74,7 @@ static int roll_back(struct shunt_instance *instance,
 	uint64_t generation = 0;
 	int ret = find(instance, opts->back ? opts->back : 1, &generation, err);
 
+	assert(ret || old);
 	if (!ret)
 		ret = shunt_state_read(&old, instance->name, generation, err);
 	if (ret)

@@ -90,14 +90,15 @@ static int read_pin(struct shunt_state **state, const char *path, struct shunt_e
 	return shunt_state_read_map(state, fd, path, err);
 }
 
-/* The record that is pinned there, if it is that of the generation; else NULL. */
-static struct shunt_state *read_if(const char *path, uint64_t generation)
+/* The record, if it is that of the generation; else, or if it is damaged, NULL. */
+static int read_if(struct shunt_state **state, const char *path, uint64_t generation,
+		   struct shunt_err *err)
 {
-	_state_ struct shunt_state *state = NULL;
+	_state_ struct shunt_state *found = NULL;
+	int ret = read_pin(&found, path, err);
 
-	if (read_pin(&state, path, NULL) || !state || state->generation != generation)
-		return NULL;
-	return shunt_steal(&state);
+	*state = found && found->generation == generation ? shunt_steal(&found) : NULL;
+	return ret == -ENOENT || ret == -EPROTO ? 0 : ret;
 }
 
 int shunt_state_read(struct shunt_state **state, const char *instance,
@@ -112,13 +113,13 @@ int shunt_state_read(struct shunt_state **state, const char *instance,
 		return ret;
 	shunt_state_free(*state);
 	shunt_pin_path(path, instance, "state_next", NULL);
-	*state = read_if(path, generation);
-	if (*state)
-		return 0;
+	ret = read_if(state, path, generation, err);
+	if (ret || *state)
+		return ret;
 	shunt_history_path(path, instance, generation);
-	*state = read_if(path, generation);
-	if (*state)
-		return 0;
+	ret = read_if(state, path, generation, err);
+	if (ret || *state)
+		return ret;
 	return shunt_fail(err, -EAGAIN,
 			  "%s has no record of generation %llu: another command is "
 			  "changing it",
@@ -174,11 +175,14 @@ int shunt_state_recover(const char *instance, uint64_t newest, struct shunt_err 
 {
 	char path[SHUNT_PIN_MAX];
 	struct shunt_state *next;
+	int ret;
 
 	shunt_pin_path(path, instance, "state_next", NULL);
 	if (access(path, F_OK))
 		return 0;
-	next = read_if(path, newest);
+	ret = read_if(&next, path, newest, err);
+	if (ret)
+		return ret;
 	if (next) {
 		shunt_state_free(next);
 		return shunt_state_commit(instance, err);

@@ -57,11 +57,12 @@ static int look(struct takeover *t, struct shunt_err *err)
 
 	for (hook = 0; !ret && hook < SHUNT_HOOK_MAX; hook++) {
 		struct shunt_place *place = &instance->state->place[hook];
-		uint32_t id = shunt_place_program(hook, place, instance->name,
-						  instance->ifindex);
+		uint32_t id;
 
+		ret = shunt_place_ask(hook, place, instance->name, instance->ifindex,
+				      &id, err);
 		t->on[hook] = id != 0;
-		if (!id)
+		if (ret || !id)
 			continue;
 		place->prog_id = id;
 		ret = shunt_program_ask(hook, id, &t->facts[hook], err);

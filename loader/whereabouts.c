@@ -91,30 +91,38 @@ int shunt_whereabouts_follow(const char *instance, const struct shunt_whereabout
 		   : 0;
 }
 
-/* Is the instance one of the calling thread's namespace, and the interface its? */
-static bool is_of(const char *name, unsigned int ifindex)
+/* 0: the instance is one of the calling thread's namespace, and the interface its. */
+static int is_of(const char *name, unsigned int ifindex, struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
+	int ret = shunt_netns_is_of(name)
+			  ? shunt_instance_open_named(&instance, name, err)
+			  : -ENOENT;
 
-	return shunt_netns_is_of(name) &&
-	       !shunt_instance_open_named(&instance, name, NULL) &&
-	       instance.state->ifindex == ifindex && carries(&instance, ifindex);
+	if (ret)
+		return shunt_instance_is_broken(ret) ? -ENOENT : ret;
+	return instance.state->ifindex == ifindex && carries(&instance, ifindex)
+		       ? 0
+		       : -ENOENT;
 }
 
-int shunt_whereabouts_find(char name[SHUNT_INSTANCE_MAX], unsigned int ifindex)
+int shunt_whereabouts_find(char name[SHUNT_INSTANCE_MAX], unsigned int ifindex,
+			   struct shunt_err *err)
 {
 	_dir_ DIR *tree = opendir(SHUNT_BPFFS_TREE);
 	struct dirent *entry;
 	int ret = -ENOENT;
 
-	while (tree && ret && (entry = readdir(tree))) {
+	if (!tree && errno != ENOENT)
+		return shunt_fail_errno(err, -errno, "open " SHUNT_BPFFS_TREE);
+	while (tree && ret == -ENOENT && (entry = readdir(tree))) {
 		size_t len = strlen(entry->d_name);
 
-		if (entry->d_name[0] == '.' || len >= SHUNT_INSTANCE_MAX ||
-		    !is_of(entry->d_name, ifindex))
+		if (entry->d_name[0] == '.' || len >= SHUNT_INSTANCE_MAX)
 			continue;
-		memcpy(name, entry->d_name, len + 1);
-		ret = 0;
+		ret = is_of(entry->d_name, ifindex, err);
+		if (!ret)
+			memcpy(name, entry->d_name, len + 1);
 	}
 	return ret;
 }

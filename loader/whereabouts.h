@@ -36,4 +36,5 @@ SHUNT_MUST_CHECK int shunt_whereabouts_follow(const char *instance,
  * namespace has, though it is called after another. -ENOENT: there is none.
  */
 SHUNT_MUST_CHECK int shunt_whereabouts_find(char name[SHUNT_INSTANCE_MAX],
-					    unsigned int ifindex);
+					    unsigned int ifindex,
+					    struct shunt_err *err);

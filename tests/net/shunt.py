@@ -490,8 +490,8 @@ def objects():
 
 
 def _ours(path):
-    """A pin under an instance of one of our namespaces."""
-    name = path.removeprefix(TREE + "/").partition("/")[0]
+    """A pin under an instance of one of our namespaces; bpffs may be mounted in two places."""
+    name = path.rpartition("/shunt/v1/")[2].partition("/")[0]
     return any(name.startswith("ns%d:" % cookie) for cookie in _cookies)
 
 
