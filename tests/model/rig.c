@@ -25,7 +25,7 @@ bool shunt_rig_has(enum shunt_hook hook)
 	static int known = -1;
 
 	if (hook != SHUNT_HOOK_NETFILTER)
-		return true;
+		return hook < SHUNT_HOOK_MAX; /* loops end by it */
 	if (known < 0)
 		known = !shunt_nf_known(NULL);
 	return known;
