@@ -66,8 +66,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: san-tests all help deps install clean lint format test test-mutants demo bench budget fuzz tests aux
-.PHONY: san-tests all help deps install clean lint format test test-faults demo bench budget fuzz tests aux
+.PHONY: san-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
