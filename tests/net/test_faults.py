@@ -51,7 +51,7 @@ LARGE = {**other_needs()[3], "default": "pass", "sets": SETS}
 LARGE["rules"] = [PING, NAMED, *LARGE["rules"][:1]]
 FINAL = {"sets": SETS, "rules": [{"name": "final", "match": {"proto": "icmp"}, "action": "pass"},
                                  NAMED]}
-CONSUMED = {"sets": SETS, "consumers": {"tap": {"if_down": "pass"}},
+CONSUMED = {"sets": SETS, "consumers": {"tap": {"kind": "xsk", "if_down": "pass"}},
             "rules": [NAMED, PING, {"name": "tap", "match": {"proto": "udp"},
                                     "action": {"redirect": {"consumer": "tap"}}}]}
 HOOKS = ("--hook", "xdp", "--hook", "tc-ingress")
