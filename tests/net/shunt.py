@@ -535,6 +535,11 @@ def _without_others(found):
             if key not in theirs and not (inner and "_in" in item.get("name", ""))}
 
 
+def ours():
+    """Of objects(), without what others on this machine work with at the same time."""
+    return _without_others(objects())
+
+
 class Traces:
     """What Shunt has in the kernel now; later, what came on top of that."""
 
