@@ -106,8 +106,10 @@ static int lock_within(int *lock, const char *instance, uint64_t timeout_ns,
 		_fd_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		struct stat held, named;
 
-		if (fd < 0 && errno == ENOENT && !mkdir(SHUNT_LOCKS, 0700))
-			continue; /* the last one out has removed it */
+		/* the last one out has removed the folder */
+		if (fd < 0 && errno == ENOENT &&
+		    (!mkdir(SHUNT_LOCKS, 0700) || errno == EEXIST))
+			continue;
 		if (fd < 0)
 			return shunt_fail_errno(err, -errno, "open the lock %s", path);
 		ret = wait_for(fd, instance, timeout_ns, err);

@@ -74,11 +74,11 @@ static int roll_back(struct shunt_instance *instance,
 	uint64_t generation = 0;
 	int ret = find(instance, opts->back ? opts->back : 1, &generation, err);
 
-	assert(ret || old);
 	if (!ret)
 		ret = shunt_state_read(&old, instance->name, generation, err);
 	if (ret)
 		return ret;
+	assert(old);
 	how.again = old->generation;
 	ret = read_again(old, opts->changed_files, &policy, err);
 	if (!ret)

@@ -54,7 +54,9 @@ def heals(wire, *expected, interface="b0", ns=None):
     found = fsck(wire, interface=interface, ns=ns)
     assert sorted(found) == sorted(expected), found
     if before:
-        assert snapshot(wire) == before
+        now = snapshot(wire)
+        # the kernel frees in its own time what was let go before
+        assert now[1:] == before[1:] and set(now[0]) <= set(before[0])
     repaired = fsck(wire, "--repair", interface=interface, ns=ns)
     assert sorted(repaired) == sorted(expected)
     assert all(one["repaired"] for one in repaired.values()), repaired

@@ -25,16 +25,24 @@ def lock_path(wire):
 
 # --- eight at once ------------------------------------------------------------------------
 
+def ends(*words, ns):
+    """A command that succeeds, and may say that it has waited: its reply."""
+    done = sh.run(*words, ns=ns)
+    assert done.code == 0, done
+    assert all(line.startswith("shunt: waiting for ") for line in done.err.splitlines()), done
+    return done.reply
+
+
 def add(wire, writer):
     """Adds members that nobody else adds, one command each."""
     for number in range(ROUNDS):
-        sh.shunt("set", "add", "b0", "s", "10.%d.0.%d" % (writer, number), ns=wire.b)
+        ends("set", "add", "b0", "s", "10.%d.0.%d" % (writer, number), ns=wire.b)
 
 
 def swap(wire, paths):
     generations = []
     for number in range(ROUNDS):
-        reply = sh.shunt("apply", "b0", "-p", paths[number % 2], ns=wire.b)
+        reply = ends("apply", "b0", "-p", paths[number % 2], ns=wire.b)
         assert reply["generation"] == reply["previous_generation"] + 1
         generations.append(reply["generation"])
     return generations
