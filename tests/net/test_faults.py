@@ -11,7 +11,7 @@ any other two the state is the same. An error at each place of the code that mak
 which may fail (a place is a chain of callers, as strace shows it), the first time it comes there.
 
 SHUNT_FAULTS=all tries every place (`make test-faults`), SHUNT_FAULTS=3 every third one, beginning
-with one drawn at random; without it, a few places of a few commands are drawn. SHUNT_SEED repeats
+with one drawn at random; without it, a few places of a few commands are drawn. SHUNT_FAULTS_SEED repeats
 a draw.
 """
 import collections
@@ -29,7 +29,7 @@ from test_apply import other_needs
 
 STEP = int({"": 0, "all": 1}.get(os.environ.get("SHUNT_FAULTS", ""),
                                  os.environ.get("SHUNT_FAULTS")))
-SEED = int(os.environ.get("SHUNT_SEED") or random.randrange(1 << 16))
+SEED = int(os.environ.get("SHUNT_FAULTS_SEED") or random.randrange(1 << 16))
 FEW_SCENARIOS, FEW = 4, 4
 FAIL = "bpf rename renameat renameat2 mkdir openat unlink unlinkat rmdir sendto flock".split()
 CHANGE = re.compile(r"(rename|mkdir|unlink|rmdir|sendto|openat\(.*O_CREAT|bpf\(BPF_("
@@ -323,7 +323,7 @@ def test_a_command_killed_at_any_system_call_is_made_good_by_the_next(bench):
     missed = 0
     tried = chosen(kills, random.Random(SEED))
     for call, number in tried:
-        where = (bench.scenario.name, call, number, "SHUNT_SEED=%d" % SEED)
+        where = (bench.scenario.name, call, number, "SHUNT_FAULTS_SEED=%d" % SEED)
         bench.prepare()
         done = bench.strace("-e", "trace=" + call, "-e",
                             "inject=%s:signal=KILL:when=%d" % (call, number))
@@ -362,7 +362,7 @@ def test_a_command_that_is_refused_any_system_call_changes_nothing_or_all(bench)
     draw = random.Random(SEED)
     for call, number in chosen(fails, draw):
         error = draw.choice(ERRORS)
-        where = (bench.scenario.name, call, number, error, "SHUNT_SEED=%d" % SEED)
+        where = (bench.scenario.name, call, number, error, "SHUNT_FAULTS_SEED=%d" % SEED)
         bench.prepare()
         done = bench.strace("-e", "trace=" + call, "-e",
                             "inject=%s:error=%s:when=%d" % (call, error, number))
