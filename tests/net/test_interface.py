@@ -251,7 +251,9 @@ def test_it_is_renamed_while_policies_are_applied(wire, traces):
     failures = applies.more(2).stop()
     known(failures)
     assert applies.done[-1].code == 0, applies.done[-1]
-    assert process.popen.poll() is None, process.err
+    if process.popen.poll() is not None:  # it looked while the instance was between two names
+        assert b"Shunt was detached, or the interface is gone" in process.err
+        process = count(wire)
     served(wire, process)
     rename(wire.b, "b0", "c0")
     served(wire, process)
