@@ -111,15 +111,9 @@ static __always_inline __u64 shunt_nf_token(struct bpf_nf_ctx *ctx, __u32 len,
 static __always_inline int shunt_nf_consume(struct bpf_nf_ctx *ctx,
 					    struct shunt_trace *t, __u32 live)
 {
-	__u32 place = shunt_ring_place(t->rule_data.arg);
-
-	if (live ? !shunt_hand_ring(t, shunt_nf_emit(ctx, t, place, SHUNT_RING_CONSUMER,
-						     SHUNT_RING_FRAME_MAX))
-		 : shunt_ring_is_read(place))
+	if (shunt_hand_ring(ctx, t, (shunt_emit *)shunt_nf_emit, live))
 		return NF_DROP;
-	t->reason = SHUNT_REASON_CONSUMER_DOWN;
-	t->verdict = t->rule_data.if_down;
-	return t->verdict == SHUNT_VERDICT_PASS ? NF_ACCEPT : NF_DROP;
+	return shunt_consumer_down(t) ? NF_ACCEPT : NF_DROP;
 }
 
 /* Does what the rule wants, as far as that is to pass, to drop, or to hand over. */

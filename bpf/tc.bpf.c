@@ -89,15 +89,9 @@ static __always_inline int shunt_tc_swap(struct __sk_buff *skb)
 static __always_inline int shunt_tc_consume(struct __sk_buff *skb,
 					    struct shunt_trace *t, __u32 live)
 {
-	__u32 place = shunt_ring_place(t->rule_data.arg);
-
-	if (live ? !shunt_hand_ring(t, shunt_tc_emit(skb, t, place, SHUNT_RING_CONSUMER,
-						     SHUNT_RING_FRAME_MAX))
-		 : shunt_ring_is_read(place))
+	if (shunt_hand_ring(skb, t, (shunt_emit *)shunt_tc_emit, live))
 		return TC_ACT_SHOT;
-	t->reason = SHUNT_REASON_CONSUMER_DOWN;
-	t->verdict = t->rule_data.if_down;
-	return t->verdict == SHUNT_VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	return shunt_consumer_down(t) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 /* Does what the rule wants; where this hook cannot, says what became of the packet. */

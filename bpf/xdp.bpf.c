@@ -91,13 +91,10 @@ static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_tr
 	const struct shunt_image_rule *rule = &t->rule_data;
 	int down = rule->if_down == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP,
 	    code = down;
-	__u32 place = shunt_ring_place(rule->arg), queue = ctx->rx_queue_index;
+	__u32 queue = ctx->rx_queue_index;
 
 	if (SHUNT_HAS(RING) && rule->kind == SHUNT_CONSUMER_RING) {
-		if (live ? !shunt_hand_ring(t, shunt_xdp_emit(ctx, t, place,
-							      SHUNT_RING_CONSUMER,
-							      SHUNT_RING_FRAME_MAX))
-			 : shunt_ring_is_read(place))
+		if (shunt_hand_ring(ctx, t, (shunt_emit *)shunt_xdp_emit, live))
 			return XDP_DROP;
 	} else {
 		if (queue < SHUNT_QUEUE_MAX)
@@ -109,9 +106,7 @@ static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_tr
 			return code;
 		}
 	}
-	t->reason = SHUNT_REASON_CONSUMER_DOWN;
-	t->verdict = rule->if_down;
-	return down;
+	return shunt_consumer_down(t) ? XDP_PASS : XDP_DROP;
 }
 
 /* Does what the rule wants; where that cannot be, says what became of the packet. */

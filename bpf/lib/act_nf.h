@@ -8,6 +8,7 @@
  * header (a tunnel's interface), one of zeros is made, and the packet has no MAC
  * addresses.
  */
+#include "bpf/lib/copies.h"
 #include "bpf/lib/mods.h"
 #include "bpf/lib/ring.h"
 #include "bpf/lib/wire.h"
@@ -91,32 +92,10 @@ __noinline int shunt_nf_emit(struct bpf_nf_ctx *ctx, struct shunt_trace *t, __u3
 	return shunt_ring_end(s, place, n);
 }
 
-/* Samples and mirrored frames of a packet whose verdict is clear; counted. */
+/* Netfilter has no way to send a clone. Always returns 0. */
 __noinline int shunt_nf_copies(struct bpf_nf_ctx *ctx, struct shunt_trace *t)
 {
-	const struct shunt_image_mods *mods = t ? shunt_mods_at(t) : 0;
-	__u32 id;
-
-	if (!mods)
-		return 0;
-	if (SHUNT_HAS(MIRROR) && mods->bits & SHUNT_MOD_MIRROR_RING) {
-		id = shunt_nf_emit(ctx, t, SHUNT_RING_COPIES, SHUNT_RING_MIRROR,
-				   SHUNT_RING_FRAME_MAX)
-			     ? SHUNT_COUNTER_MIRROR_LOST
-			     : SHUNT_COUNTER_MIRRORED;
-		shunt_count(t->hook, id, t->pkt.len);
-	}
-	/* netfilter has no way to send a clone */
-	if (SHUNT_HAS(MIRROR) && mods->bits & SHUNT_MOD_MIRROR_INTERFACE)
-		shunt_count(t->hook, SHUNT_COUNTER_MIRROR_LOST, t->pkt.len);
-	if (SHUNT_HAS(SAMPLE) && mods->bits & SHUNT_MOD_SAMPLE &&
-	    shunt_is_sampled(mods->sample_one_in)) {
-		id = shunt_nf_emit(ctx, t, SHUNT_RING_COPIES, SHUNT_RING_SAMPLE,
-				   mods->sample_bytes)
-			     ? SHUNT_COUNTER_SAMPLE_LOST
-			     : SHUNT_COUNTER_SAMPLED;
-		shunt_count(t->hook, id, t->pkt.len);
-	}
+	shunt_copy(ctx, t, (shunt_emit *)shunt_nf_emit, 0);
 	return 0;
 }
 

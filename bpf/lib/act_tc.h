@@ -17,6 +17,7 @@
  * another host is not received because a rule rewrites that; redirect it instead, or
  * rewrite in XDP.
  */
+#include "bpf/lib/copies.h"
 #include "bpf/lib/mods.h"
 #include "bpf/lib/rewrite.h"
 #include "bpf/lib/ring.h"
@@ -246,28 +247,9 @@ __noinline int shunt_tc_mirror(struct __sk_buff *skb, struct shunt_trace *t)
 	return 0;
 }
 
-/* Samples and mirrored frames of a packet whose verdict is clear; counted. */
+/* Clones are shunt_tc_mirror()'s. Always returns 0. */
 __noinline int shunt_tc_copies(struct __sk_buff *skb, struct shunt_trace *t)
 {
-	const struct shunt_image_mods *mods = t ? shunt_mods_at(t) : 0;
-	__u32 id;
-
-	if (!mods)
-		return 0;
-	if (SHUNT_HAS(MIRROR) && mods->bits & SHUNT_MOD_MIRROR_RING) {
-		id = shunt_tc_emit(skb, t, SHUNT_RING_COPIES, SHUNT_RING_MIRROR,
-				   SHUNT_RING_FRAME_MAX)
-			     ? SHUNT_COUNTER_MIRROR_LOST
-			     : SHUNT_COUNTER_MIRRORED;
-		shunt_count(t->hook, id, t->pkt.len);
-	}
-	if (SHUNT_HAS(SAMPLE) && mods->bits & SHUNT_MOD_SAMPLE &&
-	    shunt_is_sampled(mods->sample_one_in)) {
-		id = shunt_tc_emit(skb, t, SHUNT_RING_COPIES, SHUNT_RING_SAMPLE,
-				   mods->sample_bytes)
-			     ? SHUNT_COUNTER_SAMPLE_LOST
-			     : SHUNT_COUNTER_SAMPLED;
-		shunt_count(t->hook, id, t->pkt.len);
-	}
+	shunt_copy(skb, t, (shunt_emit *)shunt_tc_emit, 1);
 	return 0;
 }

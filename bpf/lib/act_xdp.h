@@ -12,6 +12,7 @@
  * over the pseudo header alone, and putting that right makes a wrong checksum of it. TC
  * knows such packets and does what is right.
  */
+#include "bpf/lib/copies.h"
 #include "bpf/lib/mods.h"
 #include "bpf/lib/rewrite.h"
 #include "bpf/lib/ring.h"
@@ -222,31 +223,9 @@ __noinline int shunt_xdp_emit(struct xdp_md *ctx, struct shunt_trace *t, __u32 p
 	return shunt_ring_end(s, place, n);
 }
 
-/* Samples and mirrored frames of a packet whose verdict is clear; counted. */
+/* There is no clone of a frame in XDP. Always returns 0. */
 __noinline int shunt_xdp_copies(struct xdp_md *ctx, struct shunt_trace *t)
 {
-	const struct shunt_image_mods *mods = t ? shunt_mods_at(t) : 0;
-	__u32 id;
-
-	if (!mods)
-		return 0;
-	if (SHUNT_HAS(MIRROR) && mods->bits & SHUNT_MOD_MIRROR_RING) {
-		id = shunt_xdp_emit(ctx, t, SHUNT_RING_COPIES, SHUNT_RING_MIRROR,
-				    SHUNT_RING_FRAME_MAX)
-			     ? SHUNT_COUNTER_MIRROR_LOST
-			     : SHUNT_COUNTER_MIRRORED;
-		shunt_count(t->hook, id, t->pkt.len);
-	}
-	/* there is no clone of a frame in XDP */
-	if (SHUNT_HAS(MIRROR) && mods->bits & SHUNT_MOD_MIRROR_INTERFACE)
-		shunt_count(t->hook, SHUNT_COUNTER_MIRROR_LOST, t->pkt.len);
-	if (SHUNT_HAS(SAMPLE) && mods->bits & SHUNT_MOD_SAMPLE &&
-	    shunt_is_sampled(mods->sample_one_in)) {
-		id = shunt_xdp_emit(ctx, t, SHUNT_RING_COPIES, SHUNT_RING_SAMPLE,
-				    mods->sample_bytes)
-			     ? SHUNT_COUNTER_SAMPLE_LOST
-			     : SHUNT_COUNTER_SAMPLED;
-		shunt_count(t->hook, id, t->pkt.len);
-	}
+	shunt_copy(ctx, t, (shunt_emit *)shunt_xdp_emit, 0);
 	return 0;
 }

@@ -16,14 +16,30 @@ static __always_inline void shunt_hand(__u32 slot, __u32 lane)
 		(*packets)++;
 }
 
-/* How writing into the consumer's ring went: `code` again. No ring is no full one. */
-static __always_inline int shunt_hand_ring(const struct shunt_trace *t, int code)
+/*
+ * Into the consumer's ring; 1: it is there. No ring is no full one. Not `live`: would it
+ * get there?
+ */
+static __always_inline int shunt_hand_ring(void *ctx, struct shunt_trace *t,
+					   shunt_emit *emit, __u32 live)
 {
-	__u32 slot = t->rule_data.arg;
+	__u32 slot = t->rule_data.arg, place = shunt_ring_place(slot);
 
-	if (!code)
+	if (!live)
+		return shunt_ring_is_read(place);
+	if (!emit(ctx, t, place, SHUNT_RING_CONSUMER, SHUNT_RING_FRAME_MAX)) {
 		shunt_hand(slot, SHUNT_LANE_RING + t->hook);
-	else if (shunt_ring_is_read(shunt_ring_place(slot)))
+		return 1;
+	}
+	if (shunt_ring_is_read(place))
 		shunt_hand(slot, SHUNT_LANE_FULL + t->hook);
-	return code;
+	return 0;
+}
+
+/* The consumer is not there, and its if_down decides. 1: the packet passes. */
+static __always_inline int shunt_consumer_down(struct shunt_trace *t)
+{
+	t->reason = SHUNT_REASON_CONSUMER_DOWN;
+	t->verdict = t->rule_data.if_down;
+	return t->verdict == SHUNT_VERDICT_PASS;
 }

@@ -12,6 +12,10 @@
 #include "bpf/lib/mods.h"
 #include "maps/ring.h"
 
+/* A hook's own way to write a frame into a ring; 0, or not. `ctx` is what it is given. */
+typedef int shunt_emit(void *ctx, struct shunt_trace *t, __u32 place, __u32 kind,
+		       __u32 bytes);
+
 static __always_inline int shunt_ring_is_read(__u32 place)
 {
 	return bpf_map_lookup_elem(&shunt_ring, &place) != 0;
