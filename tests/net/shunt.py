@@ -197,6 +197,10 @@ class Namespace:
         self.cookie = int.from_bytes(cookie, "little")
         _cookies.add(self.cookie)
 
+    def instances(self):
+        """Names of the instances that this namespace owns, not those of others beside it."""
+        return [name for name in instances() if name.startswith("ns%d:" % self.cookie)]
+
     @contextlib.contextmanager
     def entered(self):
         """The calling thread works in this namespace meanwhile: for making sockets."""
@@ -399,9 +403,8 @@ class Wire:
     def _leave(self):
         for ns in (self.a, self.b):
             ns.quiet()
-            for name in instances():
-                if name.startswith("ns%d:" % ns.cookie):
-                    shunt("detach", decode(name), ns=ns)
+            for name in ns.instances():
+                shunt("detach", decode(name), ns=ns)
 
     def close(self):
         self._stack.close()

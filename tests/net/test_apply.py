@@ -348,8 +348,7 @@ def test_a_takeover_killed_at_any_change_leaves_a_policy_that_rules(wire, traces
         stats = wire.seen(3, hook)
         assert stats.reasons() == {"rule": 3}, (call, number)
         assert stats.rule("large") + stats["retired"]["packets"] == 3
-        pins = os.listdir(os.path.join(sh.TREE, [name for name in sh.instances() if name.startswith(
-            "ns%d:" % wire.b.cookie)][0], "progs"))
+        pins = os.listdir(os.path.join(sh.TREE, wire.b.instances()[0], "progs"))
         assert not [name for name in pins if name.endswith("_next")], (call, number)
     assert seen == {"plain", "large"}, "some kills came before the change, some after it"
     assert wire.detach()["gone"]

@@ -42,7 +42,7 @@ def links():
 
 
 def pins(wire, folder):
-    (name,) = [name for name in sh.instances() if name.startswith("ns%d:" % wire.b.cookie)]
+    (name,) = wire.b.instances()
     return sorted(os.listdir(os.path.join(sh.TREE, name, folder)))
 
 
@@ -387,7 +387,7 @@ def test_a_namespace_that_nobody_has_any_more_is_stale(traces):
 
 def test_a_namespace_that_a_process_is_in_is_not_stale(wire):
     wire.attach({}, *NF)
-    (name,) = [name for name in sh.instances() if name.startswith("ns%d:" % wire.b.cookie)]
+    (name,) = wire.b.instances()
     sleeper = wire.b.start("sleep", "60")
     subprocess.run(["ip", "netns", "del", wire.b.name], check=True)
     assert state_of(name) == "attached"
