@@ -20,7 +20,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
 # --- what is built from what ---------------------------------------------------------
-LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/io/*.c loader/*.c loader/policy/*.c))
+LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/rt/*.c user/io/*.c loader/*.c loader/policy/*.c))
 APP_SRC := $(sort $(wildcard user/apps/*.c))
 CLI_SRC := $(sort $(wildcard user/cli/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))

@@ -268,7 +268,7 @@ static unsigned int borrow(struct port *port, struct shunt_frame *frames,
 		return shunt_xsk_rx(port->xsk, frames, max);
 	n = shunt_ring_rx(port->ring, records, max);
 	for (i = 0; i < n; i++)
-		frames[i] = (struct shunt_frame){ .data = records[i].frame,
+		frames[i] = (struct shunt_frame){ .data = (uint8_t *)records[i].frame,
 						  .len = records[i].event->captured };
 	return n;
 }

@@ -24,15 +24,9 @@
 #include "loader/shunt.h"
 #include "user/base/err.h"
 #include "user/io/xsk.h"
+#include "user/rt/idle.h"
 
 #define SHUNT_CONSUME_BURST 64u /* what a NAPI poll delivers at once */
-
-/* How to wait for frames; the spinning ones want a core that the softirq does not use. */
-enum shunt_wait {
-	SHUNT_WAIT_ADAPTIVE, /* spin for a moment, then sleep in poll() */
-	SHUNT_WAIT_POLL,     /* sleep at once: least CPU */
-	SHUNT_WAIT_SPIN,     /* never sleep: least latency */
-};
 
 /* What a consuming command is told; zeroed, but for the first group, it runs until ^C. */
 struct shunt_consume_opts {

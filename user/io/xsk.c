@@ -255,9 +255,11 @@ unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 	for (i = 0; i < n; i++) {
 		const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&xsk->rx, at + i);
 
-		frames[i].data = xsk->area + desc->addr;
-		frames[i].len = desc->len;
-		frames[i].addr = desc->addr;
+		frames[i] = (struct shunt_frame){
+			.data = xsk->area + desc->addr,
+			.token = desc->addr,
+			.len = desc->len,
+		};
 	}
 	xsk_ring_cons__release(&xsk->rx, n);
 	return n;
@@ -273,7 +275,7 @@ void shunt_xsk_release(struct shunt_xsk *xsk, const struct shunt_frame *frames,
 	assert(room == n); /* see fill_size */
 	for (i = 0; i < n; i++)
 		*xsk_ring_prod__fill_addr(&xsk->fill, at + i) =
-			frames[i].addr & ~(__u64)(SHUNT_XSK_FRAME_BYTES - 1);
+			frames[i].token & ~(__u64)(SHUNT_XSK_FRAME_BYTES - 1);
 	xsk_ring_prod__submit(&xsk->fill, n);
 }
 

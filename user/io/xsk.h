@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "user/base/err.h"
+#include "user/rt/frame.h"
 
 #define SHUNT_XSK_RING 512u /* measured: larger rings fall out of the cache */
 #define SHUNT_XSK_RING_MAX 32768u
@@ -71,14 +72,10 @@ void shunt_xsk_settle(void);
 
 /* --- frames ------------------------------------------------------------------ */
 
-/* A borrowed frame: good until it is released. */
-struct shunt_frame {
-	const uint8_t *data;
-	uint32_t len;
-	uint64_t addr; /* where it lies in the UMEM */
-};
-
-/* Takes up to max frames; returns how many. Never blocks. */
+/*
+ * Takes up to max frames, good until they are released; a token is the address in the UMEM.
+ * Returns how many. Never blocks.
+ */
 unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 			  unsigned int max);
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A frame: bytes of a packet in a buffer that is borrowed from a pool. */
+#pragma once
+
+/*
+ * A frame has one owner at any time. Who got it (from a port, from a pool, or from another
+ * worker over a ring) gives it back (shunt_frames_put()) or sends it on (shunt_port_tx(),
+ * which takes from the front and says how many it took). The struct is a handle and may be
+ * copied; the buffer is not.
+ *
+ * A packet that is longer than a buffer comes as several frames in a row: all but the last
+ * are marked SHUNT_FRAME_MORE. Ports without SHUNT_PORT_MULTI neither make nor take them.
+ */
+#include <stdint.h>
+
+struct shunt_pool;
+
+#define SHUNT_BURST 64u /* frames that are worth moving together */
+
+/* The packet goes on in the next frame. */
+#define SHUNT_FRAME_MORE 1u
+
+struct shunt_frame {
+	uint8_t *data;		 /* the first byte; may be moved within the buffer */
+	struct shunt_pool *pool; /* whose buffer it is; NULL: nobody wants it back */
+	uint64_t token;		 /* what the pool calls the buffer */
+	uint32_t len;		 /* bytes from data on */
+	uint32_t flags;		 /* SHUNT_FRAME_… */
+};
+
+_Static_assert(sizeof(struct shunt_frame) == 32, "two in a cache line");
