@@ -160,27 +160,11 @@ static int make_pool(struct shunt_device *device, const char *name,
 		return 0;
 	}
 	if (device->fed && room > ROOM_MAX_AF_XDP)
-		return shunt_fail(err, -EINVAL,
+		return shunt_fail(err, -EMSGSIZE,
 				  "port dpdk:%s: room=%u: an mbuf in AF_XDP's memory "
 				  "holds %u bytes at most",
 				  name, room, ROOM_MAX_AF_XDP);
 	return shunt_mbufs_open(&device->mbufs, device->frames, room, err);
-}
-
-/* The driver says only that something failed, so that any failure may be a busy queue. */
-static int set_up_rx(struct shunt_device *device, uint16_t queue)
-{
-	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
-	int ret, tries = device->fed ? BUSY_TRIES : 0;
-
-	for (;; tries--) {
-		ret = rte_eth_rx_queue_setup(device->id, queue, device->rx_places,
-					     SOCKET_ID_ANY, NULL,
-					     device->mbufs->mempool);
-		if (!ret || !tries || ret == -ENOMEM)
-			return ret;
-		nanosleep(&pause, NULL);
-	}
 }
 
 static int set_up_queues(struct shunt_device *device, const char *name,
@@ -193,7 +177,9 @@ static int set_up_queues(struct shunt_device *device, const char *name,
 		ret = rte_eth_tx_queue_setup(device->id, queue, device->tx_places,
 					     SOCKET_ID_ANY, NULL);
 		if (!ret)
-			ret = set_up_rx(device, queue);
+			ret = rte_eth_rx_queue_setup(device->id, queue,
+						     device->rx_places, SOCKET_ID_ANY,
+						     NULL, device->mbufs->mempool);
 		if (ret)
 			return shunt_dpdk_fail(
 				err, ret,
@@ -215,7 +201,7 @@ static int configure(struct shunt_device *device, const char *name,
 	device->rx_places = device->tx_places = (uint16_t)opts->ring;
 	if (!ret && (device->queues > device->info.max_rx_queues ||
 		     device->queues > device->info.max_tx_queues))
-		return shunt_fail(err, -EINVAL,
+		return shunt_fail(err, -ENODEV,
 				  "port dpdk:%s: %u queues: the device has %u to "
 				  "receive and %u to transmit",
 				  name, device->queues, device->info.max_rx_queues,
@@ -240,7 +226,7 @@ static int plug_in(struct shunt_device *device, const char *name, struct shunt_e
 	int ret = rte_eal_hotplug_add(device->bus, device->name, device->args);
 
 	if (ret == -EEXIST)
-		return shunt_fail(err, -EBUSY,
+		return shunt_fail(err, -EEXIST,
 				  "port dpdk:%s: this process has that device open "
 				  "already; another number names another device",
 				  name);
@@ -255,44 +241,6 @@ static int plug_in(struct shunt_device *device, const char *name, struct shunt_e
 		   : 0;
 }
 
-static int start(struct shunt_device *device, const char *name, struct shunt_err *err)
-{
-	int ret = rte_eth_dev_start(device->id);
-
-	return ret ? shunt_dpdk_fail(err, ret, "port dpdk:%s: start the device", name)
-		   : 0;
-}
-
-int shunt_device_open(struct shunt_device *device, const char *name,
-		      const struct shunt_dpdk_opts *opts, struct shunt_pool *pool,
-		      struct shunt_err *err)
-{
-	struct shunt_feed_fds before;
-	int ret;
-
-	memset(device, 0, sizeof(*device));
-	device->id = RTE_MAX_ETHPORTS;
-	ret = name_it(device, name, opts, err);
-	if (ret)
-		return ret;
-	ret = shunt_dpdk_begin(opts, is_pci(name) ? name : NULL, err);
-	shunt_feed_before(&before);
-	if (!ret)
-		ret = plug_in(device, name, err);
-	if (!ret)
-		ret = configure(device, name, opts, pool, err);
-	if (!ret)
-		ret = start(device, name, err);
-	if (!ret && device->fed) {
-		shunt_feed_after(&device->feed, &before);
-		shunt_feed_budget(&device->feed, TX_BUDGET);
-		ret = shunt_feed_adopt(&device->feed, err);
-	}
-	if (ret)
-		shunt_device_close(device);
-	return ret;
-}
-
 static void unplug(struct shunt_device *device)
 {
 	if (device->id != RTE_MAX_ETHPORTS) {
@@ -301,6 +249,8 @@ static void unplug(struct shunt_device *device)
 	}
 	if (device->plugged)
 		rte_eal_hotplug_remove(device->bus, device->name);
+	device->id = RTE_MAX_ETHPORTS;
+	device->plugged = false;
 }
 
 /*
@@ -314,7 +264,7 @@ static void *unplug_nowhere(void *self)
 	return NULL;
 }
 
-void shunt_device_close(struct shunt_device *device)
+static void take_down(struct shunt_device *device)
 {
 	pthread_t thread;
 
@@ -325,7 +275,80 @@ void shunt_device_close(struct shunt_device *device)
 	else
 		unplug(device);
 	if (device->fed)
-		shunt_feed_close(&device->feed);
+		shunt_feed_clear(&device->feed);
 	shunt_mbufs_leave(device->mbufs);
+	device->mbufs = NULL;
+}
+
+static int set_up(struct shunt_device *device, const char *name,
+		  const struct shunt_dpdk_opts *opts, struct shunt_pool *pool,
+		  struct shunt_err *err)
+{
+	struct shunt_feed_fds before;
+	int ret;
+
+	shunt_feed_before(&before);
+	ret = plug_in(device, name, err);
+	if (!ret)
+		ret = configure(device, name, opts, pool, err);
+	if (device->fed)
+		shunt_feed_after(&device->feed, &before);
+	if (ret)
+		return ret;
+	ret = rte_eth_dev_start(device->id);
+	if (ret)
+		return shunt_dpdk_fail(err, ret, "port dpdk:%s: start the device",
+				       name);
+	if (!device->fed)
+		return 0;
+	shunt_feed_budget(&device->feed, TX_BUDGET);
+	return shunt_feed_adopt(&device->feed, err);
+}
+
+/*
+ * The driver says only that something failed, which may be a queue that is busy yet; and
+ * the mbufs that it had for the queue are lost then. So all is done again, on a new pool.
+ */
+static int set_up_patiently(struct shunt_device *device, const char *name,
+			    const struct shunt_dpdk_opts *opts, struct shunt_pool *pool,
+			    struct shunt_err *err)
+{
+	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	int tries = device->fed && !shunt_mbufs_of(pool) ? BUSY_TRIES : 1, ret;
+
+	for (;;) {
+		ret = set_up(device, name, opts, pool, err);
+		if (!ret)
+			return 0;
+		take_down(device);
+		if (!--tries || ret != -EINVAL)
+			return ret;
+		nanosleep(&pause, NULL);
+	}
+}
+
+int shunt_device_open(struct shunt_device *device, const char *name,
+		      const struct shunt_dpdk_opts *opts, struct shunt_pool *pool,
+		      struct shunt_err *err)
+{
+	int ret;
+
 	memset(device, 0, sizeof(*device));
+	device->id = RTE_MAX_ETHPORTS;
+	ret = name_it(device, name, opts, err);
+	if (ret)
+		return ret;
+	ret = shunt_dpdk_begin(opts, is_pci(name) ? name : NULL, err);
+	if (!ret)
+		ret = set_up_patiently(device, name, opts, pool, err);
+	if (ret && device->fed)
+		shunt_feed_close(&device->feed);
+	return ret;
+}
+
+void shunt_device_close(struct shunt_device *device)
+{
+	take_down(device);
+	if (device->fed)
+		shunt_feed_close(&device->feed);
 }

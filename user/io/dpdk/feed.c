@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -148,14 +149,20 @@ static void each_fd(void (*each)(void *self, int fd), void *self)
 			each(self, atoi(entry->d_name));
 }
 
-static void note_socket(void *self, int fd)
+static bool is_xsk(int fd)
 {
-	struct shunt_feed_fds *fds = self;
 	int domain = 0;
 	socklen_t size = sizeof(domain);
 
-	if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) &&
-	    domain == AF_XDP && fds->n < sizeof(fds->fd) / sizeof(*fds->fd))
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) &&
+	       domain == AF_XDP;
+}
+
+static void note_socket(void *self, int fd)
+{
+	struct shunt_feed_fds *fds = self;
+
+	if (is_xsk(fd) && fds->n < sizeof(fds->fd) / sizeof(*fds->fd))
 		fds->fd[fds->n++] = fd;
 }
 
@@ -178,14 +185,31 @@ static bool had(const struct shunt_feed_fds *fds, int fd)
 void shunt_feed_after(struct shunt_feed *feed, const struct shunt_feed_fds *before)
 {
 	struct shunt_feed_fds now;
+	struct stat st;
 	unsigned int i;
 
 	shunt_feed_before(&now);
 	feed->sockets = 0;
-	for (i = 0; i < now.n; i++)
-		if (!had(before, now.fd[i]) &&
-		    feed->sockets < sizeof(feed->socket) / sizeof(*feed->socket))
-			feed->socket[feed->sockets++] = now.fd[i];
+	for (i = 0; i < now.n; i++) {
+		if (had(before, now.fd[i]) || fstat(now.fd[i], &st) ||
+		    feed->sockets == sizeof(feed->socket) / sizeof(*feed->socket))
+			continue;
+		feed->socket[feed->sockets] = now.fd[i];
+		feed->inode[feed->sockets++] = st.st_ino;
+	}
+}
+
+static void close_sockets(struct shunt_feed *feed)
+{
+	struct stat st;
+
+	for (; feed->sockets; feed->sockets--) {
+		unsigned int i = feed->sockets - 1;
+
+		if (is_xsk(feed->socket[i]) && !fstat(feed->socket[i], &st) &&
+		    st.st_ino == feed->inode[i])
+			close(feed->socket[i]);
+	}
 }
 
 /* --- its program ---------------------------------------------------------------------- */
@@ -209,6 +233,7 @@ static int note_program(struct shunt_feed *feed)
 	feed->native = query.attach_mode == XDP_ATTACHED_DRV;
 	feed->program = info.id;
 	feed->map = map;
+	feed->btf = info.btf_id;
 	return 0;
 }
 
@@ -241,7 +266,6 @@ void shunt_feed_stop(struct shunt_feed *feed)
 	else if (feed->program || !note_program(feed))
 		take_off(feed->ifindex, feed->program);
 	feed->link = -1;
-	feed->sockets = 0;
 }
 
 /* The driver opens a BPF object and never closes it. */
@@ -255,17 +279,23 @@ static void close_forgotten(void *self, int fd)
 	_file_ FILE *info = fopen(path, "re");
 	while (info && fgets(line, sizeof(line), info))
 		if ((sscanf(line, "prog_id: %u", &id) == 1 && id == feed->program) ||
-		    (sscanf(line, "map_id: %u", &id) == 1 && id == feed->map)) {
+		    (sscanf(line, "map_id: %u", &id) == 1 && id == feed->map) ||
+		    (sscanf(line, "btf_id: %u", &id) == 1 && id == feed->btf)) {
 			close(fd);
 			return;
 		}
 }
 
-void shunt_feed_close(struct shunt_feed *feed)
+void shunt_feed_clear(struct shunt_feed *feed)
 {
+	close_sockets(feed);
 	if (feed->program)
 		each_fd(close_forgotten, feed);
 	feed->program = 0;
+}
+
+void shunt_feed_close(struct shunt_feed *feed)
+{
 	if (feed->object >= 0)
 		close(feed->object);
 	if (feed->claim >= 0)

@@ -10,7 +10,8 @@
  *
  * Left alone, the driver brings libxdp's program, tells of every trouble on stderr, takes
  * off whatever program is on the interface when it closes, and leaves its own behind when
- * its process is killed. A link goes with its process, and nobody but its owner removes
+ * its process is killed. It forgets to close its sockets, so that their queue stays busy
+ * as long as the process lives, and its program. A link goes with its process, and nobody but its owner removes
  * it. From the driver's attaching to the link some microseconds pass: a process killed
  * in between leaves "shunt_feed" behind, which the next open removes: it holds the claim,
  * so that no living process owns what it finds.
@@ -29,8 +30,9 @@ struct shunt_feed {
 	int claim;  /* descriptor; the interface is ours */
 	int object; /* memfd: the program, for the driver */
 	int link;
-	uint32_t program, map; /* ids; 0: not loaded */
-	int socket[64];	       /* the driver's, not ours to close */
+	uint32_t program, map, btf; /* ids; 0: not loaded */
+	int socket[64];		    /* the driver's */
+	uint64_t inode[64];	    /* theirs, by which they are known again */
 	unsigned int sockets;
 };
 
@@ -57,7 +59,10 @@ SHUNT_MUST_CHECK int shunt_feed_adopt(struct shunt_feed *feed, struct shunt_err 
 /* The device is about to close: its program leaves the interface. */
 void shunt_feed_stop(struct shunt_feed *feed);
 
-/* The device is closed: what the driver forgot to close goes, and the claim. */
+/* The device is closed: what the driver forgot to close goes. It may be set up again. */
+void shunt_feed_clear(struct shunt_feed *feed);
+
+/* Lets the interface go. */
 void shunt_feed_close(struct shunt_feed *feed);
 
 /* --- what the kernel says of the sockets ------------------------------------------ */
