@@ -389,7 +389,7 @@ static int packet_open(struct shunt_port **port, const struct shunt_spec *spec,
 				       .bypass = 1,
 				       .blocks = BLOCKS,
 				       .timeout_ms = 1 };
-	shunt_port_init(&p->port, &shunt_port_af_packet, spec);
+	shunt_port_init(&p->port, &shunt_af_packet_ops, spec);
 	ret = shunt_spec_read(spec, option_rows, &p->options, err);
 	if (!ret)
 		ret = find_interface(p, spec->device, err);
@@ -449,7 +449,7 @@ static int packet_describe(struct shunt_port *port, cJSON *json)
 	return 0;
 }
 
-const struct shunt_port_ops shunt_port_af_packet = {
+const struct shunt_port_ops shunt_af_packet_ops = {
 	.scheme = "af_packet",
 	.help = "packet sockets over shared rings: every driver has them",
 	.device = "INTERFACE",
