@@ -28,6 +28,8 @@ BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
+IO_SRC := $(sort $(wildcard tests/io/*.c))
+SUITE_SRC := $(sort $(wildcard tests/io/suite/*.c))
 BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 MODEL_SRC := $(sort $(wildcard tests/model/*.c))
@@ -41,6 +43,8 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
+IO_BIN := $(IO_SRC:tests/io/%.c=$(B)/tests/io/%)
+SUITE_OBJ := $(SUITE_SRC:%.c=$(B)/obj/%.o)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
@@ -144,6 +148,11 @@ $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
+# Ports, each by the same tests (tests/io/suite).
+$(B)/tests/io/%: $(B)/obj/tests/io/%.o $(SUITE_OBJ) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
 # This one makes allocations and system calls of the library fail, by their number.
 FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \
 	bpf_map_delete_elem bpf_map_update_batch
@@ -179,9 +188,9 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
-san-tests: $(UNIT_BIN)
+san-tests: $(UNIT_BIN) $(IO_BIN)
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
