@@ -10,6 +10,7 @@
 #include "user/base/cleanup.h"
 #include "user/io/af_xdp.h"
 #include "user/io/backends.h"
+#include "user/io/dpdk.h"
 
 #define SLEEP_FDS 256
 
@@ -17,6 +18,7 @@ const struct shunt_port_ops *const shunt_port_backends[] = {
 	&shunt_af_xdp_ops,
 	&shunt_af_packet_ops,
 	&shunt_pcap_ops,
+	&shunt_dpdk_ops,
 	NULL,
 };
 
