@@ -4,6 +4,7 @@
 #   make help       what there is to make
 #   make V=1        show the commands
 #   make SAN=1      build into build/san with AddressSanitizer and UBSan
+#   make TSAN=1     build into build/tsan with ThreadSanitizer
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 
-B := build$(if $(SAN),/san)
+B := build$(if $(SAN),/san)$(if $(TSAN),/tsan)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
@@ -27,6 +28,8 @@ BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
+IO_SRC := $(sort $(wildcard tests/io/*.c))
+SUITE_SRC := $(sort $(wildcard tests/io/suite/*.c))
 NET_SRC := $(sort $(wildcard tests/net/*.c))
 BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
@@ -41,6 +44,8 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
+IO_BIN := $(IO_SRC:tests/io/%.c=$(B)/tests/io/%)
+SUITE_OBJ := $(SUITE_SRC:%.c=$(B)/obj/%.o)
 PLUGIN_SRC := $(sort $(wildcard user/io/dpdk/*.c))
 NET_BIN := $(NET_SRC:tests/net/%.c=$(B)/tests/net/%)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
@@ -50,7 +55,8 @@ FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 PKGS := libbpf libxdp libcjson libpcap libxxhash
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wundef -Wwrite-strings -Wno-missing-field-initializers
-SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
+SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all) \
+	$(if $(TSAN),-fsanitize=thread)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"' \
@@ -160,6 +166,11 @@ $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
+# Ports, each by the same tests (tests/io/suite).
+$(B)/tests/io/%: $(B)/obj/tests/io/%.o $(SUITE_OBJ) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
 # What the namespace tests drive by hand.
 $(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
 	@mkdir -p $(@D)
@@ -200,9 +211,9 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
-san-tests: $(UNIT_BIN)
+san-tests: $(UNIT_BIN) $(IO_BIN)
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
