@@ -29,9 +29,9 @@
 #define STAGE_SINK "shp-sink"
 
 struct stage {
-	struct ports_bpf *ports; /* sink and redirect */
-	struct xsk_rx_bpf *feed; /* frames of STAGE_IN into its XSKMAP */
-	int source_space;
+	struct ports_bpf *ports;      /* sink and redirect */
+	struct xsk_rx_bpf *feed;      /* frames of STAGE_IN into its XSKMAP */
+	int source_space, sink_space; /* which live as long as their descriptors */
 	pid_t source;
 	int link; /* on STAGE_IN; -1: none */
 };
@@ -63,12 +63,12 @@ static inline void stage_wire(const char *here, const char *there, int space)
 }
 
 /* Attached in the space, for as long as this process lives. */
-static inline void stage_sink(struct stage *stage, int space)
+static inline void stage_sink(struct stage *stage)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
 	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-	if (home < 0 || setns(space, CLONE_NEWNET) ||
+	if (home < 0 || setns(stage->sink_space, CLONE_NEWNET) ||
 	    bpf_link_create(bpf_program__fd(stage->ports->progs.ports_sink),
 			    (int)if_nametoindex(STAGE_SINK), BPF_XDP, &opts) < 0 ||
 	    setns(home, CLONE_NEWNET))
@@ -78,8 +78,6 @@ static inline void stage_sink(struct stage *stage, int space)
 
 static inline void stage_open(struct stage *stage)
 {
-	int sink;
-
 	stage->ports = ports_bpf__open_and_load();
 	stage->feed = xsk_rx_bpf__open_and_load();
 	if (!stage->ports || !stage->feed)
@@ -88,11 +86,10 @@ static inline void stage_open(struct stage *stage)
 		plain_fail("make a network namespace (as root)");
 	plain_command("sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link set lo up");
 	stage->source_space = stage_space();
-	sink = stage_space();
+	stage->sink_space = stage_space();
 	stage_wire(STAGE_IN, STAGE_SOURCE, stage->source_space);
-	stage_wire(STAGE_OUT, STAGE_SINK, sink);
-	stage_sink(stage, sink);
-	close(sink);
+	stage_wire(STAGE_OUT, STAGE_SINK, stage->sink_space);
+	stage_sink(stage);
 	stage->ports->bss->ports_out = if_nametoindex(STAGE_OUT);
 	stage->link = -1;
 }
