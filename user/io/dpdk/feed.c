@@ -98,6 +98,7 @@ static int look_and_claim(struct shunt_feed *feed, struct shunt_err *err)
 		return ret;
 	feed->ifindex = nic.ifindex;
 	feed->mtu = nic.mtu;
+	feed->zero_copy = !nic.knows_xdp || nic.xdp & SHUNT_NIC_XDP_ZEROCOPY;
 	snprintf(claim, sizeof(claim), "shunt-dpdk:%u", nic.ifindex);
 	feed->claim = shunt_claim(claim);
 	if (feed->claim == -EADDRINUSE)
