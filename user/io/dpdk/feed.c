@@ -340,6 +340,7 @@ int shunt_feed_count(const struct shunt_feed *feed, struct shunt_port_stats *sta
 		stats->rx_dropped += kernel.rx_dropped;
 		stats->rx_ring_full += kernel.rx_ring_full;
 		stats->rx_fill_empty += kernel.rx_fill_ring_empty_descs;
+		stats->rx_invalid += kernel.rx_invalid_descs;
 		stats->tx_failed += kernel.tx_invalid_descs;
 	}
 	return 0;
