@@ -15,11 +15,8 @@
 #define SLEEP_FDS 256
 
 const struct shunt_port_ops *const shunt_port_backends[] = {
-	&shunt_af_xdp_ops,
-	&shunt_af_packet_ops,
-	&shunt_pcap_ops,
-	&shunt_dpdk_ops,
-	NULL,
+	&shunt_af_xdp_ops, &shunt_af_packet_ops, &shunt_ringbuf_ops,
+	&shunt_pcap_ops,   &shunt_dpdk_ops,	 NULL,
 };
 
 static int fail_scheme(const char *scheme, struct shunt_err *err)
