@@ -5,8 +5,9 @@
  *     open PORT [K]       a port of its own number, from 0 on; on the pool of port K
  *     send K HEX [N]      N times that frame (1), from a pool of ordinary memory
  *     own K HEX [N]       the same, in frames of the port's own pool
- *     receive K N         waits until N frames have come; they are given back
- *     hold K N            the same, but they are kept
+ *     receive K N [MS]    waits until N frames have come, or the time is over; they are
+ *                         given back
+ *     hold K N [MS]       the same, but they are kept
  *     release             gives back what is kept
  *     take K N            how many of N empty frames the port's pool has; given back
  *     forward A B N       moves N packets from A to B
@@ -146,11 +147,12 @@ static int take_in(char **word, bool keep)
 	struct shunt_port *from = port_of(word[1]);
 	unsigned int want = number(word[2], 1), got = 0;
 	cJSON *list = cJSON_AddArrayToObject(reply, "frames");
-	uint64_t start = shunt_now_ns();
+	uint64_t start = shunt_now_ns(),
+		 patience = number(word[3], 5000) * UINT64_C(1000000);
 	int ret = 0;
 
 	while (got < want && !ret && !from->ended &&
-	       shunt_now_ns() - start < DEADLINE_NS) {
+	       shunt_now_ns() - start < patience) {
 		struct shunt_frame frames[SHUNT_BURST];
 		unsigned int max = want - got < SHUNT_BURST ? want - got : SHUNT_BURST,
 			     n = shunt_port_rx(from, frames, max), i;
@@ -163,7 +165,8 @@ static int take_in(char **word, bool keep)
 		got += n;
 		ret = shunt_port_kick(from, &err);
 		if (!n && !ret)
-			ret = shunt_port_sleep(&from, 1, 100000000);
+			ret = shunt_port_sleep(
+				&from, 1, patience < 100000000 ? patience : 100000000);
 	}
 	cJSON_AddNumberToObject(reply, "received", got);
 	return ret;

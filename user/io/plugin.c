@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FOLDERS_TEXT 1024
+#define WHERE (PATH_MAX + 64)
 
 /* Where plug-ins lie beside a file of ours: a program, or libshunt.so. */
 static const char *const beside[] = {
@@ -25,24 +25,13 @@ static const char *const beside[] = {
 struct search {
 	const char *name;
 	char path[PATH_MAX];
-	char folders[FOLDERS_TEXT]; /* that were looked into, for the sentence */
 };
 
 static bool look_into(struct search *search, const char *folder)
 {
-	char whole[PATH_MAX];
-
-	if (!realpath(folder, whole))
-		snprintf(whole, sizeof(whole), "%s", folder);
-	if (snprintf(search->path, sizeof(search->path), "%s/%s.so", whole,
-		     search->name) < (int)sizeof(search->path) &&
-	    !access(search->path, R_OK))
-		return true;
-	if (!strstr(search->folders, whole))
-		snprintf(search->folders + strlen(search->folders),
-			 sizeof(search->folders) - strlen(search->folders), "%s%s",
-			 *search->folders ? ", " : "", whole);
-	return false;
+	return snprintf(search->path, sizeof(search->path), "%s/%s.so", folder,
+			search->name) < (int)sizeof(search->path) &&
+	       !access(search->path, R_OK);
 }
 
 static bool look_beside(struct search *search, const char *file)
@@ -61,20 +50,25 @@ static bool look_beside(struct search *search, const char *file)
 	return false;
 }
 
-static bool find(struct search *search)
+/* `where` tells where it has looked, for the sentence. */
+static bool find(struct search *search, char where[WHERE])
 {
 	const char *told = secure_getenv("SHUNT_PLUGINS");
 	char program[PATH_MAX] = "";
 	Dl_info info;
 
-	if (told)
+	if (told) {
+		snprintf(where, WHERE, "%s", told);
 		return look_into(search, told);
-	if (readlink("/proc/self/exe", program, sizeof(program) - 1) > 0 &&
-	    look_beside(search, program))
+	}
+	/* the file that this code is in, where it is no program's own */
+	if (dladdr(&beside, &info) && info.dli_fname && strstr(info.dli_fname, ".so") &&
+	    look_beside(search, info.dli_fname))
 		return true;
-	return dladdr(&beside, &info) && info.dli_fname &&
-	       strcmp(info.dli_fname, program) != 0 &&
-	       look_beside(search, info.dli_fname);
+	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+		return false;
+	snprintf(where, WHERE, "plugins or ../lib/shunt beside %s", program);
+	return look_beside(search, program);
 }
 
 static bool fits(const struct shunt_plugin *plugin)
@@ -90,14 +84,16 @@ int shunt_plugin_open(const struct shunt_port_ops **ops, const char *name,
 {
 	struct search search = { .name = name };
 	const struct shunt_plugin *plugin;
+	char where[WHERE] = "";
 	void *object;
 
-	if (!find(&search))
+	if (!find(&search, where))
 		return shunt_fail(err, -EPROTONOSUPPORT,
 				  "a port of the kind %s needs the plug-in %s.so, "
-				  "which is not in %s; install %s and run make, or "
-				  "name its folder in SHUNT_PLUGINS",
-				  name, name, search.folders, package);
+				  "which is not in %s: install %s and run make, or "
+				  "name its folder in "
+				  "SHUNT_PLUGINS",
+				  name, name, where, package);
 	object = dlopen(search.path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!object)
 		return shunt_fail(err, -EPROTONOSUPPORT,

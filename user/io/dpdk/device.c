@@ -91,6 +91,12 @@ static int name_fed(struct shunt_device *device, const char *name,
 				  "port dpdk:%s: args=%s: iface and xdp_prog are the "
 				  "port's own business",
 				  name, opts->args);
+	if (!if_nametoindex(name))
+		return shunt_fail(err, -ENODEV,
+				  "port dpdk:%s: there is no such interface in this "
+				  "network namespace, and a driver's device is called "
+				  "net_DRIVER0",
+				  name);
 	ret = shunt_feed_open(&device->feed, name, err);
 	if (ret)
 		return ret;
@@ -145,20 +151,26 @@ static int make_pool(struct shunt_device *device, const char *name,
 		     const struct shunt_dpdk_opts *opts, struct shunt_pool *pool,
 		     struct shunt_err *err)
 {
-	uint32_t places = device->rx_places + device->tx_places,
+	uint32_t places = device->queues * (device->rx_places + device->tx_places),
 		 room = choose_room(device, opts);
 	struct shunt_mbufs *given = shunt_mbufs_of(pool);
 
 	if (device->fed)
-		places += FILL_PLACES;
+		places += device->queues * FILL_PLACES;
 	device->frames = (uint32_t)opts->frames;
 	if (!device->frames)
-		device->frames = device->queues * places + FRAMES_SPARE;
+		device->frames = places + FRAMES_SPARE;
 	if (given) {
 		device->mbufs = shunt_mbufs_use(given);
 		device->frames = given->mempool->size;
 		return 0;
 	}
+	if (device->fed && device->frames < places)
+		return shunt_fail(err, -ENOBUFS,
+				  "port dpdk:%s: frames=%u: with %u queues and ring=%u "
+				  "the driver keeps up to %u of them itself",
+				  name, device->frames, device->queues,
+				  device->rx_places, places);
 	if (device->fed && room > ROOM_MAX_AF_XDP)
 		return shunt_fail(err, -EMSGSIZE,
 				  "port dpdk:%s: room=%u: an mbuf in AF_XDP's memory "
@@ -223,15 +235,19 @@ static int configure(struct shunt_device *device, const char *name,
 
 static int plug_in(struct shunt_device *device, const char *name, struct shunt_err *err)
 {
-	int ret = rte_eal_hotplug_add(device->bus, device->name, device->args);
+	int ret;
 
-	if (ret == -EEXIST)
-		return shunt_fail(err, -EEXIST,
+	/* plugging it in again succeeds, and unplugging it ends the other port's */
+	if (!rte_eth_dev_get_port_by_name(device->name, &device->id)) {
+		device->id = RTE_MAX_ETHPORTS;
+		return shunt_fail(err, -EBUSY,
 				  "port dpdk:%s: this process has that device open "
 				  "already; another number names another device",
 				  name);
+	}
+	ret = rte_eal_hotplug_add(device->bus, device->name, device->args);
 	if (ret)
-		return shunt_dpdk_fail(err, ret,
+		return shunt_dpdk_fail(err, ret == -1 ? -EIO : ret,
 				       "port dpdk:%s: plug in %s device %s (%s)", name,
 				       device->bus, device->name,
 				       *device->args ? device->args : "no args");
@@ -287,6 +303,7 @@ static int set_up(struct shunt_device *device, const char *name,
 	struct shunt_feed_fds before;
 	int ret;
 
+	shunt_dpdk_listen();
 	shunt_feed_before(&before);
 	ret = plug_in(device, name, err);
 	if (!ret)

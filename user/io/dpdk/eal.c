@@ -24,7 +24,7 @@ static struct shunt_dpdk_opts begun_with;
 
 /* --- what DPDK says ------------------------------------------------------------- */
 
-static char words[WORDS]; /* its last line */
+static char words[WORDS]; /* the first line since it was asked: the cause */
 static pthread_mutex_t words_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The log is written here instead of on stderr; only errors come. */
@@ -37,7 +37,8 @@ static ssize_t keep_words(void *cookie, const char *text, size_t bytes)
 	if (!n)
 		return (ssize_t)bytes;
 	pthread_mutex_lock(&words_lock);
-	snprintf(words, sizeof(words), "%.*s", (int)n, text);
+	if (!*words)
+		snprintf(words, sizeof(words), "%.*s", (int)n, text);
 	pthread_mutex_unlock(&words_lock);
 	return (ssize_t)bytes;
 }
@@ -51,6 +52,13 @@ static void listen_to_log(void)
 		setvbuf(log, NULL, _IOLBF, 0);
 		rte_openlog_stream(log);
 	}
+}
+
+void shunt_dpdk_listen(void)
+{
+	pthread_mutex_lock(&words_lock);
+	*words = '\0';
+	pthread_mutex_unlock(&words_lock);
 }
 
 int shunt_dpdk_fail(struct shunt_err *err, int code, const char *fmt, ...)

@@ -18,7 +18,10 @@
 SHUNT_MUST_CHECK int shunt_dpdk_begin(const struct shunt_dpdk_opts *opts,
 				      const char *pci, struct shunt_err *err);
 
-/* A call of DPDK failed: the sentence, with what DPDK itself had to say last. */
+/* What DPDK has said before does not matter any more. */
+void shunt_dpdk_listen(void);
+
+/* A call of DPDK failed: the sentence, with what DPDK itself had to say first. */
 int shunt_dpdk_fail(struct shunt_err *err, int code, const char *fmt, ...)
 	SHUNT_PRINTF(3, 4);
 

@@ -89,6 +89,17 @@ static unsigned int lend_chain(struct dpdk_port *dpdk, struct rte_mbuf *mbuf,
 	return n;
 }
 
+/* What the driver has put into several mbufs, for a caller who takes one. */
+static bool is_lendable(const struct dpdk_port *dpdk, struct rte_mbuf *mbuf,
+			unsigned int max)
+{
+	if (mbuf->nb_segs == 1)
+		return true;
+	if (!(dpdk->port.caps & SHUNT_PORT_MULTI))
+		return !rte_pktmbuf_linearize(mbuf);
+	return mbuf->nb_segs <= max;
+}
+
 static unsigned int dpdk_rx(struct shunt_port *port, struct shunt_frame *frames,
 			    unsigned int max)
 {
@@ -101,11 +112,11 @@ static unsigned int dpdk_rx(struct shunt_port *port, struct shunt_frame *frames,
 	while (dpdk->held_at < dpdk->held_n) {
 		struct rte_mbuf *mbuf = dpdk->held[dpdk->held_at];
 
-		if (mbuf->nb_segs > max - n) {
-			if (n)
-				break;
-			rte_pktmbuf_free(mbuf); /* more than the caller ever takes */
+		if (!is_lendable(dpdk, mbuf, max)) {
+			rte_pktmbuf_free(mbuf);
 			port->count.rx_dropped++;
+		} else if (mbuf->nb_segs > max - n) {
+			break;
 		} else if (mbuf->nb_segs > 1) {
 			n += lend_chain(dpdk, mbuf, frames + n);
 			port->count.rx_packets++;
