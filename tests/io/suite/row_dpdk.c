@@ -30,6 +30,8 @@ static bool begin(struct rig *rig)
 
 static const struct rig_not nots[] = {
 	{ "the direction that it lacks is refused", "it has both" },
+	{ "an empty pool is waited for", "it receives into mbufs of its own" },
+	{ "a full port takes from the front", "its driver sends at once" },
 	{ NULL },
 };
 
@@ -38,10 +40,10 @@ const struct rig_row rig_dpdk = {
 	.can = SHUNT_PORT_RX | SHUNT_PORT_TX | SHUNT_PORT_SHARE,
 	.shortest = 14,
 	.longest = WIRE_MTU + 14,
-	.jumbo = 3520 + 14, /* of its af_xdp driver */
+	.jumbo = 3312, /* what an mbuf in a page of AF_XDP memory holds */
 	.burst = 64,
 	.small = ",ring=64",
-	.bad = { ",ring=1", ",burst=0" },
+	.bad = { ",ring=64", ",burst=0" },
 	.not = nots,
 	.begin = begin,
 	.end = rig_wire_end,

@@ -132,7 +132,8 @@ static const struct rig_not ring_not[] = {
 
 const struct rig_row rig_af_xdp = {
 	.name = "af_xdp",
-	.can = SHUNT_PORT_RX | SHUNT_PORT_TX | SHUNT_PORT_WAIT | SHUNT_PORT_SHARE,
+	.can = SHUNT_PORT_RX | SHUNT_PORT_TX | SHUNT_PORT_WAIT | SHUNT_PORT_SHARE |
+	       SHUNT_PORT_MULTI,
 	.shortest = 14,
 	.longest = WIRE_MTU + 14,
 	.jumbo = WIRE_JUMBO + 14,
