@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include <bpf/libbpf.h>
+
 #include "tests/io/suite/tests.h"
 
 #define TESTS_MAX 512
@@ -35,10 +37,14 @@ static int begin(void **state)
 	struct run *run = *state;
 
 	run->rig = (struct rig){ .row = run->row, .length = rig_mixed };
-	run->rig.mtu = run->test->mtu ? run->test->mtu : WIRE_MTU;
+	run->rig.mtu = run->test->jumbo ? run->row->jumbo - 14 : WIRE_MTU;
 	if (shunt_memory_open(&run->rig.memory, &opts, NULL))
 		return -1;
-	return run->row->begin(&run->rig) ? 0 : -1;
+	if (run->row->begin(&run->rig))
+		return 0;
+	print_error("%s\n", run->rig.why);
+	run->row->end(&run->rig);
+	return -1;
 }
 
 static void go(void **state)
@@ -121,6 +127,7 @@ int main(int argc, char **argv)
 	const char *words = argc > 2 ? argv[2] : NULL;
 	const struct rig_row *const *row;
 
+	libbpf_set_print(NULL);
 	wire_enter();
 	for (row = rig_rows; *row; row++) {
 		if ((argc > 1 && strcmp(argv[1], (*row)->name) != 0) || !is_here(*row))

@@ -108,6 +108,23 @@ struct shunt_port_stats rig_stats(struct rig *rig)
 	return stats;
 }
 
+/* How many frames the peers can hold: of long ones, fewer. */
+static uint32_t burst_of(const struct rig *rig)
+{
+	return rig->mtu > WIRE_MTU ? rig->row->burst / 8 : rig->row->burst;
+}
+
+/* What the port itself has counted, where a test is about to fail. */
+static void show_stats(struct rig *rig)
+{
+	struct shunt_port_stats stats = rig_stats(rig);
+
+#define SHOW(name, help)                                                               \
+	if (stats.name)                                                                \
+		print_error("  " #name " %llu\n", (unsigned long long)stats.name);
+	SHUNT_PORT_COUNTERS(SHOW)
+}
+
 /* --- receiving ---------------------------------------------------------------------------- */
 
 unsigned int rig_rx(struct rig *rig, struct shunt_frame *frames, unsigned int max,
@@ -148,8 +165,10 @@ void rig_receive(struct rig *rig, uint32_t first, uint32_t n)
 	while (number < first + n) {
 		unsigned int got = rig_rx(rig, frames, SHUNT_BURST, WAIT_MS), i = 0;
 
-		if (!got)
+		if (!got) {
+			show_stats(rig);
 			fail_msg("frame %u has not come", number);
+		}
 		while (i < got)
 			i += rig_check(rig, frames + i, got - i, number++);
 		shunt_frames_put(frames, got);
@@ -159,7 +178,7 @@ void rig_receive(struct rig *rig, uint32_t first, uint32_t n)
 
 void rig_exchange(struct rig *rig, const char *options, uint32_t n)
 {
-	uint32_t burst = rig->row->offer_first ? n : rig->row->burst, first;
+	uint32_t burst = rig->row->offer_first ? n : burst_of(rig), first;
 
 	for (first = 0; first < n; first += burst) {
 		uint32_t count = n - first < burst ? n - first : burst;
@@ -233,6 +252,8 @@ void rig_collect(struct rig *rig, uint32_t first, uint32_t n)
 			rig_kick(rig);
 			bytes = rig->row->collect(rig, got, sizeof(got), 10);
 		} while (!bytes && shunt_now_ns() < deadline);
+		if (!bytes)
+			show_stats(rig);
 		if (bytes != rig->length(rig, i))
 			fail_msg("frame %u arrived with %u bytes, not %u", i, bytes,
 				 rig->length(rig, i));
@@ -244,7 +265,7 @@ void rig_collect(struct rig *rig, uint32_t first, uint32_t n)
 
 void rig_pass(struct rig *rig, struct shunt_pool *pool, uint32_t n)
 {
-	uint32_t burst = rig->row->burst, first;
+	uint32_t burst = burst_of(rig), first;
 
 	for (first = 0; first < n; first += burst) {
 		uint32_t count = n - first < burst ? n - first : burst;

@@ -6,10 +6,8 @@
 #include <string.h>
 
 const struct rig_row *const rig_rows[] = {
-	&rig_pcap,
-	&rig_pcapng,
-	&rig_af_packet,
-	NULL,
+	&rig_pcap,   &rig_pcapng, &rig_af_packet, &rig_ringbuf,
+	&rig_copies, &rig_af_xdp, &rig_dpdk,	  NULL,
 };
 
 /* --- on a wire ---------------------------------------------------------------------------- */

@@ -7,8 +7,8 @@
 struct rig_test {
 	const char *name; /* a sentence: "bursts arrive whole and in order" */
 	void (*run)(struct rig *rig);
-	uint32_t needs;	  /* SHUNT_PORT_…, of the row */
-	unsigned int mtu; /* 0: WIRE_MTU */
+	uint32_t needs; /* SHUNT_PORT_…, of the row */
+	bool jumbo;	/* at the MTU of the row's longest frame */
 };
 
 /* Entries without a name end them. */

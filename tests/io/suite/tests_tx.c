@@ -73,8 +73,8 @@ static void a_given_pool_gets_its_frames_back(struct rig *rig)
 	assert_int_equal(shunt_memory_open(&memory, &opts, NULL), 0);
 	rig_open(rig, SHUNT_PORT_TX, "", &memory->pool);
 	rig_pass(rig, &memory->pool, MANY);
-	assert_int_equal(rig_stats(rig).tx_copied,
-			 rig->port->caps & SHUNT_PORT_SHARE ? 0 : MANY);
+	if (rig->port->pool == &memory->pool && rig->port->caps & SHUNT_PORT_SHARE)
+		assert_int_equal(rig_stats(rig).tx_copied, 0);
 	while (shunt_memory_free_frames(memory) < 2048 && shunt_now_ns() < deadline)
 		rig_kick(rig);
 	assert_int_equal(shunt_memory_free_frames(memory), 2048);
@@ -167,7 +167,7 @@ static void packets_of_several_frames_leave(struct rig *rig)
 const struct rig_test rig_tests_tx[] = {
 	{ "bursts leave whole and in order", bursts_leave, SHUNT_PORT_TX },
 	{ "frames of every length leave", every_length_leaves, SHUNT_PORT_TX },
-	{ "jumbo frames leave", jumbo_frames_leave, SHUNT_PORT_TX, WIRE_JUMBO },
+	{ "jumbo frames leave", jumbo_frames_leave, SHUNT_PORT_TX, true },
 	{ "a small ring comes around, sending", a_small_ring_comes_around,
 	  SHUNT_PORT_TX },
 	{ "foreign frames are copied", foreign_frames_are_copied, SHUNT_PORT_TX },
@@ -178,6 +178,6 @@ const struct rig_test rig_tests_tx[] = {
 	{ "too long is refused and counted", too_long_is_refused, SHUNT_PORT_TX },
 	{ "the longest frame leaves", the_longest_leaves, SHUNT_PORT_TX },
 	{ "packets of several frames leave as one", packets_of_several_frames_leave,
-	  SHUNT_PORT_TX | SHUNT_PORT_MULTI },
+	  SHUNT_PORT_TX | SHUNT_PORT_MULTI, true },
 	{ NULL },
 };
