@@ -145,11 +145,9 @@ static uint32_t choose_room(const struct shunt_device *device,
 	return SHUNT_MBUFS_PAGE_ROOM;
 }
 
-/* Huge pages have no ends that matter. */
-static enum shunt_mbufs_layout choose_layout(const struct shunt_device *device,
-					     const struct shunt_dpdk_opts *opts)
+static enum shunt_mbufs_layout choose_layout(const struct shunt_device *device)
 {
-	if (!device->fed || opts->huge)
+	if (!device->fed)
 		return SHUNT_MBUFS_DEFAULT;
 	return device->feed.zero_copy ? SHUNT_MBUFS_PAGES : SHUNT_MBUFS_DENSE;
 }
@@ -184,7 +182,7 @@ static int make_pool(struct shunt_device *device, const char *name,
 				  "holds %u bytes at most",
 				  name, room, SHUNT_MBUFS_PAGE_ROOM);
 	return shunt_mbufs_open(&device->mbufs, device->frames, room,
-				choose_layout(device, opts), err);
+				choose_layout(device), err);
 }
 
 static int set_up_queues(struct shunt_device *device, const char *name,
