@@ -268,6 +268,32 @@ def test_a_policy_stays(wire):
 
 
 @needs_plugin
+def test_a_program_that_came_later_stays(wire, tmp_path):
+    """Somebody has torn off the port's link. The driver would take off what is there now."""
+    with Ports(wire.b) as ports:
+        port = ports.open("dpdk:b0")
+        (link,) = owners.links(wire.b.link("b0")["xdp"]["prog"]["id"])
+        subprocess.run(["bpftool", "link", "detach", "id", str(link)], check=True)
+        assert not xdp_of(wire.b)
+        with owners.xdp(wire.b, "b0", owners.build(tmp_path), "ip"):
+            unharmed = owners.Unharmed(wire)
+            ports("close", port)
+            unharmed("after the close")
+
+
+@needs_plugin
+def test_sockets_of_others_stay_open(wire):
+    """The driver's are told from those that are in the same process."""
+    wire.further()
+    with Ports(wire.b) as ports:
+        first = ports.open("af_xdp:b1,rx=off")
+        ports("close", ports.open("dpdk:b0"))
+        second = ports.open("dpdk:b0")
+        ports("close", second)
+        assert ports("own", first, frame(1).hex())["sent"] == 1
+
+
+@needs_plugin
 def test_one_port_an_interface(wire):
     with Ports(wire.b) as ports, Ports(wire.b) as others:
         port = ports.open("dpdk:b0")

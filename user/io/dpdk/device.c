@@ -24,6 +24,9 @@
 #define LEAKS_END() ((void)0)
 #endif
 
+/* Devices come and go one at a time: a new socket is then whose device is set up. */
+static pthread_mutex_t coming = PTHREAD_MUTEX_INITIALIZER;
+
 #define AF_XDP_DRIVER "net_af_xdp"
 #define TX_BUDGET 256u /* frames a system call; the kernel's own limit is 32 */
 
@@ -326,8 +329,6 @@ static int set_up(struct shunt_device *device, const char *name,
 	if (!ret)
 		ret = configure(device, name, opts, pool, err);
 	LEAKS_END();
-	if (device->fed)
-		shunt_feed_after(&device->feed, &before);
 	if (ret)
 		return ret;
 	ret = rte_eth_dev_start(device->id);
@@ -336,6 +337,8 @@ static int set_up(struct shunt_device *device, const char *name,
 				       name);
 	if (!device->fed)
 		return 0;
+	shunt_feed_after(&device->feed, &before, rte_eth_fp_ops[device->id].rxq.data,
+			 device->queues);
 	shunt_feed_budget(&device->feed, TX_BUDGET);
 	return shunt_feed_adopt(&device->feed, err);
 }
@@ -352,10 +355,13 @@ static int set_up_patiently(struct shunt_device *device, const char *name,
 	int tries = device->fed && !shunt_mbufs_of(pool) ? BUSY_TRIES : 1, ret;
 
 	for (;;) {
+		pthread_mutex_lock(&coming);
 		ret = set_up(device, name, opts, pool, err);
+		if (ret)
+			take_down(device);
+		pthread_mutex_unlock(&coming);
 		if (!ret)
 			return 0;
-		take_down(device);
 		if (!--tries || ret != -EINVAL)
 			return ret;
 		nanosleep(&pause, NULL);
@@ -383,7 +389,9 @@ int shunt_device_open(struct shunt_device *device, const char *name,
 
 void shunt_device_close(struct shunt_device *device)
 {
+	pthread_mutex_lock(&coming);
 	take_down(device);
+	pthread_mutex_unlock(&coming);
 	if (device->fed)
 		shunt_feed_close(&device->feed);
 }
