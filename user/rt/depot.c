@@ -58,13 +58,6 @@ static uint32_t take(struct shunt_depot *depot, uint32_t *to, uint32_t n, bool *
 	return n;
 }
 
-uint32_t shunt_depot_take(struct shunt_depot *depot, uint32_t *to, uint32_t n)
-{
-	bool plenty;
-
-	return take(depot, to, n, &plenty);
-}
-
 static bool give(struct shunt_depot *depot, const uint32_t *from, uint32_t n)
 {
 	bool plenty;
@@ -76,12 +69,6 @@ static bool give(struct shunt_depot *depot, const uint32_t *from, uint32_t n)
 	plenty = is_plenty(depot);
 	pthread_mutex_unlock(&depot->lock);
 	return plenty;
-}
-
-void shunt_depot_give(struct shunt_depot *depot, const uint32_t *from, uint32_t n)
-{
-	if (give(depot, from, n))
-		open_cache(depot);
 }
 
 /* --- closing caches ------------------------------------------------------------------- */
@@ -135,7 +122,8 @@ static void close_caches(struct shunt_depot *depot)
 	pthread_mutex_unlock(&depot->closing);
 }
 
-uint32_t shunt_depot_find(struct shunt_depot *depot, uint32_t *to, uint32_t n)
+/* Up to n numbers, wherever they are; not between enter and leave. */
+static uint32_t find(struct shunt_depot *depot, uint32_t *to, uint32_t n)
 {
 	bool plenty;
 	uint32_t got = take(depot, to, n, &plenty);
@@ -149,6 +137,57 @@ uint32_t shunt_depot_find(struct shunt_depot *depot, uint32_t *to, uint32_t n)
 			return got + take(depot, to + got, n - got, &plenty);
 		}
 	return got;
+}
+
+/* --- when a cache is empty, full, or closed -------------------------------------------- */
+
+uint32_t shunt_depot_get_more(struct shunt_depot *depot,
+			      struct shunt_depot_cache *cache, uint32_t *to, uint32_t n)
+{
+	uint32_t have, some, done = 0;
+	bool plenty;
+
+	have = cache ? shunt_depot_cached(cache) : 0;
+	while (cache) {
+		some = n - done < have ? n - done : have;
+		have -= some;
+		memcpy(to + done, cache->free + have, some * sizeof(*to));
+		done += some;
+		if (done < n)
+			have = take(depot, cache->free, depot->cache_max / 2, &plenty);
+		if (done == n || !have) {
+			shunt_depot_set_cached(cache, have);
+			shunt_depot_leave(cache);
+			break;
+		}
+	}
+	return done < n ? done + find(depot, to + done, n - done) : done;
+}
+
+void shunt_depot_put_more(struct shunt_depot *depot, struct shunt_depot_cache *cache,
+			  const uint32_t *from, uint32_t n)
+{
+	uint32_t have, some, half = depot->cache_max / 2;
+
+	if (!cache) {
+		if (give(depot, from, n))
+			open_cache(depot);
+		return;
+	}
+	have = shunt_depot_cached(cache);
+	for (;;) {
+		some = depot->cache_max - have < n ? depot->cache_max - have : n;
+		memcpy(cache->free + have, from, some * sizeof(*from));
+		have += some;
+		from += some;
+		n -= some;
+		if (!n)
+			break;
+		have -= half;
+		give(depot, cache->free + have, half);
+	}
+	shunt_depot_set_cached(cache, have);
+	shunt_depot_leave(cache);
 }
 
 /* --- opening --------------------------------------------------------------------------- */

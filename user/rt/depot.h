@@ -22,6 +22,7 @@
 
 #include "user/base/err.h"
 #include "user/rt/thread.h"
+#include "user/rt/check.h"
 #include "user/rt/slots.h"
 
 #define SHUNT_DEPOT_CACHE 512u /* numbers in a cache, at most */
@@ -64,22 +65,7 @@ void shunt_depot_close(struct shunt_depot *depot);
 /* How many are in it: exact while no other thread works on it. */
 uint32_t shunt_depot_count(struct shunt_depot *depot);
 
-/* --- the stack --------------------------------------------------------------------- */
-
-/* Up to n numbers off the stack alone. */
-uint32_t shunt_depot_take(struct shunt_depot *depot, uint32_t *to, uint32_t n);
-
-/* Up to n numbers, wherever they are; not between enter and leave. */
-uint32_t shunt_depot_find(struct shunt_depot *depot, uint32_t *to, uint32_t n);
-
-/* Back on the stack. */
-void shunt_depot_give(struct shunt_depot *depot, const uint32_t *from, uint32_t n);
-
 /* --- a thread's cache --------------------------------------------------------------- */
-
-/* Has numbers change hands, in checked builds: none is taken or given back twice. */
-void shunt_depot_note(struct shunt_depot *depot, const uint32_t *numbers, uint32_t n,
-		      bool out);
 
 static inline void shunt_depot_leave(struct shunt_depot_cache *cache)
 {
@@ -109,4 +95,71 @@ static inline struct shunt_depot_cache *shunt_depot_enter(struct shunt_depot *de
 		return NULL;
 	}
 	return cache;
+}
+
+/* How many are in it; by who has entered it. Relaxed: ours until we leave. */
+static inline uint32_t shunt_depot_cached(const struct shunt_depot_cache *cache)
+{
+	return atomic_load_explicit(&cache->n, memory_order_relaxed);
+}
+
+static inline void shunt_depot_set_cached(struct shunt_depot_cache *cache, uint32_t n)
+{
+	atomic_store_explicit(&cache->n, n, memory_order_relaxed);
+}
+
+/* Has numbers change hands, in checked builds: none is taken or given back twice. */
+void shunt_depot_note(struct shunt_depot *depot, const uint32_t *numbers, uint32_t n,
+		      bool out);
+
+/* The slow halves of what follows. They leave the cache, if there is one. */
+uint32_t shunt_depot_get_more(struct shunt_depot *depot,
+			      struct shunt_depot_cache *cache, uint32_t *to,
+			      uint32_t n);
+void shunt_depot_put_more(struct shunt_depot *depot, struct shunt_depot_cache *cache,
+			  const uint32_t *from, uint32_t n);
+
+/* Moves a few: a call would cost more. */
+static inline void shunt_depot_move(uint32_t *to, const uint32_t *from, uint32_t n)
+{
+	shunt_slots_move((uint8_t *)to, (const uint8_t *)from, n, sizeof(*to));
+}
+
+/* --- by any thread -------------------------------------------------------------------- */
+
+/* Up to n numbers, wherever they are; how many there were. */
+static inline uint32_t shunt_depot_get(struct shunt_depot *depot, uint32_t *to,
+				       uint32_t n)
+{
+	struct shunt_depot_cache *cache = shunt_depot_enter(depot);
+	uint32_t have = cache ? shunt_depot_cached(cache) : 0;
+
+	if (__builtin_expect(!cache || have < n, 0)) {
+		n = shunt_depot_get_more(depot, cache, to, n);
+	} else {
+		shunt_depot_move(to, cache->free + have - n, n);
+		shunt_depot_set_cached(cache, have - n);
+		shunt_depot_leave(cache);
+	}
+	if (SHUNT_CHECK)
+		shunt_depot_note(depot, to, n, true);
+	return n;
+}
+
+/* All of them, in any order. */
+static inline void shunt_depot_put(struct shunt_depot *depot, const uint32_t *from,
+				   uint32_t n)
+{
+	struct shunt_depot_cache *cache = shunt_depot_enter(depot);
+	uint32_t have = cache ? shunt_depot_cached(cache) : 0;
+
+	if (SHUNT_CHECK)
+		shunt_depot_note(depot, from, n, false);
+	if (__builtin_expect(!cache || depot->cache_max - have < n, 0)) {
+		shunt_depot_put_more(depot, cache, from, n);
+		return;
+	}
+	shunt_depot_move(cache->free + have, from, n);
+	shunt_depot_set_cached(cache, have + n);
+	shunt_depot_leave(cache);
 }

@@ -15,19 +15,31 @@
 
 /* --- getting and putting ----------------------------------------------------------- */
 
+/*
+ * Half of a frame. Halves are written at once, as they will be read when the frame is
+ * copied: a core reads what it has just written in parts only when it has left for the
+ * cache.
+ */
+typedef uint64_t half __attribute__((vector_size(16), aligned(8), may_alias));
+
+_Static_assert(offsetof(struct shunt_frame, data) == 0 &&
+		       offsetof(struct shunt_frame, pool) == 8 &&
+		       offsetof(struct shunt_frame, token) == 16,
+	       "as name_frames() writes them");
+
 static inline void name_frames(struct shunt_memory *memory, struct shunt_frame *frames,
 			       const uint32_t *numbers, uint32_t n)
 {
-	uint8_t *first = memory->area + SHUNT_MEMORY_HEADROOM;
-	size_t bytes = memory->frame_bytes;
+	uint64_t first = (uintptr_t)memory->area + SHUNT_MEMORY_HEADROOM;
+	uint64_t bytes = memory->frame_bytes;
 	uint32_t i;
 
-	for (i = 0; i < n; i++)
-		frames[i] = (struct shunt_frame){
-			.data = first + numbers[i] * bytes,
-			.pool = &memory->pool,
-			.token = numbers[i],
-		};
+	for (i = 0; i < n; i++) {
+		half *to = (half *)&frames[i];
+
+		to[0] = (half){ first + numbers[i] * bytes, (uintptr_t)memory };
+		to[1] = (half){ numbers[i], 0 };
+	}
 	if (SHUNT_CHECK)
 		shunt_depot_note(memory->depot, numbers, n, true);
 }
@@ -43,46 +55,24 @@ static inline void number_frames(struct shunt_memory *memory, uint32_t *numbers,
 		shunt_depot_note(memory->depot, numbers, n, false);
 }
 
-static unsigned int get_without_cache(struct shunt_memory *memory,
-				      struct shunt_frame *frames, unsigned int n)
+/* When the cache has too few, or there is none. */
+static __attribute__((noinline)) unsigned int get_more(struct shunt_memory *memory,
+						       struct shunt_depot_cache *cache,
+						       struct shunt_frame *frames,
+						       unsigned int n)
 {
 	uint32_t numbers[SHUNT_BURST];
-	unsigned int done = 0;
+	unsigned int done = 0, want, got;
 
-	while (done < n) {
-		uint32_t want = n - done < SHUNT_BURST ? n - done : SHUNT_BURST;
-		uint32_t got = shunt_depot_find(memory->depot, numbers, want);
-
+	do {
+		want = n - done < SHUNT_BURST ? n - done : SHUNT_BURST;
+		got = shunt_depot_get_more(memory->depot, cache, numbers, want);
 		name_frames(memory, frames + done, numbers, got);
 		done += got;
-		if (got < want)
-			break;
-	}
-	return done;
-}
-
-static unsigned int get_from_cache(struct shunt_memory *memory,
-				   struct shunt_depot_cache *cache,
-				   struct shunt_frame *frames, unsigned int n)
-{
-	struct shunt_depot *depot = memory->depot;
-	/* Relaxed: our own, until we leave. */
-	uint32_t have = atomic_load_explicit(&cache->n, memory_order_relaxed);
-	unsigned int done = 0;
-
-	for (;;) {
-		uint32_t some = n - done < have ? n - done : have;
-
-		have -= some;
-		name_frames(memory, frames + done, cache->free + have, some);
-		done += some;
-		if (done == n)
-			break;
-		have = shunt_depot_take(depot, cache->free, depot->cache_max / 2);
-		if (!have)
-			break;
-	}
-	atomic_store_explicit(&cache->n, have, memory_order_relaxed);
+		cache = done < n ? shunt_depot_enter(memory->depot) : NULL;
+	} while (done < n && got == want);
+	if (cache)
+		shunt_depot_leave(cache);
 	return done;
 }
 
@@ -91,54 +81,34 @@ static unsigned int memory_get(struct shunt_pool *pool, struct shunt_frame *fram
 {
 	struct shunt_memory *memory = (struct shunt_memory *)pool;
 	struct shunt_depot_cache *cache = shunt_depot_enter(memory->depot);
-	unsigned int done = 0;
+	uint32_t have = cache ? shunt_depot_cached(cache) : 0;
 
-	if (cache) {
-		done = get_from_cache(memory, cache, frames, n);
-		shunt_depot_leave(cache);
-	}
-	return done == n ? n
-			 : done + get_without_cache(memory, frames + done, n - done);
+	if (__builtin_expect(!cache || have < n, 0))
+		return get_more(memory, cache, frames, n);
+	name_frames(memory, frames, cache->free + have - n, n);
+	shunt_depot_set_cached(cache, have - n);
+	shunt_depot_leave(cache);
+	return n;
 }
 
-static void put_without_cache(struct shunt_memory *memory,
-			      const struct shunt_frame *frames, unsigned int n)
+/* When the cache has no room for them, or there is none. */
+static __attribute__((noinline)) void put_more(struct shunt_memory *memory,
+					       struct shunt_depot_cache *cache,
+					       const struct shunt_frame *frames,
+					       unsigned int n)
 {
-	uint32_t numbers[SHUNT_BURST];
+	uint32_t numbers[SHUNT_BURST] = { 0 };
+	unsigned int some;
 
-	while (n) {
-		uint32_t some = n < SHUNT_BURST ? n : SHUNT_BURST;
-
+	for (;; cache = shunt_depot_enter(memory->depot)) {
+		some = n < SHUNT_BURST ? n : SHUNT_BURST;
 		number_frames(memory, numbers, frames, some);
-		shunt_depot_give(memory->depot, numbers, some);
+		shunt_depot_put_more(memory->depot, cache, numbers, some);
 		frames += some;
 		n -= some;
+		if (!n)
+			break;
 	}
-}
-
-static void put_into_cache(struct shunt_memory *memory, struct shunt_depot_cache *cache,
-			   const struct shunt_frame *frames, unsigned int n)
-{
-	struct shunt_depot *depot = memory->depot;
-	uint32_t half = depot->cache_max / 2;
-	/* Relaxed: our own, until we leave. */
-	uint32_t have = atomic_load_explicit(&cache->n, memory_order_relaxed);
-
-	while (n) {
-		uint32_t some = depot->cache_max - have;
-
-		if (!some) {
-			have -= half;
-			shunt_depot_give(depot, cache->free + have, half);
-			continue;
-		}
-		some = n < some ? n : some;
-		number_frames(memory, cache->free + have, frames, some);
-		have += some;
-		frames += some;
-		n -= some;
-	}
-	atomic_store_explicit(&cache->n, have, memory_order_relaxed);
 }
 
 static void memory_put(struct shunt_pool *pool, const struct shunt_frame *frames,
@@ -146,13 +116,27 @@ static void memory_put(struct shunt_pool *pool, const struct shunt_frame *frames
 {
 	struct shunt_memory *memory = (struct shunt_memory *)pool;
 	struct shunt_depot_cache *cache = shunt_depot_enter(memory->depot);
+	uint32_t have = cache ? shunt_depot_cached(cache) : 0;
 
-	if (!cache) {
-		put_without_cache(memory, frames, n);
+	if (__builtin_expect(!cache || memory->depot->cache_max - have < n, 0)) {
+		put_more(memory, cache, frames, n);
 		return;
 	}
-	put_into_cache(memory, cache, frames, n);
+	number_frames(memory, cache->free + have, frames, n);
+	shunt_depot_set_cached(cache, have + n);
 	shunt_depot_leave(cache);
+}
+
+uint32_t shunt_memory_get_tokens(struct shunt_memory *memory, uint32_t *tokens,
+				 uint32_t n)
+{
+	return shunt_depot_get(memory->depot, tokens, n);
+}
+
+void shunt_memory_put_tokens(struct shunt_memory *memory, const uint32_t *tokens,
+			     uint32_t n)
+{
+	shunt_depot_put(memory->depot, tokens, n);
 }
 
 static const struct shunt_pool_ops memory_ops = { .get = memory_get,
@@ -160,16 +144,16 @@ static const struct shunt_pool_ops memory_ops = { .get = memory_get,
 
 void shunt_frames_put(const struct shunt_frame *frames, unsigned int n)
 {
-	unsigned int i = 0, end;
+	while (n) {
+		struct shunt_pool *pool = frames->pool;
+		unsigned int run = 1;
 
-	while (i < n) {
-		struct shunt_pool *pool = frames[i].pool;
-
-		for (end = i + 1; end < n && frames[end].pool == pool;)
-			end++;
+		while (run < n && frames[run].pool == pool)
+			run++;
 		if (pool)
-			pool->ops->put(pool, frames + i, end - i);
-		i = end;
+			pool->ops->put(pool, frames, run);
+		frames += run;
+		n -= run;
 	}
 }
 

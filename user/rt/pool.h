@@ -101,6 +101,15 @@ struct shunt_memory *shunt_memory_of(struct shunt_pool *pool);
 /* Frames that are in nobody's hands: exact while no other thread works on it. */
 uint32_t shunt_memory_free_frames(const struct shunt_memory *memory);
 
+/*
+ * As shunt_pool_get() and shunt_frames_put(), for those who need no more than the frames'
+ * tokens: to fill a ring of the kernel, or to empty one.
+ */
+uint32_t shunt_memory_get_tokens(struct shunt_memory *memory, uint32_t *tokens,
+				 uint32_t n);
+void shunt_memory_put_tokens(struct shunt_memory *memory, const uint32_t *tokens,
+			     uint32_t n);
+
 /* The frame that begins the buffer in which an offset into the area lies. */
 static inline uint64_t shunt_memory_token(const struct shunt_memory *memory,
 					  uint64_t offset)

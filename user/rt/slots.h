@@ -46,11 +46,15 @@ static inline __attribute__((always_inline)) void shunt_slots_move(uint8_t *to,
 								   uint32_t n,
 								   size_t bytes)
 {
-	uint32_t i;
-
-#pragma GCC unroll 4
-	for (i = 0; i < n; i++)
-		memcpy(to + i * bytes, from + i * bytes, bytes);
+	for (; n >= 4; n -= 4, to += 4 * bytes, from += 4 * bytes)
+		memcpy(to, from, 4 * bytes);
+	if (n & 2) {
+		memcpy(to, from, 2 * bytes);
+		to += 2 * bytes;
+		from += 2 * bytes;
+	}
+	if (n & 1)
+		memcpy(to, from, bytes);
 }
 
 /* Elements into the slots from `index` on; n is at most their number. */
