@@ -23,7 +23,7 @@
 #include "bench/stat.h"
 #include "user/rt/mpsc.h"
 #include "user/rt/pool.h"
-#include "user/rt/relax.h"
+#include "user/rt/core.h"
 #include "user/rt/spsc.h"
 
 #define FRAMES 8192u
@@ -40,7 +40,7 @@ struct pointer {
 	void *at;
 };
 
-static struct shunt_spsc *spsc_pointers, *spsc_frames;
+static struct shunt_spsc *spsc_pointers, *spsc_frames, *spsc_tokens;
 static struct shunt_mpsc *mpsc_pointers, *mpsc_frames;
 static struct shunt_memory *memory;
 
@@ -55,15 +55,21 @@ BENCH_RING(mpsc_pointers, struct pointer, shunt_mpsc_push(mpsc_pointers, in, n),
 BENCH_RING(mpsc_frames, struct shunt_frame, shunt_mpsc_push(mpsc_frames, in, n),
 	   shunt_mpsc_pop(mpsc_frames, out, n))
 
-BENCH_POOL(pool, struct shunt_frame, shunt_pool_get(&memory->pool, in, n),
+BENCH_POOL(frames, struct shunt_frame, shunt_pool_get(&memory->pool, in, n),
 	   shunt_frames_put(out, n), shunt_spsc_push(spsc_frames, in, n),
 	   shunt_spsc_pop(spsc_frames, out, n))
+BENCH_POOL(tokens, uint32_t, shunt_memory_get_tokens(memory, in, n),
+	   shunt_memory_put_tokens(memory, out, n), shunt_spsc_push(spsc_tokens, in, n),
+	   shunt_spsc_pop(spsc_tokens, out, n))
 
 static void open_ours(void)
 {
 	struct shunt_slots_opts pointers = { .sz = sizeof(pointers),
 					     .slots = BENCH_SLOTS,
 					     .bytes = sizeof(struct pointer) };
+	struct shunt_slots_opts tokens = { .sz = sizeof(tokens),
+					   .slots = BENCH_SLOTS,
+					   .bytes = sizeof(uint32_t) };
 	struct shunt_slots_opts frames = { .sz = sizeof(frames), .slots = BENCH_SLOTS };
 	struct shunt_memory_opts opts = { .sz = sizeof(opts),
 					  .frames = FRAMES,
@@ -72,6 +78,7 @@ static void open_ours(void)
 
 	if (shunt_spsc_open(&spsc_pointers, &pointers, &err) ||
 	    shunt_spsc_open(&spsc_frames, &frames, &err) ||
+	    shunt_spsc_open(&spsc_tokens, &tokens, &err) ||
 	    shunt_mpsc_open(&mpsc_pointers, &pointers, &err) ||
 	    shunt_mpsc_open(&mpsc_frames, &frames, &err) ||
 	    shunt_memory_open(&memory, &opts, &err)) {
@@ -84,6 +91,7 @@ static void close_ours(void)
 {
 	shunt_spsc_close(spsc_pointers);
 	shunt_spsc_close(spsc_frames);
+	shunt_spsc_close(spsc_tokens);
 	shunt_mpsc_close(mpsc_pointers);
 	shunt_mpsc_close(mpsc_frames);
 	shunt_memory_close(memory);
@@ -104,8 +112,9 @@ static const struct rt_case {
 	  BENCH_PEER(mp_pointers) },
 	{ "mpsc, frames", "rte_ring MP/SC, 32 bytes", &mpsc_frames_subject,
 	  BENCH_PEER(mp_frames) },
-	{ "pool", "rte_mempool", &pool_subject, BENCH_PEER(mempool) },
-	{ "pool", "rte_pktmbuf", &pool_subject, BENCH_PEER(pktmbuf) },
+	{ "pool, tokens", "rte_mempool", &tokens_subject, BENCH_PEER(mempool) },
+	{ "pool, frames", "rte_pktmbuf", &frames_subject, BENCH_PEER(pktmbuf) },
+	{ "pool, frames", "rte_mempool", &frames_subject, BENCH_PEER(mempool) },
 };
 
 static void pin(int core)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "user/rt/relax.h"
+#include "user/rt/core.h"
 
 #define BENCH_SLOTS 1024u
 #define BENCH_BURST_MAX 64
@@ -43,7 +43,7 @@ struct bench_subject {
 			unsigned int done = (push);                                    \
                                                                                        \
 			if (!done)                                                     \
-				shunt_relax();                                         \
+				shunt_core_relax();                                    \
 			count -= done;                                                 \
 		}                                                                      \
 	}                                                                              \
@@ -55,7 +55,7 @@ struct bench_subject {
 			unsigned int done = (take);                                    \
                                                                                        \
 			if (!done)                                                     \
-				shunt_relax();                                         \
+				shunt_core_relax();                                    \
 			bench_use(out);                                                \
 			count -= done;                                                 \
 		}                                                                      \
@@ -96,7 +96,7 @@ struct bench_subject {
 				unsigned int done = (push);                            \
                                                                                        \
 				if (!done)                                             \
-					shunt_relax();                                 \
+					shunt_core_relax();                            \
 				n -= done;                                             \
 				in += done;                                            \
 			}                                                              \
@@ -113,7 +113,7 @@ struct bench_subject {
 			if (n)                                                         \
 				put;                                                   \
 			else                                                           \
-				shunt_relax();                                         \
+				shunt_core_relax();                                    \
 			count -= n;                                                    \
 		}                                                                      \
 	}                                                                              \

@@ -48,9 +48,9 @@ static void no_two_workers_share_a_line(void **state)
 	for (i = 0; i < WORKERS; i++) {
 		shunt_metric *mine = shunt_metrics_of(metrics, i);
 
-		line[i][0] = (uintptr_t)mine / SHUNT_METRIC_LINE;
-		line[i][1] = (uintptr_t)(mine + TEST_COUNT - 1) / SHUNT_METRIC_LINE;
-		assert_int_equal((uintptr_t)mine % SHUNT_METRIC_LINE, 0);
+		line[i][0] = (uintptr_t)mine / SHUNT_CORE_LINE;
+		line[i][1] = (uintptr_t)(mine + TEST_COUNT - 1) / SHUNT_CORE_LINE;
+		assert_int_equal((uintptr_t)mine % SHUNT_CORE_LINE, 0);
 		assert_true(!i || line[i][0] > line[i - 1][1]);
 	}
 	shunt_metrics_close(metrics);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "user/rt/check.h"
-#include "user/rt/relax.h"
+#include "user/rt/core.h"
 
 #define CACHE_SHARE 8u	/* a cache holds an eighth of all numbers at most … */
 #define CACHE_LEAST 16u /* … or none: it would be refilled all the time */
@@ -90,7 +90,7 @@ static void close_cache(struct shunt_depot *depot, struct shunt_depot_cache *cac
 	/* Sequential: pairs with shunt_depot_enter() and, as acquire, with ..._leave(). */
 	while (atomic_load_explicit(&cache->busy, memory_order_seq_cst))
 		if (++looks % PATIENCE)
-			shunt_relax();
+			shunt_core_relax();
 		else
 			sched_yield();
 	n = atomic_load_explicit(&cache->n, memory_order_relaxed);

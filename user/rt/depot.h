@@ -34,7 +34,7 @@ enum shunt_depot_state {
 };
 
 struct shunt_depot_cache {
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t busy;
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t busy;
 	_Atomic uint32_t state;
 	_Atomic uint32_t
 		n; /* read by others only as a hint, unless they have closed it */
@@ -48,7 +48,7 @@ struct shunt_depot {
 	struct shunt_depot_cache *caches; /* SHUNT_THREADS */
 	_Atomic uint8_t *out; /* by number; checked builds only: who has it? */
 
-	_Alignas(SHUNT_SLOTS_APART) pthread_mutex_t lock; /* of what follows */
+	_Alignas(SHUNT_CORE_APART) pthread_mutex_t lock; /* of what follows */
 	uint32_t n;
 	uint32_t *free;
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "user/base/json.h"
-#include "user/rt/slots.h"
 
 struct shunt_metrics {
 	const struct shunt_metric_row *rows;
@@ -20,7 +19,7 @@ struct shunt_metrics {
 int shunt_metrics_open(struct shunt_metrics **out, const struct shunt_metric_row *rows,
 		       size_t count, size_t workers, struct shunt_err *err)
 {
-	const size_t apart = SHUNT_SLOTS_APART / sizeof(shunt_metric);
+	const size_t apart = SHUNT_CORE_APART / sizeof(shunt_metric);
 	struct shunt_metrics *metrics = calloc(1, sizeof(*metrics));
 	size_t bytes;
 
@@ -33,7 +32,7 @@ int shunt_metrics_open(struct shunt_metrics **out, const struct shunt_metric_row
 	metrics->stride = (count + apart - 1) / apart * apart;
 	bytes = metrics->stride * workers * sizeof(shunt_metric);
 	metrics->figures =
-		aligned_alloc(SHUNT_SLOTS_APART, bytes ? bytes : SHUNT_SLOTS_APART);
+		aligned_alloc(SHUNT_CORE_APART, bytes ? bytes : SHUNT_CORE_APART);
 	if (!metrics->figures) {
 		shunt_metrics_close(metrics);
 		return shunt_fail_errno(err, -ENOMEM,

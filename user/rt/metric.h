@@ -27,8 +27,7 @@
 #include <cjson/cJSON.h>
 
 #include "user/base/err.h"
-
-#define SHUNT_METRIC_LINE 64u /* bytes that cores exchange */
+#include "user/rt/core.h"
 
 struct shunt_metric_row {
 	const char *name; /* as in JSON: "rx_packets" */

@@ -27,12 +27,12 @@ struct shunt_mpsc {
 	_Atomic uint32_t *marks; /* of each slot; 0: no run begins here, so far */
 
 	/* the producers' */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t head; /* what is reserved next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t head; /* what is reserved next */
 	_Atomic uint32_t tail_seen; /* by any of them, at any time: never too new */
 	shunt_metric refused;	    /* elements that found no room */
 
 	/* the consumer's */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t tail; /* where it reads next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t tail; /* where it reads next */
 	uint32_t seen; /* runs before this were marked */
 };
 

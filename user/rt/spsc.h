@@ -26,12 +26,12 @@ struct shunt_spsc {
 	struct shunt_slots slots;
 
 	/* the producer's */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t head; /* where it writes next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t head; /* where it writes next */
 	uint32_t tail_seen;
 	shunt_metric refused; /* elements that found no room */
 
 	/* the consumer's */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t tail; /* where it reads next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t tail; /* where it reads next */
 	uint32_t head_seen;
 };
 
