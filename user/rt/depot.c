@@ -75,8 +75,9 @@ static bool give(struct shunt_depot *depot, const uint32_t *from, uint32_t n)
 
 static bool is_worth_closing(const struct shunt_depot_cache *cache)
 {
-	/* Relaxed: hints. */
-	return atomic_load_explicit(&cache->n, memory_order_relaxed) &&
+	/* Relaxed: hints. A busy owner may be about to fill it. */
+	return (atomic_load_explicit(&cache->n, memory_order_relaxed) ||
+		atomic_load_explicit(&cache->busy, memory_order_relaxed)) &&
 	       atomic_load_explicit(&cache->state, memory_order_relaxed) ==
 		       SHUNT_DEPOT_OPEN;
 }
