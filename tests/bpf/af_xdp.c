@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AF_XDP ports: whose the frames are, through all that can happen to a port. */
+#include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,34 @@
 #include "tests/bpf/xsk_rig.h"
 
 #define OPENS 100
+
+/* Receives so many frames, or whatever comes until then; what is held, with its packets. */
+static unsigned int receive(struct shunt_port *port, struct shunt_frame *frames,
+			    unsigned int want)
+{
+	uint64_t deadline = shunt_now_ns() + WAIT_NS;
+	unsigned int n = 0;
+
+	while (n < want && shunt_now_ns() < deadline) {
+		unsigned int got = shunt_port_rx(port, frames + n, want - n);
+
+		if (!got && shunt_port_sleep(&port, 1, 10000000) < 0)
+			break;
+		n += got;
+	}
+	return n;
+}
+
+static unsigned int open_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
 
 /* --- frames on their way ------------------------------------------------------------- */
 

@@ -7,7 +7,6 @@
  * (tests/bpf/xsk_feed.bpf.c). What is sent on a0 arrives at b0, on the queue that it was
  * sent on.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -200,23 +199,6 @@ static void send_packets(struct shunt_port *port, struct shunt_pool *pool,
 	}
 }
 
-/* Receives so many frames, or whatever comes until then; what is held, with its packets. */
-static unsigned int receive(struct shunt_port *port, struct shunt_frame *frames,
-			    unsigned int want)
-{
-	uint64_t deadline = shunt_now_ns() + WAIT_NS;
-	unsigned int n = 0;
-
-	while (n < want && shunt_now_ns() < deadline) {
-		unsigned int got = shunt_port_rx(port, frames + n, want - n);
-
-		if (!got && shunt_port_sleep(&port, 1, 10000000) < 0)
-			break;
-		n += got;
-	}
-	return n;
-}
-
 static void check_packet(const struct shunt_frame *frames, unsigned int count,
 			 uint32_t n, uint32_t bytes, uint8_t slot)
 {
@@ -257,15 +239,4 @@ static void expect_packets(struct shunt_port *port, uint32_t first, uint32_t n,
 			fail_msg("%u packets of %u came", seen, n);
 	}
 	assert_int_equal(seen, n);
-}
-
-static unsigned int open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
