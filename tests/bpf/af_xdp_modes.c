@@ -379,8 +379,6 @@ static void a_consumer_takes_its_seats_and_the_ledger_balances(void **ctx)
 {
 	struct shunt_port *from, *to;
 	struct shunt_frame frame;
-	struct shunt_err err;
-	cJSON *reply;
 
 	(void)ctx;
 	set_program("b0", NULL, 0);
@@ -411,9 +409,20 @@ static void a_consumer_takes_its_seats_and_the_ledger_balances(void **ctx)
 	shunt_port_close(to);
 	assert_int_equal(seat_number("b0", "received"), 70);
 	shunt_port_close(from);
-	if (shunt_detach("b0", NULL, &reply, &err))
-		fail_msg("%s", err.message);
+}
+
+/* Pins outlive the namespace, also after a failure. */
+static int detach_and_tear_down(void **ctx)
+{
+	struct shunt_err err;
+	cJSON *reply;
+
+	if (shunt_detach("b0", NULL, &reply, &err)) {
+		print_error("%s\n", err.message);
+		return -1;
+	}
 	cJSON_Delete(reply);
+	return tear_down(ctx);
 }
 
 int main(void)
@@ -430,7 +439,9 @@ int main(void)
 		PORT_TEST(jumbo_packets_come_in_several_frames),
 		PORT_TEST(jumbo_packets_are_copied_where_frames_differ),
 		PORT_TEST(without_several_frames_jumbo_packets_are_counted_as_lost),
-		PORT_TEST(a_consumer_takes_its_seats_and_the_ledger_balances),
+		cmocka_unit_test_setup_teardown(
+			a_consumer_takes_its_seats_and_the_ledger_balances, set_up,
+			detach_and_tear_down),
 	};
 
 	libbpf_set_print(NULL);
