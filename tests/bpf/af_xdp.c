@@ -301,6 +301,65 @@ static void sockets_of_one_queue_share_it(void **ctx)
 	shunt_memory_close(memory);
 }
 
+struct reader {
+	struct shunt_port *port;
+	uint8_t slot;
+	uint32_t packets;
+};
+
+/* Receives packets, and sends each one back. */
+static void *read_and_send(void *self)
+{
+	struct reader *reader = self;
+	uint64_t deadline = shunt_now_ns() + WAIT_NS;
+	struct shunt_frame frames[SHUNT_BURST];
+	struct shunt_err err;
+
+	while (reader->packets < 2000 && shunt_now_ns() < deadline) {
+		unsigned int n = shunt_port_rx(reader->port, frames, SHUNT_BURST), took;
+		unsigned int i;
+
+		for (i = 0; i < n; i++)
+			if (frames[i].data[5] != reader->slot)
+				return NULL;
+		took = shunt_port_tx(reader->port, frames, n);
+		shunt_frames_put(frames + took, n - took);
+		if (shunt_port_kick(reader->port, &err))
+			return NULL;
+		reader->packets += n;
+	}
+	return NULL;
+}
+
+static void sockets_of_one_queue_may_be_in_several_threads(void **ctx)
+{
+	struct shunt_memory *memory = memory_of(8192, 0);
+	struct shunt_port *from = port_on(NULL, "af_xdp:a0,rx=off");
+	struct reader reader[2] = { { .slot = 0 }, { .slot = 1 } };
+	pthread_t thread[2];
+	unsigned int i;
+
+	(void)ctx;
+	for (i = 0; i < 2; i++)
+		reader[i].port = fed_port(memory, "af_xdp:b0,rx=on,ring=4096,queues=0",
+					  reader[i].slot);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(
+			pthread_create(&thread[i], NULL, read_and_send, &reader[i]), 0);
+	for (i = 0; i < 2000; i += 20) {
+		send_packets(from, from->pool, i, 20, 100, 0);
+		send_packets(from, from->pool, i, 20, 100, 1);
+	}
+	for (i = 0; i < 2; i++) {
+		pthread_join(thread[i], NULL);
+		assert_int_equal(reader[i].packets, 2000);
+		shunt_port_close(reader[i].port);
+	}
+	assert_int_equal(shunt_memory_free_frames(memory), 8192);
+	shunt_port_close(from);
+	shunt_memory_close(memory);
+}
+
 static void a_queue_has_one_memory(void **ctx)
 {
 	struct shunt_port *first = port_on(NULL, "af_xdp:b0,rx=on");
@@ -430,6 +489,7 @@ int main(void)
 		PORT_TEST(opening_and_closing_loses_no_frame),
 		PORT_TEST(a_port_serves_all_the_queues),
 		PORT_TEST(sockets_of_one_queue_share_it),
+		PORT_TEST(sockets_of_one_queue_may_be_in_several_threads),
 		PORT_TEST(a_queue_has_one_memory),
 		PORT_TEST(a_queue_that_is_about_to_be_free_is_waited_for),
 		PORT_TEST(an_interface_that_goes_down_is_told),
