@@ -189,7 +189,11 @@ static int open_sources(struct loop *loop, struct shunt_err *err)
 				  "consumer %s: no queue of %s is left to serve",
 				  loop->opts->consumer, loop->opts->interface);
 	for (i = 0; i < loop->count; i++) {
-		code = feed(loop, &loop->sources[i], err);
+		struct source *source = &loop->sources[i];
+
+		code = feed(loop, source, err);
+		if (source->port)
+			source->count.mode = shunt_af_xdp_mode(source->port);
 		if (code)
 			return shunt_fail_in(err, code,
 					     "consumer %s: ", loop->opts->consumer);
