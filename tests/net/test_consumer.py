@@ -20,12 +20,16 @@ POLICY = {"default": "drop",
                     {"name": "icmp", "match": {"proto": "icmp"}, "action": "pass"}]}
 
 
-def consume(wire, app, *options, consumer="tap", json=True):
-    """Starts a consumer; returns when its sockets stand in the map."""
+def start(wire, app, *options, consumer="tap", json=True):
     words = ["--json"] if json else []
     argv = [sh.BINARY, "run", app, "b0", "--consumer", consumer, "--netns", wire.b.name, *options,
             *words]
-    process = wire.b.start(*argv)
+    return wire.b.start(*argv)
+
+
+def consume(wire, app, *options, consumer="tap", json=True):
+    """Starts a consumer; returns when its sockets stand in the map."""
+    process = start(wire, app, *options, consumer=consumer, json=json)
     ready = (lambda: process.lines) if consumer != "tap" else lambda: taken(wire)
     sh.wait(lambda: ready() or process.popen.poll() is not None, "the consumer to be there")
     assert process.popen.poll() is None, process.err
@@ -107,7 +111,7 @@ def test_count_stops_after_a_number_and_after_a_time(wire):
     # the ledger of both: what was redirected was read, left over, or came too late
     assert stats.verdict("redirect-consumer") == 10 + last["unread"]
     assert stats.verdict("pass") == 15 - last["unread"]
-    process = consume(wire, "count", "--duration", "50ms")
+    process = start(wire, "count", "--duration", "50ms")
     assert process.end() == 0
     assert process.replies()[-1]["packets"] == 0
 
