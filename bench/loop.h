@@ -37,6 +37,7 @@ struct loop_row {
 	int beside;	     /* the row that it is compared with; its own: a peer */
 	int wait;	     /* enum shunt_wait */
 	bool generic;	     /* the program runs in generic mode */
+	bool foreign;	     /* frames of other memory than the port's */
 	const char *options; /* of a port */
 };
 
