@@ -100,6 +100,20 @@ bool shunt_app_inputs_ended(const struct shunt_app *app)
 	return inputs == ended;
 }
 
+int shunt_app_check(struct shunt_app *app, struct shunt_err *err)
+{
+	uint64_t now = shunt_now_ns();
+	unsigned int i;
+	int ret = 0;
+
+	if (now < app->check_ns)
+		return 0;
+	app->check_ns = now + SHUNT_APP_CHECK_NS;
+	for (i = 0; i < app->ports && !ret; i++)
+		ret = shunt_port_kick(app->port[i], err);
+	return ret;
+}
+
 bool shunt_app_must_look(const struct shunt_app *app)
 {
 	unsigned int i;

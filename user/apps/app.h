@@ -65,6 +65,7 @@ struct shunt_app {
 	unsigned int ports;
 	struct shunt_app_limit *limit;
 	struct shunt_app_counts count;
+	uint64_t check_ns; /* when the ports are asked next whether they are of use */
 };
 
 /* No slot is NULL. Only open and close are called by another thread than the worker. */
@@ -97,6 +98,9 @@ const struct shunt_app_ops *shunt_app_of(const struct shunt_run_app *config);
 /* When what can't be waited for is looked at again. */
 #define SHUNT_APP_LOOK_NS 50000u
 
+/* How often ports are asked: poll() does not wake for an interface that is gone. */
+#define SHUNT_APP_CHECK_NS 500000000u
+
 /* The next moment to look at a port that is full, or cannot be waited for. */
 uint64_t shunt_app_look(void);
 
@@ -117,6 +121,9 @@ bool shunt_app_is_full(const struct shunt_app *app);
 
 /* All ports that it receives from have ended; false where there is one that never does. */
 bool shunt_app_inputs_ended(const struct shunt_app *app);
+
+/* Nothing was to be done: asks the ports, now and then, whether they are of use yet. */
+SHUNT_MUST_CHECK int shunt_app_check(struct shunt_app *app, struct shunt_err *err);
 
 /* Is there a port that has frames and that poll() doesn't know of? */
 bool shunt_app_must_look(const struct shunt_app *app);

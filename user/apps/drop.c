@@ -75,7 +75,6 @@ static int run_drop(struct shunt_app *app, struct shunt_err *err)
 	unsigned int i, n;
 	int done = 0;
 
-	(void)err;
 	for (i = 0; i < app->ports; i++) {
 		uint64_t packets = app->count.received;
 
@@ -86,7 +85,7 @@ static int run_drop(struct shunt_app *app, struct shunt_err *err)
 		app->count.consumed += app->count.received - packets;
 		done += (int)n;
 	}
-	return done;
+	return done ? done : shunt_app_check(app, err);
 }
 
 static int flush_drop(struct shunt_app *app, struct shunt_err *err)

@@ -226,7 +226,7 @@ static int settle(struct forward *forward, struct shunt_err *err)
 
 	for (i = 0; i < forward->app.ports && !ret; i++)
 		ret = shunt_lane_settle(&forward->lane[i], err);
-	return ret;
+	return ret ? ret : shunt_app_check(&forward->app, err);
 }
 
 static int run_forward(struct shunt_app *app, struct shunt_err *err)

@@ -12,7 +12,8 @@
 #include "user/net/number.h"
 
 #define STOCK_BYTES_MAX (256u << 20) /* of all frames: more is a mistake */
-#define SRC_MAC_LOW 8		     /* the last four bytes of it */
+#define PIPE_WAIT_NS 100000000u
+#define SRC_MAC_LOW 8 /* the last four bytes of it */
 
 /* A frame as the variations need it. */
 struct pattern {
@@ -296,6 +297,10 @@ static int read_all(struct shunt_run_frames *frames, struct shunt_port *port,
 	int ret = 0;
 
 	while ((n = shunt_port_rx(port, burst, SHUNT_BURST)) || !port->ended) {
+		/* a file that cannot be read says so here; a pipe may be slow */
+		if (!n && ((ret = shunt_port_kick(port, err)) ||
+			   (ret = shunt_port_sleep(&port, 1, PIPE_WAIT_NS))))
+			return ret;
 		for (i = 0; i < n && !ret; i += one) {
 			one = shunt_packet_frames(burst + i, n - i, &bytes);
 			if (!one || !grow(frames, used, &room, bytes)) {

@@ -121,6 +121,9 @@ struct shunt_run_config *shunt_run_config_new(void);
 /* NULL is fine. */
 void shunt_run_config_free(struct shunt_run_config *config);
 
+/* Gives the ports that name no memory one that they share, so that frames need no copy. */
+void shunt_run_config_share(struct shunt_run_config *config);
+
 /* Does any app receive from this port? */
 bool shunt_run_receives(const struct shunt_run_config *config, unsigned int port);
 
