@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The source of `run generate --live`: live frames of a test run, out of an interface. */
-#include <linux/bpf.h>
+#include "vmlinux/vmlinux.h"
 
 #include <bpf/bpf_helpers.h>
 
