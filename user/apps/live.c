@@ -7,8 +7,9 @@
 
 #include <bpf/bpf.h>
 
-#include "live.skel.h"
 #include "maps/live.h"
+
+#include "live.skel.h"
 #include "user/apps/app.h"
 #include "user/net/number.h"
 
@@ -119,6 +120,11 @@ static uint64_t left(const struct live *live)
 	return packets ? packets - live->app.count.sent : LIVE_REPEAT;
 }
 
+static int burst_of(const struct live *live)
+{
+	return left(live) < LIVE_REPEAT ? (int)left(live) : (int)LIVE_REPEAT;
+}
+
 static int run_live(struct shunt_app *app, struct shunt_err *err)
 {
 	struct live *live = (struct live *)app;
@@ -126,8 +132,7 @@ static int run_live(struct shunt_app *app, struct shunt_err *err)
 	struct xdp_md context = { .data_end = first->len };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = live->frames->bytes + first->at,
 		    .data_size_in = first->len, .ctx_in = &context,
-		    .ctx_size_in = sizeof(context),
-		    .repeat = left(live) < LIVE_REPEAT ? (int)left(live) : LIVE_REPEAT,
+		    .ctx_size_in = sizeof(context), .repeat = burst_of(live),
 		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = LIVE_BATCH);
 	uint64_t before = live->bpf->bss->shunt_live_made, made;
 	int ret = bpf_prog_test_run_opts(bpf_program__fd(live->bpf->progs.shunt_live),

@@ -19,6 +19,9 @@
 /* How long what waits for a full port may go on waiting at the end. */
 #define FLUSH_NS NS_PER_S
 
+/* How long what has come in before the end is read, where ports can be stopped. */
+#define DRAIN_NS (NS_PER_S / 4)
+
 enum stage { STAGE_RUN, STAGE_FLUSH };
 
 /* An app and its mailbox. */
@@ -28,7 +31,8 @@ struct member {
 	const struct shunt_run_app *config;
 	int event; /* main writes: there is something in the mailbox */
 	bool asked_to_wait;
-	uint32_t answered; /* the worker's own */
+	uint32_t answered; /* the worker's own, as is the next */
+	uint64_t drain_ns; /* it reads what is left until then; 0: has not begun */
 
 	/*
 	 * The mailbox. main writes `asked` with release; the worker reads it with acquire,
@@ -103,6 +107,27 @@ static int finish(struct member *member, struct shunt_err *err)
 	return ret;
 }
 
+/* Ports that can be stopped are read until they are empty: nothing of them is lost. */
+static int drain(struct member *member, struct shunt_err *err)
+{
+	struct shunt_app *app = member->app;
+	unsigned int i, stopped = 0;
+	uint64_t now = shunt_now_ns();
+
+	if (member->config->kind == SHUNT_RUN_GENERATE)
+		return 0;
+	for (i = 0; i < app->ports; i++) {
+		if (!(app->port[i]->caps & SHUNT_PORT_RX) || !app->port[i]->ops->stop)
+			continue;
+		if (!member->drain_ns)
+			shunt_port_stop(app->port[i]);
+		stopped++;
+	}
+	if (!member->drain_ns)
+		member->drain_ns = shunt_now_ns() + DRAIN_NS;
+	return stopped && now < member->drain_ns ? app->ops->run(app, err) : 0;
+}
+
 static int run_member(void *self, struct shunt_err *err)
 {
 	struct member *member = self;
@@ -122,11 +147,13 @@ static int run_member(void *self, struct shunt_err *err)
 	}
 	if (atomic_load_explicit(&member->done, memory_order_relaxed))
 		return 0;
-	if (atomic_load_explicit(&member->run->stage, memory_order_relaxed) ==
-		    STAGE_FLUSH ||
-	    member->app->ops->is_done(member->app))
+	if (member->app->ops->is_done(member->app))
 		return finish(member, err);
-	return member->app->ops->run(member->app, err);
+	if (atomic_load_explicit(&member->run->stage, memory_order_relaxed) !=
+	    STAGE_FLUSH)
+		return member->app->ops->run(member->app, err);
+	ret = drain(member, err);
+	return ret ? ret : finish(member, err);
 }
 
 static unsigned int wait_for_member(void *self, struct pollfd *fds, unsigned int max)

@@ -200,7 +200,7 @@ static int share_out(const struct shunt_cli *cli, struct shunt_run_config *confi
 
 		if (!app->ports) {
 			*app = *like;
-			snprintf(app->name, sizeof(app->name), "%s%u", like->name,
+			snprintf(app->name, sizeof(app->name), "%.16s%u", like->name,
 				 g % workers);
 			config->worker[g % workers].app[0] = g % workers;
 			config->worker[g % workers].apps = 1;
