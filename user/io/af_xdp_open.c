@@ -146,7 +146,8 @@ static int take_memory(struct shunt_af_xdp *af,
 		       struct shunt_pool *pool, struct shunt_err *err)
 {
 	const uint64_t wanted =
-		2 * queues * (values->ring + SHUNT_BURST) + values->tx_ring + TX_SPARE;
+		(af->receives ? 2 * queues * (values->ring + SHUNT_BURST) : 0) +
+		(values->tx ? values->tx_ring : 0) + TX_SPARE;
 	const struct shunt_memory_opts opts = {
 		.sz = sizeof(opts),
 		.frames = (uint32_t)(values->frames		    ? values->frames
