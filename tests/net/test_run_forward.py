@@ -38,8 +38,7 @@ def test_ping_and_iperf_go_through_it_and_nothing_is_lost_in_it(chain, kind):
     last = end(process)
     assert not any(last["lost"].values())
     assert last["sent"] > (10 << 20) // 1500
-    given = {port["name"]: port["describe"] for port in last["ports"]}
-    assert set(given) == {kind + ":b0", kind + ":b1"}
+    assert [port["name"] for port in last["ports"]] == [kind + ":b0", kind + ":b1"]
     assert not chain.b.instances()  # what fed it is gone
 
 
@@ -250,7 +249,7 @@ def test_a_table_does_what_a_naive_model_does(tmp_path, seed):
     assert len(lost) == 5 and all(want)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "dpdk"])
 def test_a_table_routes_between_two_subnets(kind):
     nets = [("192.0.2.1/24", "198.51.100.1/24"), ("2001:db8:1::1/64", "2001:db8:2::1/64")]
     with Chain(nets=nets) as chain:
