@@ -515,8 +515,8 @@ static int run_and_flush(struct run *run, struct shunt_err *err)
 		return ret;
 	run->start_ns = shunt_now_ns();
 	ret = watch(run, err);
-	run->report.seconds = (double)(shunt_now_ns() - run->start_ns) / 1e9;
 	flush(run);
+	run->report.seconds = (double)(shunt_now_ns() - run->start_ns) / 1e9;
 	take_times(run);
 	later = shunt_workers_stop(run->workers, ret ? NULL : err);
 	ret = ret ? ret : later;
