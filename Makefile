@@ -159,6 +159,10 @@ BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_mak
 	plan_flip plan_tidy
 $(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
 
+# Where DPDK is installed, its checksum is measured as well: a header, nothing is linked.
+$(B)/obj/bench/csum.o: CFLAGS += $(shell pkg-config --exists libdpdk 2>/dev/null && \
+	echo -DBENCH_DPDK && pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')
+
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
 $(B)/obj/tests/bpf/budget.o: $(SKEL)
