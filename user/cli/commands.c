@@ -151,7 +151,9 @@ static const struct shunt_option dump_options[] = {
 	CONSUMER,
 	DURATION,
 	PACKETS,
-	{ "write", 'W', "FILE", "write a pcap file instead; - is standard output" },
+	{ "write", 'W', "FILE",
+	  "write a capture instead: pcapng if it is called so, else pcap; - is "
+	  "standard output" },
 	WAIT,
 	RING,
 	END,
@@ -161,7 +163,9 @@ static const struct shunt_option sample_options[] = {
 	NETNS,
 	DURATION,
 	PACKETS,
-	{ "write", 'W', "FILE", "write a pcap file instead; - is standard output" },
+	{ "write", 'W', "FILE",
+	  "write a capture instead: pcapng if it is called so, else pcap; - is "
+	  "standard output" },
 	END,
 };
 static const struct shunt_option save_options[] = {

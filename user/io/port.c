@@ -8,10 +8,12 @@
 #include <time.h>
 
 #include "user/base/cleanup.h"
+#include "user/io/backends.h"
 
 #define SLEEP_FDS 256
 
 const struct shunt_port_ops *const shunt_port_backends[] = {
+	&shunt_port_pcap,
 	NULL,
 };
 
@@ -82,21 +84,38 @@ int shunt_port_stats(struct shunt_port *port, struct shunt_port_stats *stats,
 	return port->ops->stats(port, stats, err);
 }
 
+static const struct {
+	uint32_t bit;
+	const char *name, *help;
+} cap_rows[] = {
+#define CAP_ROW(name, bit, text, help) { 1u << (bit), text, help },
+	SHUNT_PORT_CAPS(CAP_ROW)
+};
+
+#define CAP_ROWS (sizeof(cap_rows) / sizeof(*cap_rows))
+
+int shunt_port_need(const struct shunt_port *port, uint32_t caps, struct shunt_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < CAP_ROWS; i++)
+		if (caps & ~port->caps & cap_rows[i].bit)
+			return shunt_fail(err, -EOPNOTSUPP,
+					  "port %s lacks the capability \"%s\" (%s), "
+					  "as it was opened",
+					  port->name, cap_rows[i].name,
+					  cap_rows[i].help);
+	return 0;
+}
+
 static bool add_caps(cJSON *json, uint32_t caps)
 {
-	static const struct {
-		uint32_t bit;
-		const char *name;
-	} rows[] = {
-#define CAP_ROW(name, bit, text, help) { 1u << (bit), text },
-		SHUNT_PORT_CAPS(CAP_ROW)
-	};
 	cJSON *list = cJSON_AddArrayToObject(json, "capabilities");
 	size_t i;
 
-	for (i = 0; list && i < sizeof(rows) / sizeof(*rows); i++)
-		if (caps & rows[i].bit &&
-		    !cJSON_AddItemToArray(list, cJSON_CreateString(rows[i].name)))
+	for (i = 0; list && i < CAP_ROWS; i++)
+		if (caps & cap_rows[i].bit &&
+		    !cJSON_AddItemToArray(list, cJSON_CreateString(cap_rows[i].name)))
 			return false;
 	return list;
 }
@@ -140,4 +159,38 @@ unsigned int shunt_packet_frames(const struct shunt_frame *frames, unsigned int 
 			return i + 1;
 	}
 	return 0;
+}
+
+unsigned int shunt_packet_fill(struct shunt_pool *pool, const uint8_t *bytes,
+			       uint32_t len, struct shunt_frame *frames,
+			       unsigned int max)
+{
+	unsigned int n = len > pool->room ? (len + pool->room - 1) / pool->room : 1;
+	unsigned int i, got = n <= max ? shunt_pool_get(pool, frames, n) : 0;
+
+	if (got < n) {
+		shunt_frames_put(frames, got);
+		return 0;
+	}
+	for (i = 0; i < n; i++) {
+		frames[i].len = len < pool->room ? len : pool->room;
+		frames[i].flags = i + 1 < n ? SHUNT_FRAME_MORE : 0;
+		memcpy(frames[i].data, bytes, frames[i].len);
+		bytes += frames[i].len;
+		len -= frames[i].len;
+	}
+	return n;
+}
+
+/* --- what a port cannot do -------------------------------------------------------------- */
+
+unsigned int shunt_port_tx_none(struct shunt_port *port, struct shunt_frame *frames,
+				unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		port->count.tx_refused += !(frames[i].flags & SHUNT_FRAME_MORE);
+	shunt_frames_put(frames, n);
+	return n;
 }
