@@ -4,5 +4,5 @@
 
 #include "user/io/port.h"
 
-extern const struct shunt_port_ops shunt_port_af_packet, shunt_port_ringbuf,
-	shunt_port_pcap;
+extern const struct shunt_port_ops shunt_af_packet_ops, shunt_ringbuf_ops,
+	shunt_pcap_ops;

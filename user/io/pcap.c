@@ -324,7 +324,7 @@ static int pcap_open(struct shunt_port **port, const struct shunt_spec *spec,
 					spec->device);
 	p->ready_fd = p->timer_fd = -1;
 	p->options.loop = 1;
-	shunt_port_init(&p->port, &shunt_port_pcap, spec);
+	shunt_port_init(&p->port, &shunt_pcap_ops, spec);
 	snprintf(p->path, sizeof(p->path), "%s", spec->device);
 	ret = shunt_spec_read(spec, option_rows, &p->options, err);
 	if (!ret && !p->options.write && p->options.format)
@@ -365,7 +365,7 @@ static int pcap_describe(struct shunt_port *port, cJSON *json)
 	return fine ? 0 : -ENOMEM;
 }
 
-const struct shunt_port_ops shunt_port_pcap = {
+const struct shunt_port_ops shunt_pcap_ops = {
 	.scheme = "pcap",
 	.help = "capture files, read or written: pcap and pcapng",
 	.device = "FILE",

@@ -13,7 +13,8 @@
 #define SLEEP_FDS 256
 
 const struct shunt_port_ops *const shunt_port_backends[] = {
-	&shunt_port_pcap,
+	&shunt_af_packet_ops,
+	&shunt_pcap_ops,
 	NULL,
 };
 
