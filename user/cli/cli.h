@@ -160,6 +160,7 @@ int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_probe(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_restore(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_rollback(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_run_capture(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err);

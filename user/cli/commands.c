@@ -168,6 +168,31 @@ static const struct shunt_option sample_options[] = {
 	  "standard output" },
 	END,
 };
+static const struct shunt_option capture_options[] = {
+	JSON,
+	NETNS,
+	CONSUMER,
+	{ "copies", 'C', NULL, "capture what rules sample and mirror" },
+	{ "write", 'w', "FILE",
+	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - is "
+	  "standard output" },
+	{ "filter", 'f', "EXPRESSION",
+	  "only packets that tcpdump's expression takes: \"udp port 53\"" },
+	{ "rule", 'r', "NAME", "only packets that this rule has decided" },
+	{ "verdict", 'V', "VERDICT", "only packets with this verdict, such as drop" },
+	{ "reason", 0, "REASON", "only packets with this reason, such as limited" },
+	{ "snap", 's', "BYTES", "keep no more of a packet" },
+	{ "rotate-size", 0, "BYTES", "a new file after so many: 1000000, 64K, 10M" },
+	{ "rotate-time", 'G', "TIME", "a new file after so long: 30s, 10m" },
+	{ "files", 0, "COUNT", "keep the last files, remove older ones" },
+	DURATION,
+	{ "packets", 'N', "COUNT", "stop once so many packets are written" },
+	{ "interval", 'i', "TIME", "between reports; 1s is the default" },
+	{ "wait", 0, "HOW",
+	  "adaptive (the default: spin for a moment, then sleep), poll or spin" },
+	RING,
+	END,
+};
 static const struct shunt_option save_options[] = {
 	JSON,
 	NETNS,
@@ -302,6 +327,15 @@ const struct shunt_command shunt_commands[] = {
 	  "for as long as this runs; those that it could not take in time are counted "
 	  "as lost.",
 	  sample_options, shunt_cli_run_sample, true, false },
+	{ "run capture", "INTERFACE|PORT", 1, 1, "packets into a pcapng file, with why",
+	  "Captures what a consumer of the interface gets, what rules sample and "
+	  "mirror, or what any port receives (af_packet:eth0, pcap:FILE). A packet "
+	  "that came by a ring buffer has its rule, verdict and reason as a comment, "
+	  "and the verdict as an option of pcapng: `shunt run capture eth0 --copies "
+	  "--rule web --filter 'tcp port 443' -w web.pcapng`. With --rotate-size or "
+	  "--rotate-time, files are numbered: web-000001.pcapng. What was lost is "
+	  "counted on stderr and in the file.",
+	  capture_options, shunt_cli_run_capture, true, false },
 	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
 	  "One JSON document with the instances of this network namespace: interface, "
 	  "hooks, policy, and the members that every set has now. Nothing else is "
