@@ -24,6 +24,9 @@
 #define LOCK { "wait", 0, "TIME", \
 	       "wait no longer for another command that changes it: 500ms, 10s, 2m" }, \
 	     { "no-wait", 0, NULL, "fail where another command is changing it" }
+#define INTERVAL { "interval", 'i', "TIME", "between reports; 1s is the default" }
+#define WORKERS { "workers", 0, "N", "share the ports out among so many threads; 1 is the default" }, \
+		{ "cores", 0, "CORE[,CORE]...", "pin each worker to a core" }
 #define END { 0 }
 /* clang-format on */
 
@@ -193,6 +196,64 @@ static const struct shunt_option capture_options[] = {
 	RING,
 	END,
 };
+static const struct shunt_option forward_options[] = {
+	JSON,
+	NETNS,
+	{ "mode", 'm', "MODE",
+	  "cross (the default: the first port to the second and back, the third to the "
+	  "fourth, …), swap (back out of the same port, MAC addresses exchanged) or "
+	  "table" },
+	{ "table", 't', "FILE",
+	  "next hops by longest prefix match, as in docs/run.md; implies --mode "
+	  "table" },
+	WORKERS,
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	GUARD,
+	END,
+};
+static const struct shunt_option drop_options[] = {
+	JSON,
+	NETNS,
+	{ "number", 0, NULL,
+	  "look at the numbers of `run generate --number`: which are "
+	  "missing, which came late" },
+	WORKERS,
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	GUARD,
+	END,
+};
+static const struct shunt_option generate_options[] = {
+	JSON,
+	NETNS,
+	SHUNT_TUPLE_OPTIONS,
+	{ "pcap", 'r', "FILE",
+	  "send the packets of a capture, once, or again and again until --packets" },
+	{ "rate", 0, "RATE",
+	  "packets a second, such as 1000, 250k or 1.5M, or max (the default)" },
+	{ "burst", 0, "N", "never more than so many at one moment; 64 is the default" },
+	DURATION,
+	{ "packets", 'N', "COUNT", "send so many" },
+	{ "size", 0, "BYTES", "of a frame, without the FCS: the payload fills it up" },
+	{ "flows", 0, "N", "as if from so many senders: the source ports count up" },
+	{ "number", 0, NULL, "number the packets in their payload" },
+	{ "live", 0, NULL,
+	  "PORT is an interface: the kernel makes the frames itself, by a test run" },
+	{ "cores", 0, "CORE", "pin the worker to a core" },
+	INTERVAL,
+	WAIT,
+	END,
+};
+static const struct shunt_option app_options[] = {
+	JSON,	  NETNS,   { "check", 0, NULL, "only say whether the file is sound" },
+	DURATION, PACKETS, INTERVAL,
+	GUARD,	  END,
+};
 static const struct shunt_option save_options[] = {
 	JSON,
 	NETNS,
@@ -336,6 +397,34 @@ const struct shunt_command shunt_commands[] = {
 	  "--rotate-time, files are numbered: web-000001.pcapng. What was lost is "
 	  "counted on stderr and in the file.",
 	  capture_options, shunt_cli_run_capture, true, false },
+	{ "run forward", "PORT PORT...", 1, 64, "forward frames from port to port",
+	  "A port is SCHEME:DEVICE[,KEY=VALUE]...: af_xdp:eth1, af_packet:eth1, "
+	  "pcap:in.pcap, pcap:out.pcap,write. What a full port does not take waits, "
+	  "and "
+	  "nothing more is read meanwhile: nothing is lost in here but what the "
+	  "summary "
+	  "names. A port af_xdp:IF without consumer=NAME is fed by a policy that is "
+	  "attached for as long as this runs; where IF is under a policy already, name "
+	  "a "
+	  "consumer of it. Ends on ^C, at a limit, or with all its files. `shunt run "
+	  "forward af_xdp:eth1 af_xdp:eth2`.",
+	  forward_options, shunt_cli_run_forward, true, false },
+	{ "run drop", "PORT...", 1, 64, "receive frames and throw them away, counting",
+	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, true,
+	  false },
+	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
+	  "Options as those of `explain` describe the frame: `shunt run generate "
+	  "af_packet:eth1 --src 192.0.2.1 --proto udp --dport 53 --rate 100k "
+	  "--number`. "
+	  "The rate is kept on average, also by a process that has to wait for its "
+	  "core: what is late is sent at up to twice the rate, --burst at a time.",
+	  generate_options, shunt_cli_run_generate, true, false },
+	{ "run app", "FILE", 1, 1, "run what a configuration describes",
+	  "Memories, ports, cores, workers and applications, bound by name in one JSON "
+	  "file, comments allowed (docs/run.md). All that is wrong with it is told at "
+	  "once, each with its JSON pointer; nothing is started then. The limits given "
+	  "here count, not the file's.",
+	  app_options, shunt_cli_run_app, true, false },
 	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
 	  "One JSON document with the instances of this network namespace: interface, "
 	  "hooks, policy, and the members that every set has now. Nothing else is "

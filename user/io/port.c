@@ -8,11 +8,13 @@
 #include <time.h>
 
 #include "user/base/cleanup.h"
+#include "user/io/af_xdp.h"
 #include "user/io/backends.h"
 
 #define SLEEP_FDS 256
 
 const struct shunt_port_ops *const shunt_port_backends[] = {
+	&shunt_af_xdp_ops,
 	&shunt_af_packet_ops,
 	&shunt_pcap_ops,
 	NULL,
