@@ -167,6 +167,7 @@ int shunt_cli_run_drop(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_forward(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_generate(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_run_echo(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_save(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_edit(struct shunt_cli *cli, struct shunt_err *err);

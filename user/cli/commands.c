@@ -194,6 +194,7 @@ static const struct shunt_option capture_options[] = {
 	{ "wait", 0, "HOW",
 	  "adaptive (the default: spin for a moment, then sleep), poll or spin" },
 	RING,
+	GUARD,
 	END,
 };
 static const struct shunt_option forward_options[] = {
@@ -221,6 +222,23 @@ static const struct shunt_option drop_options[] = {
 	  "look at the numbers of `run generate --number`: which are "
 	  "missing, which came late" },
 	WORKERS,
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	GUARD,
+	END,
+};
+static const struct shunt_option echo_options[] = {
+	JSON,
+	NETNS,
+	{ "address", 'a', "ADDRESS",
+	  "answer for it: 192.0.2.9/24 (its network tells the broadcast address), "
+	  "2001:db8::9; may be repeated" },
+	{ "mac", 'm', "MAC", "answer from this address, not that of the interface" },
+	{ "udp-port", 'u', "PORTS",
+	  "send UDP back at these ports only, such as 7,9000-9010" },
+	{ "cores", 0, "CORE", "pin the worker to a core" },
 	DURATION,
 	PACKETS,
 	INTERVAL,
@@ -412,6 +430,15 @@ const struct shunt_command shunt_commands[] = {
 	{ "run drop", "PORT...", 1, 64, "receive frames and throw them away, counting",
 	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, true,
 	  false },
+	{ "run echo", "PORT...", 1, 16, "answer ARP, NDP, ping and UDP in user space",
+	  "For addresses that the kernel does not own, so that a plain ping and any "
+	  "UDP client are answered: `shunt run echo af_xdp:eth1 --address "
+	  "192.0.2.9/24`. Ports are those of `run forward`; the kernel gets nothing of "
+	  "a port that is fed. Checksums are checked. Broadcasts, fragments and "
+	  "packets with IP options get no answer; the summary says how many, and what "
+	  "else had none. A port that can only send (pcap:FILE,write) takes the "
+	  "answers of those that can only receive.",
+	  echo_options, shunt_cli_run_echo, true, false },
 	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
 	  "Options as those of `explain` describe the frame: `shunt run generate "
 	  "af_packet:eth1 --src 192.0.2.1 --proto udp --dport 53 --rate 100k "

@@ -86,6 +86,8 @@ static int read_record(const struct shunt_cli *cli, struct shunt_record_opts *re
 static int from_port(struct shunt_cli *cli, const struct shunt_consume_opts *loop,
 		     struct shunt_err *err)
 {
+	const char *protect[SHUNT_CLI_VALUES];
+	char session[SHUNT_CLI_SESSION];
 	struct shunt_record_port_opts opts = {
 		.port = cli->arg[0],
 		.record = *loop->record,
@@ -94,7 +96,10 @@ static int from_port(struct shunt_cli *cli, const struct shunt_consume_opts *loo
 		.wait = loop->wait,
 		.out = loop->out,
 		.json = loop->json,
-		.feed = { .netns = shunt_cli_option(cli, "netns") },
+		.feed = { .netns = shunt_cli_option(cli, "netns"),
+			  .session = shunt_cli_session(cli, session),
+			  .protect = protect,
+			  .protects = shunt_cli_protected(cli, protect) },
 	};
 
 	if (shunt_cli_option(cli, "consumer") || shunt_cli_option(cli, "copies"))
