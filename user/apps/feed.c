@@ -178,9 +178,9 @@ static int feed_interface(const struct shunt_feed *feed,
 
 /* --- opening and closing ------------------------------------------------------------- */
 
-static bool names_consumer(const char *options)
+/* Does one of the options begin like that? */
+static bool has_option(const char *options, const char *key)
 {
-	static const char key[] = "consumer=";
 	const char *at = options;
 
 	while (*at) {
@@ -190,6 +190,13 @@ static bool names_consumer(const char *options)
 		at += *at == ',';
 	}
 	return false;
+}
+
+/* Do they say whose packets it receives, or that it receives none? */
+static bool knows_source(const char *options)
+{
+	return has_option(options, "consumer=") || has_option(options, "xskmap=") ||
+	       has_option(options, "rx=");
 }
 
 static int open_feed(struct shunt_feed **out, const char *interface,
@@ -221,22 +228,28 @@ static int open_feed(struct shunt_feed **out, const char *interface,
 }
 
 int shunt_feed_open(struct shunt_feed **feed, char **text_out, const char *text,
-		    const struct shunt_feed_opts *opts, struct shunt_err *err)
+		    bool receives, const struct shunt_feed_opts *opts,
+		    struct shunt_err *err)
 {
 	struct shunt_spec spec;
-	bool fed;
+	const char *source = "", *ring = "";
 	int ret = shunt_spec_split(&spec, text, err);
 
 	*feed = NULL;
 	*text_out = NULL;
 	if (ret)
 		return ret;
-	fed = !strcmp(spec.scheme, "af_xdp") && !names_consumer(spec.rest);
-	if (asprintf(text_out, "%s%s", text, fed ? ",consumer=" CONSUMER : "") < 0) {
+	if (!strcmp(spec.scheme, "af_xdp")) {
+		if (!knows_source(spec.rest))
+			source = receives ? ",consumer=" CONSUMER : ",rx=off";
+		if (receives && !has_option(spec.rest, "ring="))
+			ring = ",ring=" SHUNT_FEED_RING_TEXT;
+	}
+	if (asprintf(text_out, "%s%s%s", text, source, ring) < 0) {
 		*text_out = NULL;
 		return shunt_fail_errno(err, -ENOMEM, "open port %s", text);
 	}
-	if (!fed)
+	if (!*source || !receives)
 		return 0;
 	if (strlen(spec.device) >= IF_NAMESIZE)
 		return shunt_fail(err, -ENODEV, "port %s: there is no interface \"%s\"",

@@ -11,9 +11,17 @@
  *
  * Frames that the parser calls malformed are not redirected by any rule: they pass.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "user/base/err.h"
+
+/*
+ * Places in a receive ring where the port says nothing of them: bursts outlast a moment in
+ * which another program has our core.
+ */
+#define SHUNT_FEED_RING 2048u
+#define SHUNT_FEED_RING_TEXT "2048"
 
 struct shunt_feed;
 
@@ -26,10 +34,11 @@ struct shunt_feed_opts {
 
 /*
  * *spec is what the port is to be opened by: the text, with a consumer in it where it is
- * fed (malloced). *feed is NULL where nothing had to be fed. Signals wait meanwhile.
+ * fed, or with rx=off where nobody `receives` from it, and the usual ring (malloced). *feed is NULL where
+ * nothing had to be fed. Signals wait meanwhile.
  */
 SHUNT_MUST_CHECK int shunt_feed_open(struct shunt_feed **feed, char **spec,
-				     const char *text,
+				     const char *text, bool receives,
 				     const struct shunt_feed_opts *opts,
 				     struct shunt_err *err);
 

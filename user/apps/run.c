@@ -214,16 +214,15 @@ static int open_port(struct run *run, unsigned int i, struct shunt_err *err)
 	const struct shunt_run_port *port = &run->config->port[i];
 	struct shunt_port_opts opts = { .sz = sizeof(opts) };
 	_free_ char *spec = NULL;
-	int ret = 0;
+	int ret;
 
 	if (port->memory >= 0)
 		opts.pool = &run->memory[port->memory]->pool;
-	if (shunt_run_receives(run->config, i))
-		ret = shunt_feed_open(&run->feed[i], &spec, port->spec,
-				      &run->opts->feed, err);
+	ret = shunt_feed_open(&run->feed[i], &spec, port->spec,
+			      shunt_run_receives(run->config, i), &run->opts->feed,
+			      err);
 	if (!ret)
-		ret = shunt_port_open(&run->port[i], spec ? spec : port->spec, &opts,
-				      err);
+		ret = shunt_port_open(&run->port[i], spec, &opts, err);
 	if (!ret && port->insists && run->port[i]->pool != opts.pool)
 		ret = shunt_fail(err, -EINVAL,
 				 "port %s has memory of its own, and cannot use %s: "

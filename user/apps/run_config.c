@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "loader/policy/name.h"
+#include "loader/queues.h"
+#include "user/apps/feed.h"
 #include "user/apps/generate_frames.h"
+#include "user/io/spec.h"
 #include "user/rt/pool.h"
 
 const struct shunt_name shunt_run_kinds[] = {
@@ -48,24 +52,6 @@ void shunt_run_config_free(struct shunt_run_config *config)
 	free(config);
 }
 
-void shunt_run_config_share(struct shunt_run_config *config)
-{
-	struct shunt_run_memory *usual = &config->memory[config->memories];
-	unsigned int i, n = 0;
-
-	for (i = 0; i < config->ports; i++) {
-		if (config->port[i].insists)
-			continue;
-		config->port[i].memory = (int)config->memories;
-		n++;
-	}
-	if (!n)
-		return;
-	snprintf(usual->name, sizeof(usual->name), "usual");
-	usual->frames = SHUNT_MEMORY_FRAMES * n;
-	config->memories++;
-}
-
 static bool app_uses(const struct shunt_run_app *app, unsigned int port)
 {
 	unsigned int i;
@@ -75,6 +61,78 @@ static bool app_uses(const struct shunt_run_app *app, unsigned int port)
 			return true;
 	return false;
 }
+
+/* --- the usual memory ------------------------------------------------------------------ */
+
+#define TX_FRAMES 3072u /* of a port: its ring, and what a sender has in hand */
+
+static bool is_forwarded(const struct shunt_run_config *config, unsigned int port)
+{
+	unsigned int i;
+
+	for (i = 0; i < config->apps; i++)
+		if (config->app[i].kind == SHUNT_RUN_FORWARD &&
+		    app_uses(&config->app[i], port))
+			return true;
+	return false;
+}
+
+/* What is said of an option that takes a number or queues; else *value stays. */
+static void read_option(const struct shunt_spec *spec, const char *key,
+			enum shunt_spec_type type, uint64_t *value)
+{
+	const struct shunt_spec_row rows[] = {
+		{ .key = key, .type = type, .max = UINT32_MAX }, { NULL }
+	};
+	struct shunt_spec one = *spec;
+	char text[SHUNT_RUN_SPEC];
+	const char *at = spec->rest;
+
+	for (; *at; at += strcspn(at, ","), at += *at == ',') {
+		if (strncmp(at, key, strlen(key)) != 0 || at[strlen(key)] != '=')
+			continue;
+		snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, ","), at);
+		one.rest = text;
+		if (shunt_spec_read(&one, rows, value, NULL))
+			return; /* the port will say what is wrong with it */
+	}
+}
+
+/* How many frames a port keeps busy: twice its receive rings, and what it transmits. */
+static uint32_t frames_of(const struct shunt_run_port *port)
+{
+	uint64_t queues = UINT64_MAX, ring = SHUNT_FEED_RING;
+	struct shunt_spec spec;
+	unsigned int count;
+
+	if (shunt_spec_split(&spec, port->spec, NULL) ||
+	    strcmp(spec.scheme, "af_xdp") != 0)
+		return SHUNT_MEMORY_FRAMES;
+	read_option(&spec, "queues", SHUNT_SPEC_QUEUES, &queues);
+	read_option(&spec, "ring", SHUNT_SPEC_NUMBER, &ring);
+	queues &= shunt_queues(spec.device);
+	count = queues ? (unsigned int)__builtin_popcountll(queues) : 1;
+	return 2 * count * ((uint32_t)ring + SHUNT_BURST) + TX_FRAMES;
+}
+
+void shunt_run_config_share(struct shunt_run_config *config)
+{
+	struct shunt_run_memory *usual = &config->memory[config->memories];
+	unsigned int i;
+
+	for (i = 0; i < config->ports; i++) {
+		if (config->port[i].insists || !is_forwarded(config, i))
+			continue;
+		config->port[i].memory = (int)config->memories;
+		usual->frames += frames_of(&config->port[i]);
+	}
+	if (!usual->frames)
+		return;
+	snprintf(usual->name, sizeof(usual->name), "usual");
+	config->memories++;
+}
+
+/* --- checking -------------------------------------------------------------------------- */
 
 bool shunt_run_receives(const struct shunt_run_config *config, unsigned int port)
 {
@@ -86,8 +144,6 @@ bool shunt_run_receives(const struct shunt_run_config *config, unsigned int port
 			return true;
 	return false;
 }
-
-/* --- checking -------------------------------------------------------------------------- */
 
 /* The worker of an app, or config->workers. */
 static unsigned int worker_of(const struct shunt_run_config *config, unsigned int app)

@@ -129,7 +129,10 @@ struct shunt_run_config *shunt_run_config_new(void);
 /* NULL is fine. */
 void shunt_run_config_free(struct shunt_run_config *config);
 
-/* Gives the ports that name no memory one that they share, so that frames need no copy. */
+/*
+ * Gives the ports of forwarders that name no memory one that they share, so that frames
+ * need no copy; it is large enough for their rings. Once the applications are known.
+ */
 void shunt_run_config_share(struct shunt_run_config *config);
 
 /* Does any app receive from this port? */

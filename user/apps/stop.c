@@ -7,17 +7,26 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "user/base/clock.h"
+
 static volatile sig_atomic_t stop_wanted;
 static volatile sig_atomic_t stop_event = -1;
+static uint64_t stop_ns; /* of the first signal; the handler's alone */
 
 static const int stop_signals[] = { SIGINT, SIGTERM };
 
 static void on_stop(int sig)
 {
-	const uint64_t one = 1;
+	const uint64_t one = 1, now = shunt_now_ns();
 	int saved = errno;
 
-	(void)sig;
+	if (stop_wanted && now - stop_ns > SHUNT_STOP_TWIN_NS) {
+		signal(sig, SIG_DFL);
+		raise(sig); /* comes once this one has been handled */
+		return;
+	}
+	if (!stop_wanted)
+		stop_ns = now;
 	stop_wanted = 1;
 	if (write(stop_event, &one, sizeof(one)) < 0)
 		errno = saved; /* cannot happen; the next look sees the flag */
@@ -26,9 +35,11 @@ static void on_stop(int sig)
 
 int shunt_stop_open(struct shunt_stop *stop, struct shunt_err *err)
 {
-	const struct sigaction action = { .sa_handler = on_stop,
-					  .sa_flags = SA_RESETHAND };
+	struct sigaction action = { .sa_handler = on_stop };
 	size_t i;
+
+	for (i = 0; i < 2; i++) /* one after the other: neither handler breaks in */
+		sigaddset(&action.sa_mask, stop_signals[i]);
 
 	stop->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (stop->event < 0)

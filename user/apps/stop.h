@@ -3,13 +3,16 @@
 #pragma once
 
 /*
- * SIGINT and SIGTERM are this one's between open and close; there is one at a time in a
+ * `timeout` and others send their signal twice, to the process and to its group: what
+ * follows within SHUNT_STOP_TWIN_NS is taken for the same one. SIGINT and SIGTERM are this one's between open and close; there is one at a time in a
  * process.
  */
 #include <signal.h>
 #include <stdbool.h>
 
 #include "user/base/err.h"
+
+#define SHUNT_STOP_TWIN_NS 50000000u
 
 struct shunt_stop {
 	int event; /* for poll(): readable once a signal has come */

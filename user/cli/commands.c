@@ -202,7 +202,7 @@ static const struct shunt_option forward_options[] = {
 	NETNS,
 	{ "mode", 'm', "MODE",
 	  "cross (the default: the first port to the second and back, the third to the "
-	  "fourth, …), swap (back out of the same port, MAC addresses exchanged) or "
+	  "fourth), swap (back out of the same port, MAC addresses exchanged) or "
 	  "table" },
 	{ "table", 't', "FILE",
 	  "next hops by longest prefix match, as in docs/run.md; implies --mode "

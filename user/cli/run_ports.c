@@ -150,9 +150,9 @@ static int add_ports(const struct shunt_cli *cli, struct shunt_run_config *confi
 					  cli->arg[i]);
 		strcpy(port->name, cli->arg[i]);
 		strcpy(port->spec, cli->arg[i]);
+		port->memory = SHUNT_RUN_OWN_MEMORY;
 	}
 	config->ports = (unsigned int)cli->args;
-	shunt_run_config_share(config);
 	return 0;
 }
 
@@ -315,6 +315,7 @@ int shunt_cli_run_forward(struct shunt_cli *cli, struct shunt_err *err)
 	ret = share_out(cli, config, &like, group, err);
 	if (ret)
 		shunt_nexthops_free(&like.table); /* nobody has taken it over */
+	shunt_run_config_share(config);
 	return ret ? ret : run(cli, config, "shunt.run.forward/1", err);
 }
 
