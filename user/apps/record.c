@@ -12,6 +12,7 @@
 #include "maps/reason.h"
 #include "maps/verdict.h"
 #include "user/apps/record_judge.h"
+#include "user/io/port.h"
 
 #define ANY UINT32_MAX
 
@@ -23,7 +24,8 @@ struct shunt_recorder {
 	uint32_t verdict, reason; /* ANY, or the number */
 	struct shunt_record_seen seen;
 	uint64_t bytes;
-	uint64_t told; /* how many of the lost ones stand at a packet */
+	uint8_t *joined; /* a packet of several frames; NULL: there was none */
+	uint64_t told;	 /* how many of the lost ones stand at a packet */
 };
 
 /* --- what is wanted ------------------------------------------------------------------ */
@@ -134,6 +136,33 @@ int shunt_record_put(struct shunt_recorder *r, const struct shunt_record_packet 
 	return 1;
 }
 
+int shunt_record_frames(struct shunt_recorder *r, struct shunt_record_packet *packet,
+			const struct shunt_frame *frames, unsigned int n,
+			struct shunt_err *err)
+{
+	uint32_t bytes = 0;
+	unsigned int i;
+
+	packet->bytes = frames->data;
+	packet->captured = frames->len;
+	if (n == 1)
+		return shunt_record_put(r, packet, err);
+	for (i = 0; i < n; i++)
+		bytes += frames[i].len;
+	if (bytes > SHUNT_PCAPNG_SNAP)
+		return shunt_fail(
+			err, -EMSGSIZE,
+			"record a packet of %u bytes: a capture file takes %u", bytes,
+			SHUNT_PCAPNG_SNAP);
+	if (!r->joined)
+		r->joined = malloc(SHUNT_PCAPNG_SNAP);
+	if (!r->joined)
+		return shunt_fail_errno(err, -ENOMEM, "record a packet");
+	packet->bytes = r->joined;
+	packet->captured = shunt_packet_copy(r->joined, frames, n);
+	return shunt_record_put(r, packet, err);
+}
+
 void shunt_record_lost(struct shunt_recorder *r, uint64_t lost)
 {
 	r->seen.lost = lost;
@@ -194,6 +223,7 @@ int shunt_record_close(struct shunt_recorder *r, struct shunt_err *err)
 	code = shunt_record_file_close(r->file, &r->seen, err);
 	if (r->filters)
 		pcap_freecode(&r->program);
+	free(r->joined);
 	free(r);
 	return code;
 }

@@ -17,6 +17,7 @@
 #include "maps/ring.h"
 #include "user/apps/record_file.h"
 #include "user/base/err.h"
+#include "user/rt/frame.h"
 
 /* Zeroed but for path and source it records everything there is. */
 struct shunt_record_opts {
@@ -53,6 +54,12 @@ struct shunt_record_packet {
 SHUNT_MUST_CHECK int shunt_record_put(struct shunt_recorder *recorder,
 				      const struct shunt_record_packet *packet,
 				      struct shunt_err *err);
+
+/* As above, of a packet of n frames: fills in bytes and captured. */
+SHUNT_MUST_CHECK int shunt_record_frames(struct shunt_recorder *recorder,
+					 struct shunt_record_packet *packet,
+					 const struct shunt_frame *frames,
+					 unsigned int n, struct shunt_err *err);
 
 /* So many packets have been lost since the start. */
 void shunt_record_lost(struct shunt_recorder *recorder, uint64_t lost);

@@ -29,10 +29,7 @@ static struct shunt_record_packet packet_of(const struct record *record,
 					    const struct shunt_frame *frame,
 					    uint64_t now_ns)
 {
-	struct shunt_record_packet packet = { .bytes = frame->data,
-					      .captured = frame->len,
-					      .len = frame->len,
-					      .time_ns = now_ns,
+	struct shunt_record_packet packet = { .time_ns = now_ns,
 					      .consumer = record->consumer,
 					      .queue = queue };
 	const struct shunt_ring_event *event;
@@ -55,16 +52,23 @@ static int record_burst(void *self, unsigned int queue,
 {
 	const struct record *record = self;
 	uint64_t now_ns = to_ns(CLOCK_REALTIME);
-	unsigned int i;
+	unsigned int i, one;
+	uint32_t bytes;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i += one) {
 		struct shunt_record_packet packet =
 			packet_of(record, queue, &frames[i], now_ns);
 		int code;
 
+		one = shunt_packet_frames(frames + i, n - i, &bytes);
+		one = one ? one : n - i;
+		if (!packet.event)
+			packet.len = bytes;
+
 		if (shunt_record_is_full(record->recorder))
 			return -ECANCELED;
-		code = shunt_record_put(record->recorder, &packet, err);
+		code = shunt_record_frames(record->recorder, &packet, frames + i, one,
+					   err);
 		if (code < 0)
 			return code;
 	}

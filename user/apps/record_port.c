@@ -3,15 +3,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "user/apps/record_report.h"
 #include "user/apps/stop.h"
 #include "user/base/cleanup.h"
 #include "user/base/clock.h"
-#include "user/io/pcapng.h"
 #include "user/io/port.h"
 #include "user/io/ringbuf.h"
 
@@ -25,7 +22,6 @@ struct loop {
 	struct shunt_recorder *recorder;
 	struct shunt_record_report_opts report;
 	struct shunt_stop stop;
-	uint8_t *packet; /* where one of several frames is put together */
 	uint64_t start_ns, end_ns, tick_ns;
 	uint64_t unread;
 };
@@ -46,23 +42,12 @@ static int record(struct loop *loop, const struct shunt_frame *frames, unsigned 
 	const struct shunt_ring_event *event = shunt_frame_event(frames);
 	uint64_t time_ns = shunt_frame_time(frames);
 	struct shunt_record_packet packet = {
-		.bytes = frames->data,
-		.captured = bytes,
 		.len = event ? event->len : bytes,
 		.time_ns = time_ns ? time_ns : now_ns,
 		.event = event,
 	};
 
-	if (n > 1) {
-		if (bytes > SHUNT_PCAPNG_SNAP)
-			return shunt_fail(err, -EMSGSIZE,
-					  "record a packet of %u bytes: a capture "
-					  "file takes %u",
-					  bytes, SHUNT_PCAPNG_SNAP);
-		shunt_packet_copy(loop->packet, frames, n);
-		packet.bytes = loop->packet;
-	}
-	return shunt_record_put(loop->recorder, &packet, err);
+	return shunt_record_frames(loop->recorder, &packet, frames, n, err);
 }
 
 /* A burst: how many frames, or -errno. */
@@ -197,22 +182,18 @@ static int open_and_run(struct loop *loop, const char *spec, struct shunt_err *e
 int shunt_app_record_port(const struct shunt_record_port_opts *opts,
 			  struct shunt_err *err)
 {
-	struct loop loop = { .opts = opts,
-			     .report = { .out = opts->out,
-					 .json = opts->json,
-					 .source = opts->port } };
-	_free_ uint8_t *packet = malloc(SHUNT_PCAPNG_SNAP);
+	struct loop loop = {
+		.opts = opts,
+		.report = { .out = opts->out, .json = opts->json, .source = opts->port }
+	};
 	struct shunt_feed *feed = NULL;
 	_free_ char *spec = NULL;
 	int code, later;
 
-	if (!packet)
-		return shunt_fail_errno(err, -ENOMEM, "record packets");
-	loop.packet = packet;
 	code = shunt_stop_open(&loop.stop, err);
 	if (code)
 		return code;
-	code = shunt_feed_open(&feed, &spec, opts->port, &opts->feed, err);
+	code = shunt_feed_open(&feed, &spec, opts->port, true, &opts->feed, err);
 	if (!code)
 		code = open_and_run(&loop, spec, err);
 	later = shunt_record_close(loop.recorder, code ? NULL : err);
