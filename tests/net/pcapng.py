@@ -60,7 +60,7 @@ class File:
             if kind == INTERFACE:
                 options = _options(body[8:])
                 assert options[RESOLUTION] == b"\x09"
-                self.interfaces.append(options[NAME].decode())
+                self.interfaces.append(options.get(NAME, b"").decode())
             elif kind == PACKET:
                 self.packets.append(Packet(body))
             elif kind == STATISTICS:
@@ -73,9 +73,14 @@ def read(path):
         return File(file.read())
 
 
-def tshark(path, *fields, only=None):
-    """What Wireshark makes of it: a row of fields for each packet; no word of complaint."""
+CHECKS = ["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]
+
+
+def tshark(path, *fields, only=None, checks=False):
+    """What Wireshark makes of it: a row of fields for each packet; no word of complaint.
+    checks: it looks at checksums, too."""
     argv = ["tshark", "-r", path, "-T", "fields"]
+    argv += CHECKS if checks else []
     argv += ["-Y", only] if only else []
     for field in fields:
         argv += ["-e", field]
