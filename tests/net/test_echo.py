@@ -250,15 +250,18 @@ def test_an_echo_of_a_configuration(wire):
         assert done.code == 1 and words in done.out + done.err, (key, done)
 
 
-@pytest.mark.parametrize("options, words", [
+REFUSED = [
     ([], "for which addresses? --address says"),
     (["--address", "192.0.2.255/24"], '"192.0.2.255/24": it is no address of one host'),
     (["--address", US4, "--address", US4], "given twice"),
     (["--address", US4, "--mac", "01:00:00:00:00:01"], "no MAC address of one host"),
     (["--address", US4, "--udp-port", "7-"], 'answer UDP to "7-"'),
-])
-def test_what_cannot_be_answered_for_is_said(wire, options, words):
-    assert words in sh.refused("run", "echo", "af_packet:b0", *options, ns=wire.b)
+]
+
+
+def test_what_cannot_be_answered_for_is_said(wire):
+    for options, words in REFUSED:
+        assert words in sh.refused("run", "echo", "af_packet:b0", *options, ns=wire.b), options
 
 
 def test_a_port_without_an_interface_needs_a_mac(wire):
