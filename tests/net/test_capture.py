@@ -207,6 +207,17 @@ def test_a_packet_socket_s_packets_are_captured(wire):
     assert not file.packets[0].comment and file.packets[0].verdict is None
 
 
+def test_a_ring_s_packets_are_captured_by_a_port(wire):
+    wire.attach(mirror(rule("web", {**UDP, "dport": 5000}, "drop"), rule("rest", UDP)))
+    process = capturing(wire, "--verdict", "drop", source="ringbuf:b0,copies")
+    sh.send(wire.a.raw("a0"), *frames(50), *frames(50, port=5001))
+    seen(process, 100)
+    last, file = stop(process)
+    assert [packet.bytes for packet in file.packets] == frames(50) and last["lost"] == 0
+    assert {packet.comment for packet in file.packets} == \
+        {"verdict=drop reason=rule hook=xdp kind=mirror"}
+
+
 def test_a_file_is_filtered_into_another(wire):
     path = wire.file("in.pcap")
     sent = frames(50) + frames(50, port=5001)
@@ -294,6 +305,10 @@ def test_a_port_that_cannot_receive_is_said(wire):
     assert "lacks the capability" in words
     words = sh.refused("run", "capture", "pcap:" + wire.file("none"), "-w", wire.file("x"))
     assert "none" in words
+    for options, words in ((["--rule", "web"], "a port does not name rules"),
+                           (["--verdict", "drop"], "what comes by ringbuf:INTERFACE has"),
+                           (["--copies"], "are for an interface")):
+        assert words in sh.refused("run", "capture", "pcap:x", "-w", wire.file("x"), *options)
 
 
 def test_it_says_on_the_way_and_at_the_end(wire):

@@ -86,8 +86,9 @@ static void describe(const struct shunt_record_packet *packet, char *text)
 		return;
 	}
 	snprintf(text, SHUNT_PCAPNG_COMMENT,
-		 "rule=%s verdict=%s reason=%s hook=%s kind=%s%s%s",
-		 packet->rule ? packet->rule : "?", shunt_action_name(event->verdict),
+		 "%s%s%sverdict=%s reason=%s hook=%s kind=%s%s%s",
+		 packet->rule ? "rule=" : "", packet->rule ? packet->rule : "",
+		 packet->rule ? " " : "", shunt_action_name(event->verdict),
 		 shunt_reason_name(event->reason), shunt_hook_name(event->hook),
 		 kind_name(event->kind), packet->consumer ? " consumer=" : "",
 		 packet->consumer ? packet->consumer : "");

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <time.h>
 
 #include "user/apps/record_report.h"
@@ -159,6 +160,26 @@ static int run(struct loop *loop, struct shunt_err *err)
 
 /* --- opening ------------------------------------------------------------------------- */
 
+/* Which names of rules there are, only an interface's tap knows. */
+static int check_questions(const struct shunt_record_port_opts *opts,
+			   struct shunt_err *err)
+{
+	const struct shunt_record_opts *record = &opts->record;
+	bool events = !strncmp(opts->port, "ringbuf:", strlen("ringbuf:"));
+
+	if (record->rule)
+		return shunt_fail(err, -EINVAL,
+				  "run capture: a port does not name rules: instead of "
+				  "%s, give the interface and --copies or --consumer",
+				  opts->port);
+	if (!events && (record->verdict || record->reason))
+		return shunt_fail(err, -EINVAL,
+				  "run capture: what comes by %s has no verdict or "
+				  "reason; what comes by ringbuf:INTERFACE has",
+				  opts->port);
+	return 0;
+}
+
 static int open_and_run(struct loop *loop, const char *spec, struct shunt_err *err)
 {
 	int code = shunt_port_open(&loop->port, spec, NULL, err), later;
@@ -190,7 +211,9 @@ int shunt_app_record_port(const struct shunt_record_port_opts *opts,
 	_free_ char *spec = NULL;
 	int code, later;
 
-	code = shunt_stop_open(&loop.stop, err);
+	code = check_questions(opts, err);
+	if (!code)
+		code = shunt_stop_open(&loop.stop, err);
 	if (code)
 		return code;
 	code = shunt_feed_open(&feed, &spec, opts->port, true, &opts->feed, err);

@@ -3,21 +3,18 @@
 
 #include <errno.h>
 #include <net/ethernet.h>
-#include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <linux/if_packet.h>
 
-#include "user/base/cleanup.h"
 #include "user/base/clock.h"
 #include "user/io/backends.h"
+#include "user/io/link.h"
 
 /* A block holds what a sender leaves uncut to its NIC: 64 KiB; thirty-two are 4 MiB. */
 #define BLOCK_BYTES (128u << 10)
@@ -75,11 +72,9 @@ static const struct shunt_spec_row option_rows[] = {
 struct packet_port {
 	struct shunt_port port;
 	struct options options;
-	char interface[IF_NAMESIZE];
-	int ifindex;
-	uint32_t mtu, slot_max; /* bytes of the longest frame: of the link, of a slot */
-	int look_fd;		/* for questions about the interface */
-	uint64_t look_ns;	/* when it is looked at again */
+	struct shunt_link link;
+	uint64_t look_ns;  /* when it is looked at again */
+	uint32_t slot_max; /* bytes of the longest frame that fits into a slot */
 	struct shunt_packet_rx *rx;
 	struct shunt_packet_tx *tx;
 	struct shunt_memory
@@ -93,62 +88,20 @@ static struct packet_port *of(struct shunt_port *port)
 
 /* --- the interface ---------------------------------------------------------------------- */
 
-static int ask(struct packet_port *p, unsigned long what, struct ifreq *request)
-{
-	snprintf(request->ifr_name, sizeof(request->ifr_name), "%s", p->interface);
-	return ioctl(p->look_fd, what, request) ? -errno : 0;
-}
-
-/* It may be renamed while we use it. */
-static int ask_name(struct packet_port *p)
-{
-	struct ifreq request = { .ifr_ifindex = p->ifindex };
-
-	if (ioctl(p->look_fd, SIOCGIFNAME, &request))
-		return -errno;
-	memcpy(p->interface, request.ifr_name, sizeof(p->interface));
-	return 0;
-}
-
-static int ask_mtu(struct packet_port *p)
-{
-	struct ifreq request = { 0 };
-	int ret = ask(p, SIOCGIFMTU, &request);
-
-	if (ret)
-		return ret;
-	p->mtu = (uint32_t)request.ifr_mtu;
-	p->port.frame_max = p->mtu + ETH_HLEN;
-	if (p->slot_max && p->port.frame_max > p->slot_max)
-		p->port.frame_max = p->slot_max;
-	return 0;
-}
-
 /* 0 while frames can come and go. */
 static int look(struct packet_port *p, struct shunt_err *err)
 {
-	struct ifreq request = { 0 };
-	int ret = ask_name(p), error;
+	int ret = shunt_link_look(&p->link, err), error;
 	socklen_t bytes = sizeof(error);
 
-	if (!ret)
-		ret = ask(p, SIOCGIFFLAGS, &request);
-	if (!ret)
-		ret = ask_mtu(p);
-	if (ret)
-		return shunt_fail(err, -ENODEV,
-				  "port %s: the interface is gone from this namespace",
-				  p->port.name);
+	p->port.frame_max = p->link.mtu + ETH_HLEN;
+	if (p->slot_max && p->port.frame_max > p->slot_max)
+		p->port.frame_max = p->slot_max;
 	/* what poll() would wake for again and again, also when it is up again */
 	if (p->rx)
 		(void)getsockopt(shunt_packet_rx_fd(p->rx), SOL_SOCKET, SO_ERROR,
 				 &error, &bytes);
-	if (!(request.ifr_flags & IFF_UP))
-		return shunt_fail(err, -ENETDOWN,
-				  "port %s: the interface is down; `ip link set %s up` "
-				  "brings it up",
-				  p->port.name, p->interface);
-	return 0;
+	return ret ? shunt_fail_in(err, ret, "port %s: ", p->port.name) : 0;
 }
 
 /* --- frames ----------------------------------------------------------------------------- */
@@ -251,7 +204,7 @@ static uint32_t power_above(uint32_t least)
 static int check_options(struct packet_port *p, struct shunt_err *err)
 {
 	struct options *options = &p->options;
-	uint32_t least = p->mtu + ETH_HLEN + TAG_BYTES + BLOCK_OVERHEAD;
+	uint32_t least = p->link.mtu + ETH_HLEN + TAG_BYTES + BLOCK_OVERHEAD;
 
 	if (!options->rx && !options->tx)
 		return shunt_fail(err, -EINVAL,
@@ -272,7 +225,7 @@ static int check_options(struct packet_port *p, struct shunt_err *err)
 			"port %s: block=%llu: it takes a power of two, from %u "
 			"on for an MTU of %u",
 			p->port.name, (unsigned long long)options->block_bytes,
-			power_above(least), p->mtu);
+			power_above(least), p->link.mtu);
 	return 0;
 }
 
@@ -281,7 +234,7 @@ static int open_rx(struct packet_port *p, struct shunt_err *err)
 	const struct options *options = &p->options;
 	const struct shunt_packet_rx_opts opts = {
 		.name = p->port.name,
-		.ifindex = p->ifindex,
+		.ifindex = p->link.ifindex,
 		.blocks = (uint32_t)options->blocks,
 		.block_bytes = (uint32_t)options->block_bytes,
 		.timeout_ms = (uint32_t)options->timeout_ms,
@@ -301,9 +254,9 @@ static int open_tx(struct packet_port *p, struct shunt_err *err)
 {
 	struct shunt_packet_tx_opts opts = {
 		.name = p->port.name,
-		.ifindex = p->ifindex,
+		.ifindex = p->link.ifindex,
 		.frames = (uint32_t)p->options.tx_frames,
-		.frame_max = p->mtu + ETH_HLEN + TAG_BYTES,
+		.frame_max = p->link.mtu + ETH_HLEN + TAG_BYTES,
 		.bypass = (int)p->options.bypass,
 	};
 	uint32_t most = TX_BYTES / power_above(opts.frame_max);
@@ -316,31 +269,16 @@ static int open_tx(struct packet_port *p, struct shunt_err *err)
 	return shunt_packet_tx_open(&p->tx, &opts, err);
 }
 
-static int find_interface(struct packet_port *p, const char *name,
-			  struct shunt_err *err)
+static int open_link(struct packet_port *p, const char *name, struct shunt_err *err)
 {
-	struct ifreq request = { 0 };
-	int ret = -ENODEV;
+	int ret = shunt_link_open(&p->link, name, err);
 
-	p->look_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (p->look_fd < 0)
-		return shunt_fail_errno(err, -errno, "port %s: open a socket",
-					p->port.name);
-	if (strlen(name) < sizeof(p->interface)) {
-		strcpy(p->interface, name);
-		ret = ask(p, SIOCGIFINDEX, &request);
-	}
 	if (ret)
-		return shunt_fail_errno(err, ret,
-					"port %s: there is no such interface here",
-					p->port.name);
-	p->ifindex = request.ifr_ifindex;
-	ret = ask(p, SIOCGIFHWADDR, &request);
-	if (!ret && request.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
-	    request.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)
+		return shunt_fail_in(err, ret, "port %s: ", p->port.name);
+	if (p->link.type != ARPHRD_ETHER && p->link.type != ARPHRD_LOOPBACK)
 		return shunt_fail(err, -EPROTONOSUPPORT,
 				  "port %s: its frames are not Ethernet's (type %u)",
-				  p->port.name, request.ifr_hwaddr.sa_family);
+				  p->port.name, p->link.type);
 	return look(p, err);
 }
 
@@ -369,7 +307,7 @@ static void packet_close(struct shunt_port *port)
 	shunt_packet_tx_close(p->tx);
 	shunt_packet_rx_close(p->rx);
 	shunt_memory_close(p->memory);
-	shunt_cleanup_fd(&p->look_fd);
+	shunt_link_close(&p->link);
 	free(p);
 }
 
@@ -382,7 +320,7 @@ static int packet_open(struct shunt_port **port, const struct shunt_spec *spec,
 	if (!p)
 		return shunt_fail_errno(err, -ENOMEM, "open port %s:%s", spec->scheme,
 					spec->device);
-	p->look_fd = -1;
+	p->link = (struct shunt_link)SHUNT_LINK_NONE;
 	p->options = (struct options){ .rx = 1,
 				       .tx = 1,
 				       .promisc = 1,
@@ -392,7 +330,7 @@ static int packet_open(struct shunt_port **port, const struct shunt_spec *spec,
 	shunt_port_init(&p->port, &shunt_af_packet_ops, spec);
 	ret = shunt_spec_read(spec, option_rows, &p->options, err);
 	if (!ret)
-		ret = find_interface(p, spec->device, err);
+		ret = open_link(p, spec->device, err);
 	if (!ret)
 		ret = check_options(p, err);
 	if (!ret && p->options.rx)
@@ -426,8 +364,8 @@ static int packet_describe(struct shunt_port *port, cJSON *json)
 	const struct packet_port *p = of(port);
 	const struct options *options = &p->options;
 
-	if (!cJSON_AddStringToObject(json, "interface", p->interface) ||
-	    !cJSON_AddNumberToObject(json, "mtu", p->mtu))
+	if (!cJSON_AddStringToObject(json, "interface", p->link.name) ||
+	    !cJSON_AddNumberToObject(json, "mtu", p->link.mtu))
 		return -ENOMEM;
 	if (p->rx &&
 	    (!cJSON_AddNumberToObject(json, "blocks", (double)options->blocks) ||

@@ -15,8 +15,7 @@
  *
  * The kernel gives a block away when it is full or its time (`timeout`) is over. Frames
  * are lent to any thread; an atomic count for each block says when they are all back. For
- * as long as they aren't, the ring is that much smaller. A port may be closed before that:
- * the ring then lives until the last frame has come back.
+ * as long as they are not, the ring is that much smaller.
  *
  * A VLAN tag that the kernel took off a frame is put back into the frame, and a checksum
  * that the sender left to its NIC (as on veth) is filled in: what is received are the
@@ -48,6 +47,8 @@ struct shunt_packet_rx_opts {
 SHUNT_MUST_CHECK int shunt_packet_rx_open(struct shunt_packet_rx **rx,
 					  const struct shunt_packet_rx_opts *opts,
 					  struct shunt_err *err);
+
+/* Frames that are still lent are void. NULL is fine. */
 void shunt_packet_rx_close(struct shunt_packet_rx *rx);
 
 /* What lends the frames: it has none to give. */
@@ -79,6 +80,8 @@ struct shunt_packet_tx_opts {
 SHUNT_MUST_CHECK int shunt_packet_tx_open(struct shunt_packet_tx **tx,
 					  const struct shunt_packet_tx_opts *opts,
 					  struct shunt_err *err);
+
+/* What is still in the ring may be lost. NULL is fine. */
 void shunt_packet_tx_close(struct shunt_packet_tx *tx);
 
 /* Copies one packet of n frames into the next slot; 0: it is in use. */

@@ -25,10 +25,8 @@ struct block {
 	atomic_uint taken; /* the reader has begun it, and it isn't free yet */
 };
 
-/* Outlives its port for as long as one of its frames does. */
 struct shunt_packet_rx {
 	struct shunt_pool pool;
-	atomic_uint users; /* the port, and each block that is lent */
 	int fd;
 	uint8_t *area;
 	uint32_t blocks, block_bytes;
@@ -45,18 +43,6 @@ static struct tpacket_block_desc *desc_of(struct shunt_packet_rx *rx, uint32_t b
 
 /* --- blocks --------------------------------------------------------------------------- */
 
-static void drop_user(struct shunt_packet_rx *rx)
-{
-	/* acquire: all that others did with the ring is over */
-	if (atomic_fetch_sub_explicit(&rx->users, 1, memory_order_acq_rel) != 1)
-		return;
-	if (rx->area)
-		munmap(rx->area, (size_t)rx->blocks * rx->block_bytes);
-	if (rx->fd >= 0)
-		close(rx->fd);
-	free(rx);
-}
-
 static void put_block(struct shunt_packet_rx *rx, uint32_t at, unsigned int n)
 {
 	struct block *block = &rx->block[at];
@@ -69,7 +55,6 @@ static void put_block(struct shunt_packet_rx *rx, uint32_t at, unsigned int n)
 			 __ATOMIC_RELEASE);
 	/* pairs with begin_block(): the status is the kernel's again */
 	atomic_store_explicit(&block->taken, 0, memory_order_release);
-	drop_user(rx);
 }
 
 static void rx_put(struct shunt_pool *pool, const struct shunt_frame *frames,
@@ -111,7 +96,6 @@ static bool begin_block(struct shunt_packet_rx *rx)
 		return false;
 	rx->left = head->num_pkts;
 	rx->next = (uint8_t *)desc_of(rx, rx->at) + head->offset_to_first_pkt;
-	atomic_fetch_add_explicit(&rx->users, 1, memory_order_relaxed);
 	atomic_store_explicit(&block->lent, rx->left, memory_order_relaxed);
 	atomic_store_explicit(&block->taken, 1, memory_order_relaxed);
 	return true;
@@ -320,7 +304,6 @@ int shunt_packet_rx_open(struct shunt_packet_rx **out,
 	rx->pool = (struct shunt_pool){ .ops = &rx_ops, .headroom = HEADROOM };
 	rx->blocks = opts->blocks;
 	rx->block_bytes = opts->block_bytes;
-	atomic_init(&rx->users, 1);
 	/* without a protocol nothing comes before the ring is there */
 	rx->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	ret = rx->fd < 0
@@ -332,7 +315,7 @@ int shunt_packet_rx_open(struct shunt_packet_rx **out,
 	if (!ret)
 		ret = join(rx->fd, opts, err);
 	if (ret)
-		drop_user(rx);
+		shunt_packet_rx_close(rx);
 	else
 		*out = rx;
 	return ret;
@@ -340,16 +323,12 @@ int shunt_packet_rx_open(struct shunt_packet_rx **out,
 
 void shunt_packet_rx_close(struct shunt_packet_rx *rx)
 {
-	uint32_t left;
-
 	if (!rx)
 		return;
-	/* frames of the last block that nobody took come back by themselves */
-	left = rx->left;
-	rx->left = 0;
-	if (left)
-		put_block(rx, rx->at, left);
-	drop_user(rx);
+	if (rx->area)
+		munmap(rx->area, (size_t)rx->blocks * rx->block_bytes);
+	shunt_cleanup_fd(&rx->fd);
+	free(rx);
 }
 
 struct shunt_pool *shunt_packet_rx_pool(struct shunt_packet_rx *rx)
