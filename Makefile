@@ -75,7 +75,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: plugins san-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -193,9 +193,12 @@ BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_mak
 	plan_flip plan_tidy
 $(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
 
-# Where DPDK is installed, its checksum is measured as well: a header, nothing is linked.
-$(B)/obj/bench/csum.o: CFLAGS += $(shell pkg-config --exists libdpdk 2>/dev/null && \
-	echo -DBENCH_DPDK && pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')
+# Rings, pools and checksums beside DPDK's, where there is one: only benchmarks use it.
+DPDK_CFLAGS = $(eval DPDK_CFLAGS := $(shell pkg-config --exists libdpdk && \
+	echo -DBENCH_DPDK $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')))$(DPDK_CFLAGS)
+DPDK_LIBS = $(if $(DPDK_CFLAGS),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
+$(B)/obj/bench/rt.o $(B)/obj/bench/csum.o: private ALL_CFLAGS += $(DPDK_CFLAGS)
+$(B)/bench/rt: private LIBS += $(DPDK_LIBS)
 
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
@@ -216,6 +219,12 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
 san-tests: $(UNIT_BIN) $(IO_BIN)
+
+# What has threads; about the rest ThreadSanitizer has nothing to say.
+THREADED := credit metric mpsc pool spsc worker
+tsan-tests: ## run the tests that have threads, under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%)
+	$(Q)TSAN=1 tests/run unit
 
 tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 

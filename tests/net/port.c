@@ -5,6 +5,7 @@
  *     open PORT [K]       a port of its own number, from 0 on; on the pool of port K
  *     send K HEX [N]      N times that frame (1), from a pool of ordinary memory
  *     own K HEX [N]       the same, in frames of the port's own pool
+ *     all K HEX           the same in every frame that the pool of port K has, once
  *     receive K N [MS]    waits until N frames have come, or the time is over; they are
  *                         given back
  *     hold K N [MS]       the same, but they are kept
@@ -77,22 +78,6 @@ static uint32_t from_hex(const char *hex, uint8_t *to)
 	return n;
 }
 
-/* One packet, in as many frames as it needs; false: the pool is empty. */
-static bool make_packet(struct shunt_pool *pool, const uint8_t *bytes, uint32_t len,
-			struct shunt_frame *frames, unsigned int *n)
-{
-	for (*n = 0; len || !*n; (*n)++) {
-		if (!shunt_pool_get(pool, &frames[*n], 1))
-			return false;
-		frames[*n].len = len < pool->room ? len : pool->room;
-		memcpy(frames[*n].data, bytes, frames[*n].len);
-		bytes += frames[*n].len;
-		len -= frames[*n].len;
-		frames[*n].flags = len ? SHUNT_FRAME_MORE : 0;
-	}
-	return true;
-}
-
 static int send_from(struct shunt_port *to, struct shunt_pool *pool, char **word)
 {
 	uint64_t start = shunt_now_ns();
@@ -105,10 +90,11 @@ static int send_from(struct shunt_port *to, struct shunt_pool *pool, char **word
 	for (i = 0; i < times && !ret && shunt_now_ns() - start < DEADLINE_NS;) {
 		unsigned int taken = 0;
 
-		if (make_packet(pool, bytes, len, frames, &n))
+		n = shunt_packet_fill(pool, bytes, len, frames, 64);
+		if (n)
 			taken = shunt_port_tx(to, frames, n);
-		sent += taken == n;
-		i += taken == n;
+		sent += n && taken == n;
+		i += n && taken == n;
 		shunt_frames_put(frames + taken, n - taken);
 		ret = shunt_port_kick(to, &err);
 	}
@@ -128,6 +114,27 @@ static int do_send(char **word)
 static int do_own(char **word)
 {
 	return send_from(port_of(word[1]), port_of(word[1])->pool, word);
+}
+
+static int do_all(char **word)
+{
+	static struct shunt_frame frames[HELD];
+	struct shunt_port *to = port_of(word[1]);
+	unsigned int n = shunt_pool_get(to->pool, frames, HELD), i;
+	uint64_t start = shunt_now_ns();
+	uint8_t bytes[FRAME_MAX];
+	uint32_t len = from_hex(word[2], bytes);
+	int ret = 0;
+
+	for (i = 0; i < n && !ret && shunt_now_ns() - start < DEADLINE_NS;) {
+		memcpy(frames[i].data, bytes, len);
+		frames[i].len = len;
+		i += shunt_port_tx(to, &frames[i], 1);
+		ret = shunt_port_kick(to, &err);
+	}
+	shunt_frames_put(frames + i, n - i);
+	cJSON_AddNumberToObject(reply, "sent", i);
+	return ret;
 }
 
 static void tell_frame(cJSON *list, const struct shunt_frame *frame)
@@ -283,12 +290,11 @@ static const struct {
 	const char *name;
 	int (*run)(char **word);
 } commands[] = {
-	{ "open", do_open },	     { "send", do_send },
-	{ "own", do_own },	     { "receive", do_receive },
-	{ "hold", do_hold },	     { "release", do_release },
-	{ "take", do_take },	     { "forward", do_forward },
-	{ "nap", do_nap },	     { "stats", do_stats },
-	{ "describe", do_describe }, { "close", do_close },
+	{ "open", do_open },	   { "send", do_send },	  { "own", do_own },
+	{ "receive", do_receive }, { "hold", do_hold },	  { "release", do_release },
+	{ "all", do_all },	   { "take", do_take },	  { "forward", do_forward },
+	{ "nap", do_nap },	   { "stats", do_stats }, { "describe", do_describe },
+	{ "close", do_close },
 };
 
 static int run(char *line)

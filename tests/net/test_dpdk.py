@@ -51,6 +51,25 @@ def test_real_frames_come_in_and_go_out(wire):
 
 
 @needs_plugin
+@pytest.mark.parametrize("room", ["", ",room=3712"])
+def test_every_frame_of_the_pool_can_be_sent_and_received(wire, room):
+    """The driver tells the kernel of less memory than there is, if mbufs lie apart."""
+    raw = wire.a.raw("a0")
+    with Ports(wire.b) as ports:
+        port = ports.open("dpdk:b0" + room)
+        before = wire.b.sent("b0")[0]
+        sent = ports("all", port, frame(1).hex())["sent"]
+        assert sent > 1000
+        sh.wait(lambda: wire.b.sent("b0")[0] == before + sent, "all to leave")
+        total = ports("describe", port)["describe"]["frames"]
+        for burst in range(2 * total // 64):
+            sh.send(raw, *[frame(n) for n in range(64)])
+            assert ports("receive", port, 64)["received"] == 64, burst
+        stats = ports("stats", port)
+        assert not (stats["tx_failed"] or stats["rx_dropped"] or stats["rx_invalid"])
+
+
+@needs_plugin
 def test_describe_tells_what_the_driver_really_does(wire):
     with Ports(wire.b) as ports:
         told = ports("describe", ports.open("dpdk:b0,ring=256,room=3000"))["describe"]

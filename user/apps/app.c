@@ -68,8 +68,10 @@ static unsigned int rx_limited(struct shunt_app *app, struct shunt_port *port,
 
 	if (!room)
 		return 0;
+	n = shunt_port_rx(port, frames, room);
 	/* a packet of several frames comes whole, or not at all */
-	n = shunt_port_rx(port, frames, port->caps & SHUNT_PORT_MULTI ? max : room);
+	if (!n && room < max && port->caps & SHUNT_PORT_MULTI)
+		n = shunt_port_rx(port, frames, max);
 	packets = port->count.rx_packets - before;
 	atomic_fetch_add_explicit(&app->limit->claimed, packets - room,
 				  memory_order_relaxed);

@@ -64,6 +64,7 @@ struct shunt_consume_queue {
 	uint64_t bytes;	 /* of the packets: Ethernet header included, FCS not */
 	uint64_t unread; /* came in after the limit had been reached, thrown away */
 	struct shunt_port_stats drops; /* what the kernel lost */
+	const char *mode;	       /* see shunt_af_xdp_mode(); NULL: the ring */
 };
 
 struct shunt_consume_totals {

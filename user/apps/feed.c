@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "loader/bpffs.h"
-#include "loader/lock.h"
 #include "loader/policy/policy.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
@@ -37,12 +36,11 @@ static const char policy_text[] =
 		    "{ \"consumer\": \"" CONSUMER "\" } } } ] }\n";
 
 /*
- * Runs that use the same policy share a lock; who gets it alone at the end is the last
- * one, and detaches.
+ * Runs that use the same policy share a lock, on the instance's folder in bpffs, so that it
+ * goes with the instance. Who gets it alone at the end is the last one, and detaches.
  */
 struct shunt_feed {
 	char interface[IF_NAMESIZE];
-	char path[SHUNT_PIN_MAX]; /* of the lock */
 	int lock;
 };
 
@@ -55,44 +53,6 @@ static void hold_signals(int how)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(how, &set, NULL);
-}
-
-/* --- the lock ------------------------------------------------------------------------ */
-
-/* Is the file that is locked the one that has the name? */
-static bool is_named(int fd, const char *path)
-{
-	struct stat held, named;
-
-	return !fstat(fd, &held) && !stat(path, &named) && held.st_ino == named.st_ino;
-}
-
-static int take_lock(struct shunt_feed *feed, struct shunt_err *err)
-{
-	char instance[SHUNT_INSTANCE_MAX];
-	int ret = shunt_instance_name(instance, feed->interface, err);
-
-	if (ret)
-		return ret;
-	snprintf(feed->path, sizeof(feed->path), SHUNT_LOCKS "/%s.feed", instance);
-	for (;;) {
-		/* the last one out removes the folder */
-		if (mkdir(SHUNT_LOCKS, 0700) && errno != EEXIST)
-			return shunt_fail_errno(err, -errno,
-						"make the folder " SHUNT_LOCKS);
-		_fd_ int fd = open(feed->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-		if (fd < 0 && errno == ENOENT)
-			continue;
-		/* nobody keeps it alone for longer than a detach takes */
-		if (fd < 0 || flock(fd, LOCK_SH))
-			return shunt_fail_errno(err, -errno, "open the lock %s",
-						feed->path);
-		if (is_named(fd, feed->path)) {
-			feed->lock = shunt_steal_fd(&fd);
-			return 0;
-		}
-	}
 }
 
 /* --- the policy ------------------------------------------------------------------------ */
@@ -159,8 +119,8 @@ static bool is_ours(const cJSON *show)
 }
 
 /* Attaches, or finds what is ours. */
-static int feed_interface(const struct shunt_feed *feed,
-			  const struct shunt_feed_opts *opts, struct shunt_err *err)
+static int make_policy(const struct shunt_feed *feed,
+		       const struct shunt_feed_opts *opts, struct shunt_err *err)
 {
 	for (;;) {
 		_json_ cJSON *show = NULL;
@@ -174,6 +134,42 @@ static int feed_interface(const struct shunt_feed *feed,
 		if (ret != -EEXIST) /* somebody was faster: look again */
 			return ret;
 	}
+}
+
+/* 1: it is held, and still the instance's folder; 0: that is gone, or another one. */
+static int take_lock(struct shunt_feed *feed, struct shunt_err *err)
+{
+	char instance[SHUNT_INSTANCE_MAX], path[SHUNT_PIN_MAX];
+	int ret = shunt_instance_name(instance, feed->interface, err);
+	struct stat held, named;
+
+	if (ret)
+		return ret;
+	shunt_pin_path(path, instance, NULL, NULL);
+	_fd_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	/* nobody keeps it alone for longer than a detach takes */
+	if (fd < 0 || flock(fd, LOCK_SH) || fstat(fd, &held))
+		return shunt_fail_errno(err, -errno, "lock %s", path);
+	if (stat(path, &named) || held.st_ino != named.st_ino)
+		return 0;
+	feed->lock = shunt_steal_fd(&fd);
+	return 1;
+}
+
+static int feed_interface(struct shunt_feed *feed, const struct shunt_feed_opts *opts,
+			  struct shunt_err *err)
+{
+	int ret;
+
+	do {
+		ret = make_policy(feed, opts, err);
+		if (!ret)
+			ret = take_lock(feed, err);
+	} while (!ret);
+	return ret < 0 ? ret : 0;
 }
 
 /* --- opening and closing ------------------------------------------------------------- */
@@ -210,16 +206,9 @@ static int open_feed(struct shunt_feed **out, const char *interface,
 	feed->lock = -1;
 	snprintf(feed->interface, sizeof(feed->interface), "%s", interface);
 	hold_signals(SIG_BLOCK);
-	ret = take_lock(feed, err);
-	if (!ret)
-		ret = feed_interface(feed, opts, err);
+	ret = feed_interface(feed, opts, err);
 	hold_signals(SIG_UNBLOCK);
 	if (ret) {
-		/* what was ours is left to those who use it; nothing of it was made */
-		if (feed->lock >= 0 && !flock(feed->lock, LOCK_EX | LOCK_NB))
-			unlink(feed->path);
-		shunt_cleanup_fd(&feed->lock);
-		rmdir(SHUNT_LOCKS);
 		free(feed);
 		return ret;
 	}
@@ -278,11 +267,8 @@ int shunt_feed_close(struct shunt_feed *feed, struct shunt_err *err)
 	if (!feed)
 		return 0;
 	hold_signals(SIG_BLOCK);
-	if (!flock(feed->lock, LOCK_EX | LOCK_NB)) {
+	if (!flock(feed->lock, LOCK_EX | LOCK_NB))
 		ret = detach(feed, err);
-		unlink(feed->path);
-		rmdir(SHUNT_LOCKS);
-	}
 	hold_signals(SIG_UNBLOCK);
 	close(feed->lock);
 	free(feed);

@@ -19,6 +19,9 @@
 /* How long what waits for a full port may go on waiting at the end. */
 #define FLUSH_NS NS_PER_S
 
+/* How long ports are kicked on behind the last frame: a send may have to be tried again. */
+#define LINGER_NS (NS_PER_S / 500)
+
 /* How long what has come in before the end is read, where ports can be stopped. */
 #define DRAIN_NS (NS_PER_S / 4)
 
@@ -31,8 +34,9 @@ struct member {
 	const struct shunt_run_app *config;
 	int event; /* main writes: there is something in the mailbox */
 	bool asked_to_wait;
-	uint32_t answered; /* the worker's own, as is the next */
-	uint64_t drain_ns; /* it reads what is left until then; 0: has not begun */
+	uint32_t answered;  /* the worker's own, as is the next */
+	uint64_t drain_ns;  /* it reads what is left until then; 0: has not begun */
+	uint64_t linger_ns; /* it kicks its ports until then; 0: something waits yet */
 
 	/*
 	 * The mailbox. main writes `asked` with release; the worker reads it with acquire,
@@ -95,16 +99,30 @@ static int answer(struct member *member, uint32_t asked, struct shunt_err *err)
 	return ret;
 }
 
+/* The ports have taken all that waits: lets them bring it out. */
+static int linger(struct member *member, struct shunt_err *err)
+{
+	struct shunt_app *app = member->app;
+	uint64_t now = shunt_now_ns();
+	unsigned int i;
+	int ret = 0;
+
+	if (!member->linger_ns)
+		member->linger_ns = now + (app->ports ? LINGER_NS : 0);
+	for (i = 0; i < app->ports && !ret; i++)
+		ret = shunt_port_kick(app->port[i], err);
+	if (ret || now < member->linger_ns)
+		return ret;
+	atomic_store_explicit(&member->done, true, memory_order_release);
+	ring(member->run->reply);
+	return 0;
+}
+
 static int finish(struct member *member, struct shunt_err *err)
 {
 	int ret = member->app->ops->flush(member->app, err);
 
-	if (ret == 1) {
-		atomic_store_explicit(&member->done, true, memory_order_release);
-		ring(member->run->reply);
-		return 0;
-	}
-	return ret;
+	return ret == 1 ? linger(member, err) : ret;
 }
 
 /* Ports that can be stopped are read until they are empty: nothing of them is lost. */
@@ -182,7 +200,8 @@ static uint64_t due_member(void *self)
 
 	if (atomic_load_explicit(&member->done, memory_order_relaxed))
 		return UINT64_MAX;
-	due = member->app->ops->due(member->app);
+	due = member->linger_ns ? member->linger_ns
+				: member->app->ops->due(member->app);
 	return due < member->app->check_ns ? due : member->app->check_ns;
 }
 
@@ -496,8 +515,8 @@ static int run_and_flush(struct run *run, struct shunt_err *err)
 		return ret;
 	run->start_ns = shunt_now_ns();
 	ret = watch(run, err);
-	run->report.seconds = (double)(shunt_now_ns() - run->start_ns) / 1e9;
 	flush(run);
+	run->report.seconds = (double)(shunt_now_ns() - run->start_ns) / 1e9;
 	take_times(run);
 	later = shunt_workers_stop(run->workers, ret ? NULL : err);
 	ret = ret ? ret : later;

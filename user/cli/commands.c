@@ -177,7 +177,8 @@ static const struct shunt_option capture_options[] = {
 	CONSUMER,
 	{ "copies", 'C', NULL, "capture what rules sample and mirror" },
 	{ "write", 'w', "FILE",
-	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - is "
+	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - "
+	  "is "
 	  "standard output" },
 	{ "filter", 'f', "EXPRESSION",
 	  "only packets that tcpdump's expression takes: \"udp port 53\"" },

@@ -140,10 +140,16 @@ static struct shunt_run_config *new_config(struct shunt_err *err)
 static int add_ports(const struct shunt_cli *cli, struct shunt_run_config *config,
 		     struct shunt_err *err)
 {
-	size_t i;
+	size_t i, j;
 
 	for (i = 0; i < cli->args; i++) {
 		struct shunt_run_port *port = &config->port[i];
+
+		for (j = 0; j < i; j++)
+			if (!strcmp(cli->arg[i], cli->arg[j]))
+				return shunt_fail(err, -EINVAL,
+						  "%s: port %s is named twice",
+						  cli->command->name, cli->arg[i]);
 
 		if (strlen(cli->arg[i]) >= sizeof(port->spec))
 			return shunt_fail(err, -EINVAL, "port %.40s…: it is too long",

@@ -62,9 +62,6 @@ struct shunt_af_xdp {
 	struct shunt_af_xdp_lane lane[SHUNT_QUEUE_MAX];
 };
 
-/* "zero-copy", "native", "generic", or "copy" where no program is there. */
-const char *shunt_af_xdp_mode(const struct shunt_af_xdp *af);
-
 SHUNT_MUST_CHECK int shunt_af_xdp_open(struct shunt_port **port,
 				       const struct shunt_spec *spec,
 				       const struct shunt_port_opts *opts,

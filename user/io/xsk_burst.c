@@ -238,7 +238,7 @@ unsigned int shunt_xsk_tx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 			break;
 		done += count;
 	}
-	queue->sent += batch.used;
+	shunt_xsk_queue_sends(queue, batch.used);
 	pthread_spin_unlock(&queue->lock);
 	if (batch.used) {
 		xsk_ring_prod__reserve(&xsk->tx, batch.used, &batch.at);

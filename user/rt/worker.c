@@ -18,7 +18,7 @@
 #include "user/base/clock.h"
 #include "user/base/cleanup.h"
 #include "user/rt/metric.h"
-#include "user/rt/relax.h"
+#include "user/rt/core.h"
 
 #define NAME_BYTES 16  /* of a thread, in the kernel */
 #define SLACK_NS 1000u /* by how much a sleep may be longer; the kernel's is 50 us */
@@ -26,7 +26,7 @@
 
 struct worker {
 	/* written by the worker alone, all the time */
-	_Alignas(SHUNT_METRIC_LINE) shunt_metric bursts;
+	_Alignas(SHUNT_CORE_LINE) shunt_metric bursts;
 	shunt_metric work;
 	shunt_metric spins;
 	shunt_metric sleeps;
@@ -34,7 +34,7 @@ struct worker {
 	_Atomic bool ended;
 
 	/* written before its tasks are run */
-	_Alignas(SHUNT_METRIC_LINE) struct shunt_workers *all;
+	_Alignas(SHUNT_CORE_LINE) struct shunt_workers *all;
 	struct shunt_task *tasks;
 	unsigned int count;
 	enum shunt_wait wait;
@@ -225,7 +225,7 @@ static void work(struct worker *worker)
 		}
 		shunt_metric_add(&worker->spins, 1);
 		if (is_spinning(worker, &idle_since)) {
-			shunt_relax();
+			shunt_core_relax();
 			continue;
 		}
 		if (sleep_once(worker))

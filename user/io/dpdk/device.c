@@ -21,8 +21,6 @@
 #define FILL_PLACES 2048u
 #define FRAMES_SPARE 1024u /* in hands, and in the caches of threads */
 
-/* In unaligned chunks of at most a page, behind mbuf and headrooms. */
-#define ROOM_MAX_AF_XDP 3520u
 #define ROOM_USUAL 2048u
 #define XDP_HEADROOM 256u
 
@@ -144,7 +142,16 @@ static uint32_t choose_room(const struct shunt_device *device,
 		return (uint32_t)opts->room;
 	if (!device->fed || wanted <= ROOM_USUAL)
 		return ROOM_USUAL;
-	return ROOM_MAX_AF_XDP;
+	return SHUNT_MBUFS_PAGE_ROOM;
+}
+
+/* Huge pages have no ends that matter. */
+static enum shunt_mbufs_layout choose_layout(const struct shunt_device *device,
+					     const struct shunt_dpdk_opts *opts)
+{
+	if (!device->fed || opts->huge)
+		return SHUNT_MBUFS_DEFAULT;
+	return device->feed.zero_copy ? SHUNT_MBUFS_PAGES : SHUNT_MBUFS_DENSE;
 }
 
 static int make_pool(struct shunt_device *device, const char *name,
@@ -171,12 +178,13 @@ static int make_pool(struct shunt_device *device, const char *name,
 				  "the driver keeps up to %u of them itself",
 				  name, device->frames, device->queues,
 				  device->rx_places, places);
-	if (device->fed && room > ROOM_MAX_AF_XDP)
+	if (device->fed && room > SHUNT_MBUFS_PAGE_ROOM)
 		return shunt_fail(err, -EMSGSIZE,
 				  "port dpdk:%s: room=%u: an mbuf in AF_XDP's memory "
 				  "holds %u bytes at most",
-				  name, room, ROOM_MAX_AF_XDP);
-	return shunt_mbufs_open(&device->mbufs, device->frames, room, err);
+				  name, room, SHUNT_MBUFS_PAGE_ROOM);
+	return shunt_mbufs_open(&device->mbufs, device->frames, room,
+				choose_layout(device, opts), err);
 }
 
 static int set_up_queues(struct shunt_device *device, const char *name,

@@ -11,6 +11,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_version.h>
 
@@ -76,6 +77,31 @@ int shunt_dpdk_fail(struct shunt_err *err, int code, const char *fmt, ...)
 	if (!*said)
 		return shunt_fail_errno(err, code, "%s", sentence);
 	return shunt_fail(err, code, "%s: DPDK says \"%s\"", sentence, said);
+}
+
+/* --- threads ------------------------------------------------------------------------ */
+
+_Thread_local bool shunt_dpdk_known;
+static pthread_key_t leaving;
+static pthread_once_t leaving_once = PTHREAD_ONCE_INIT;
+
+static void leave(void *value)
+{
+	(void)value;
+	rte_thread_unregister();
+}
+
+static void make_leaving(void)
+{
+	pthread_key_create(&leaving, leave);
+}
+
+void shunt_dpdk_enlist(void)
+{
+	shunt_dpdk_known = true;
+	pthread_once(&leaving_once, make_leaving);
+	if (rte_lcore_id() == LCORE_ID_ANY && !rte_thread_register())
+		pthread_setspecific(leaving, &leaving);
 }
 
 /* --- its start ------------------------------------------------------------------ */

@@ -18,6 +18,19 @@
 SHUNT_MUST_CHECK int shunt_dpdk_begin(const struct shunt_dpdk_opts *opts,
 				      const char *pci, struct shunt_err *err);
 
+/*
+ * Makes the calling thread known to DPDK, until it ends, if there is a number left for
+ * it: then it has a cache of its own in every mempool.
+ */
+extern _Thread_local bool shunt_dpdk_known;
+void shunt_dpdk_enlist(void);
+
+static inline void shunt_dpdk_here(void)
+{
+	if (!shunt_dpdk_known)
+		shunt_dpdk_enlist();
+}
+
 /* What DPDK has said before does not matter any more. */
 void shunt_dpdk_listen(void);
 

@@ -98,6 +98,7 @@ static int look_and_claim(struct shunt_feed *feed, struct shunt_err *err)
 		return ret;
 	feed->ifindex = nic.ifindex;
 	feed->mtu = nic.mtu;
+	feed->zero_copy = !nic.knows_xdp || nic.xdp & SHUNT_NIC_XDP_ZEROCOPY;
 	snprintf(claim, sizeof(claim), "shunt-dpdk:%u", nic.ifindex);
 	feed->claim = shunt_claim(claim);
 	if (feed->claim == -EADDRINUSE)
@@ -339,6 +340,7 @@ int shunt_feed_count(const struct shunt_feed *feed, struct shunt_port_stats *sta
 		stats->rx_dropped += kernel.rx_dropped;
 		stats->rx_ring_full += kernel.rx_ring_full;
 		stats->rx_fill_empty += kernel.rx_fill_ring_empty_descs;
+		stats->rx_invalid += kernel.rx_invalid_descs;
 		stats->tx_failed += kernel.tx_invalid_descs;
 	}
 	return 0;

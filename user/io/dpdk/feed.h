@@ -26,6 +26,7 @@
 struct shunt_feed {
 	char ifname[IF_NAMESIZE];
 	unsigned int ifindex, mtu;
+	bool zero_copy; /* the NIC's driver knows that, or does not tell */
 	bool native;
 	int claim;  /* descriptor; the interface is ours */
 	int object; /* memfd: the program, for the driver */

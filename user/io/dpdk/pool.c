@@ -6,10 +6,11 @@
 #include <stdlib.h>
 
 #include <rte_errno.h>
-#include <rte_lcore.h>
+#include <rte_mbuf_pool_ops.h>
 
 #include "user/io/dpdk/eal.h"
 
+#define PAGE_BYTES 4096u
 #define CACHE 256u /* mbufs that a thread known to DPDK keeps at hand */
 
 static unsigned int mbufs_get(struct shunt_pool *pool, struct shunt_frame *frames,
@@ -51,9 +52,41 @@ static void mbufs_put(struct shunt_pool *pool, const struct shunt_frame *frames,
 
 static const struct shunt_pool_ops mbufs_ops = { .get = mbufs_get, .put = mbufs_put };
 
-int shunt_mbufs_open(struct shunt_mbufs **out, uint32_t count, uint32_t room,
-		     struct shunt_err *err)
+/* As rte_pktmbuf_pool_create() does it, which takes no flags. */
+static struct rte_mempool *make_mempool(const char *name, uint32_t count, uint32_t room,
+					unsigned int flags)
 {
+	struct rte_pktmbuf_pool_private info = {
+		.mbuf_data_room_size = (uint16_t)(room + RTE_PKTMBUF_HEADROOM),
+	};
+	struct rte_mempool *mempool = rte_mempool_create_empty(
+		name, count, sizeof(struct rte_mbuf) + info.mbuf_data_room_size, CACHE,
+		sizeof(info), SOCKET_ID_ANY, flags);
+	int ret;
+
+	if (!mempool)
+		return NULL;
+	ret = rte_mempool_set_ops_byname(mempool, rte_mbuf_best_mempool_ops(), NULL);
+	if (!ret) {
+		rte_pktmbuf_pool_init(mempool, &info);
+		ret = rte_mempool_populate_default(mempool);
+	}
+	if (ret < 0) {
+		rte_mempool_free(mempool);
+		rte_errno = -ret;
+		return NULL;
+	}
+	rte_mempool_obj_iter(mempool, rte_pktmbuf_init, NULL);
+	return mempool;
+}
+
+int shunt_mbufs_open(struct shunt_mbufs **out, uint32_t count, uint32_t room,
+		     enum shunt_mbufs_layout layout, struct shunt_err *err)
+{
+	static const unsigned int flags[] = {
+		[SHUNT_MBUFS_DENSE] = RTE_MEMPOOL_F_NO_IOVA_CONTIG,
+		[SHUNT_MBUFS_PAGES] = RTE_MEMPOOL_F_NO_SPREAD,
+	};
 	static atomic_uint numbers; /* relaxed: names need only differ */
 	struct shunt_mbufs *mbufs = calloc(1, sizeof(*mbufs));
 	char name[RTE_MEMPOOL_NAMESIZE];
@@ -61,12 +94,12 @@ int shunt_mbufs_open(struct shunt_mbufs **out, uint32_t count, uint32_t room,
 	*out = NULL;
 	if (!mbufs)
 		return shunt_fail_errno(err, -ENOMEM, "make a pool of mbufs");
+	if (layout == SHUNT_MBUFS_PAGES)
+		room = PAGE_BYTES - sizeof(struct rte_mempool_objhdr) -
+		       sizeof(struct rte_mbuf) - RTE_PKTMBUF_HEADROOM;
 	snprintf(name, sizeof(name), "shunt-%u",
 		 atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed));
-	mbufs->mempool =
-		rte_pktmbuf_pool_create(name, count, CACHE, 0,
-					(uint16_t)(room + RTE_PKTMBUF_HEADROOM),
-					SOCKET_ID_ANY);
+	mbufs->mempool = make_mempool(name, count, room, flags[layout]);
 	if (!mbufs->mempool) {
 		int ret = shunt_fail_errno(
 			err, -rte_errno,

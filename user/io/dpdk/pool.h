@@ -19,9 +19,24 @@ struct shunt_mbufs {
 	atomic_uint ports; /* that use it */
 };
 
-/* `count` mbufs, each with room for so many bytes behind its headroom. */
+/*
+ * How mbufs lie in memory. The af_xdp driver takes the memory to be as long as count times
+ * the size of one; by default DPDK leaves gaps at the ends of ordinary pages, so that most
+ * mbufs would be outside of what the kernel knows, and their frames lost.
+ */
+enum shunt_mbufs_layout {
+	SHUNT_MBUFS_DEFAULT,
+	SHUNT_MBUFS_DENSE, /* no gaps, over page boundaries: least memory */
+	SHUNT_MBUFS_PAGES, /* one a page, for a NIC that reads and writes them itself */
+};
+
+/* The most that an mbuf of at most a page has room for. */
+#define SHUNT_MBUFS_PAGE_ROOM 3712u
+
+/* `count` mbufs, each with room for at least so many bytes behind its headroom. */
 SHUNT_MUST_CHECK int shunt_mbufs_open(struct shunt_mbufs **mbufs, uint32_t count,
-				      uint32_t room, struct shunt_err *err);
+				      uint32_t room, enum shunt_mbufs_layout layout,
+				      struct shunt_err *err);
 
 /* The mempool behind a pool; NULL: the pool is of another kind. */
 struct shunt_mbufs *shunt_mbufs_of(struct shunt_pool *pool);

@@ -7,8 +7,10 @@
  * sends with tx already; what it has sent comes back to its pool with a later tx or kick.
  */
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -58,6 +60,7 @@ static unsigned int receive(struct dpdk_port *dpdk, unsigned int max)
 {
 	uint16_t want = max < dpdk->burst ? (uint16_t)max : dpdk->burst, i;
 
+	shunt_dpdk_here();
 	dpdk->held_at = dpdk->held_n = 0;
 	for (i = 0; i < dpdk->device.queues && !dpdk->held_n; i++) {
 		dpdk->held_n = rte_eth_rx_burst(dpdk->device.id, dpdk->queue,
@@ -274,6 +277,7 @@ static unsigned int dpdk_tx(struct shunt_port *port, struct shunt_frame *frames,
 	struct dpdk_port *dpdk = (struct dpdk_port *)port;
 	unsigned int at = 0, end, before;
 
+	shunt_dpdk_here();
 	do {
 		before = at;
 		end = fill_burst(dpdk, frames, at, n);
@@ -405,6 +409,17 @@ static int dpdk_describe(struct shunt_port *port, cJSON *json)
 
 static const struct shunt_port_ops dpdk_ops;
 
+/* What is in the ring then can be received; a program that ran last may still add to it. */
+static void dpdk_stop(struct shunt_port *port)
+{
+	struct dpdk_port *dpdk = (struct dpdk_port *)port;
+
+	if (!dpdk->device.fed)
+		return;
+	shunt_feed_stop(&dpdk->device.feed);
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
 static void dpdk_close(struct shunt_port *port)
 {
 	struct dpdk_port *dpdk = (struct dpdk_port *)port;
@@ -472,9 +487,11 @@ static int dpdk_open(struct shunt_port **out, const struct shunt_spec *spec,
 }
 
 static const struct shunt_port_ops dpdk_ops = {
-	SHUNT_DPDK_ROW,	   .open = dpdk_open,	.close = dpdk_close,
-	.rx = dpdk_rx,	   .tx = dpdk_tx,	.kick = dpdk_kick,
-	.wait = dpdk_wait, .stats = dpdk_stats, .describe = dpdk_describe,
+	SHUNT_DPDK_ROW,	     .open = dpdk_open,
+	.stop = dpdk_stop,   .close = dpdk_close,
+	.rx = dpdk_rx,	     .tx = dpdk_tx,
+	.kick = dpdk_kick,   .wait = dpdk_wait,
+	.stats = dpdk_stats, .describe = dpdk_describe,
 };
 
 SHUNT_PLUGIN(&dpdk_ops);
