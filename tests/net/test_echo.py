@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`run echo`: plain programs are answered from addresses that no kernel owns."""
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pcapng
 import shunt as sh
 
 US4, US6 = "192.0.2.9", "2001:db8::9"
+PLUGIN = os.path.join(os.path.dirname(sh.BINARY), "plugins", "dpdk.so")
 PORTS = ["af_packet:b0", "af_xdp:b0"]
 ADDRESSES = ["--address", US4 + "/24", "--address", US6 + "/64"]
 
@@ -103,12 +105,12 @@ def test_plain_programs_are_answered(bare_wire, port):
 def test_jumbo_frames_are_answered_and_fragments_counted(wire6, port):
     wire = wire6
     for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
-        ns.ip("link set %s mtu 3000" % name)
+        ns.ip("link set %s mtu 9000" % name)
     process = echo(wire, port)
-    assert ping(wire.a, US4, 3, "-s", 2901, "-M", "do") == 3
-    answer, _ = exchange(wire.a, socket.AF_INET6, US6, b"j" * 2901)
-    assert answer == b"j" * 2901
-    assert wire.a.ping(US4, 1, "-s", 5000, seconds=0.2) == 0
+    assert ping(wire.a, US4, 3, "-s", 8901, "-M", "do") == 3
+    answer, _ = exchange(wire.a, socket.AF_INET6, US6, b"j" * 8901)
+    assert answer == b"j" * 8901
+    assert wire.a.ping(US4, 1, "-s", 12000, seconds=0.2) == 0
     counted(process, "unanswered", "fragment", 2)
     answered, unanswered = stop(process)
     assert answered["icmp"] == 3 and unanswered["fragment"] == 2
@@ -139,6 +141,17 @@ def test_ports_that_are_not_served_are_silent(wire, port):
     counted(process, "unanswered", "port", 2)
     _, unanswered = stop(process)
     assert unanswered["port"] == 2
+
+
+@pytest.mark.skipif(not os.path.exists(PLUGIN), reason="libdpdk-dev is missing")
+def test_a_port_of_dpdk_answers_as_well(bare_wire):
+    process = echo(bare_wire, "dpdk:b0")
+    assert ping(bare_wire.a, US4, 3) == 3
+    assert ping(bare_wire.a, US6, 3, "-6", "-s", 1399) == 3
+    answer, _ = exchange(bare_wire.a, socket.AF_INET, US4, b"d" * 1400)
+    assert answer == b"d" * 1400
+    answered, _ = stop(process)
+    assert (answered["icmp"], answered["icmp6"]) == (3, 3)
 
 
 # --- raw frames -------------------------------------------------------------------------------
