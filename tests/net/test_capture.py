@@ -133,6 +133,22 @@ def test_what_a_missing_consumer_missed_is_found_by_its_reason(wire):
         {("to", "drop", "consumer-down")}
 
 
+def test_names_follow_the_policy_that_ruled(wire):
+    """Counters are handed out anew by an apply; a name is that of the packet's own policy."""
+    names = ["first", "second", "third"]
+    wire.attach(mirror(rule(names[0], UDP)))
+    process = capturing(wire, "--copies")
+    raw = wire.a.raw("a0")
+    for number, name in enumerate(names):
+        if number:
+            wire.apply(mirror(rule(name, UDP)))
+        sh.send(raw, *frames(10))
+        written(process, 10 * (number + 1))
+    _, file = stop(process)
+    assert [packet.known["rule"] for packet in file.packets] == \
+        [name for name in names for _ in range(10)]
+
+
 def test_packets_are_cut_and_counted_out(wire):
     wire.attach(mirror(rule("all", UDP)))
     process = capturing(wire, "--copies", "--snap", "64", "--packets", "25", "--filter",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Recording what a policy hands to a consumer, samples or mirrors. */
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "user/apps/apps.h"
@@ -8,11 +9,27 @@
 #include "user/apps/record_report.h"
 #include "user/io/ring.h"
 
+#define NAMES 256u
+
+/*
+ * Names of rules that have been asked for: the tap looks through all of them. They are
+ * good until the tap sees another generation.
+ */
+struct names {
+	uint64_t generation;
+	struct {
+		bool known;
+		uint32_t counter;
+		const char *name; /* the tap's; NULL: it has none */
+	} at[NAMES];
+};
+
 struct record {
 	const struct shunt_consume_opts *opts;
 	const char *consumer; /* NULL: samples and mirrored packets */
 	struct shunt_recorder *recorder;
 	struct shunt_record_report_opts report;
+	struct names names;
 	uint64_t offset_ns; /* of the wall clock to that of the events */
 };
 
@@ -24,8 +41,26 @@ static uint64_t to_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static struct shunt_record_packet packet_of(const struct record *record,
-					    unsigned int queue,
+static const char *name_of(struct record *record, const struct shunt_ring_event *event)
+{
+	struct names *names = &record->names;
+	uint32_t place = event->counter % NAMES;
+
+	if (event->generation != names->generation) {
+		memset(names, 0, sizeof(*names));
+		names->generation = event->generation;
+	}
+	if (!names->at[place].known || names->at[place].counter != event->counter) {
+		names->at[place].name =
+			shunt_tap_rule(record->opts->tap, event->counter,
+				       event->generation);
+		names->at[place].counter = event->counter;
+		names->at[place].known = true;
+	}
+	return names->at[place].name;
+}
+
+static struct shunt_record_packet packet_of(struct record *record, unsigned int queue,
 					    const struct shunt_frame *frame,
 					    uint64_t now_ns)
 {
@@ -40,8 +75,7 @@ static struct shunt_record_packet packet_of(const struct record *record,
 	packet.event = event;
 	packet.len = event->len;
 	packet.time_ns = event->time_ns + record->offset_ns;
-	packet.rule =
-		shunt_tap_rule(record->opts->tap, event->counter, event->generation);
+	packet.rule = name_of(record, event);
 	return packet;
 }
 
@@ -50,7 +84,7 @@ static int record_burst(void *self, unsigned int queue,
 			const struct shunt_frame *frames, unsigned int n,
 			struct shunt_err *err)
 {
-	const struct record *record = self;
+	struct record *record = self;
 	uint64_t now_ns = to_ns(CLOCK_REALTIME);
 	unsigned int i, one;
 	uint32_t bytes;
