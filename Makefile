@@ -75,7 +75,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: plugins san-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -193,6 +193,13 @@ BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_mak
 	plan_flip plan_tidy
 $(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
 
+# Rings, pools and checksums beside DPDK's, where there is one: only benchmarks use it.
+DPDK_CFLAGS = $(eval DPDK_CFLAGS := $(shell pkg-config --exists libdpdk && \
+	echo -DBENCH_DPDK $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')))$(DPDK_CFLAGS)
+DPDK_LIBS = $(if $(DPDK_CFLAGS),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
+$(B)/obj/bench/rt.o $(B)/obj/bench/csum.o: private ALL_CFLAGS += $(DPDK_CFLAGS)
+$(B)/bench/rt: private LIBS += $(DPDK_LIBS)
+
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
 $(B)/obj/tests/bpf/budget.o: $(SKEL)
@@ -213,6 +220,13 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 
 san-tests: $(UNIT_BIN) $(IO_BIN)
 
+# What has threads; about the rest ThreadSanitizer has nothing to say.
+THREADED := credit metric mpsc pool spsc worker
+tsan-tests: ## run the tests that have threads, under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%) \
+		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%)
+	$(Q)TSAN=1 tests/run unit io
+
 tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
@@ -226,7 +240,7 @@ test-mutants: deps ## break each promise on purpose: a test must notice (as root
 FAULTS ?= all
 test-faults: deps ## kill or fail each command at each system call (as root; 45 minutes)
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net/test_faults.py
+	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net -k "test_faults or killed or kill or moment"
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all

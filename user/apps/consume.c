@@ -121,12 +121,16 @@ static int open_port(struct loop *loop, unsigned int queue, unsigned int ring,
 	const struct shunt_port_opts opts = { .sz = sizeof(opts),
 					      .pool = &loop->memory->pool };
 	struct source *source = &loop->sources[loop->count];
-	char text[128];
+	struct shunt_spec spec = { .scheme = "af_xdp" };
+	char options[96];
 	int code;
 
-	snprintf(text, sizeof(text), "af_xdp:%s,queues=%u,rx=on,tx=off,ring=%u",
-		 loop->opts->interface, queue, ring);
-	code = shunt_port_open(&source->port, text, &opts, err);
+	/* not as one text: the name of an interface may have a comma in it */
+	snprintf(spec.device, sizeof(spec.device), "%s", loop->opts->interface);
+	snprintf(options, sizeof(options), "queues=%u,rx=on,tx=off,ring=%u", queue,
+		 ring);
+	spec.rest = options;
+	code = shunt_af_xdp_ops.open(&source->port, &spec, &opts, err);
 	if (code)
 		return code;
 	source->count.queue = queue;
@@ -189,7 +193,11 @@ static int open_sources(struct loop *loop, struct shunt_err *err)
 				  "consumer %s: no queue of %s is left to serve",
 				  loop->opts->consumer, loop->opts->interface);
 	for (i = 0; i < loop->count; i++) {
-		code = feed(loop, &loop->sources[i], err);
+		struct source *source = &loop->sources[i];
+
+		code = feed(loop, source, err);
+		if (source->port)
+			source->count.mode = shunt_af_xdp_mode(source->port);
 		if (code)
 			return shunt_fail_in(err, code,
 					     "consumer %s: ", loop->opts->consumer);

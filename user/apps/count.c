@@ -65,6 +65,10 @@ static bool add_queues(cJSON *json, const struct shunt_consume_totals *totals)
 			cJSON_AddNullToObject(object, "queue");
 		else
 			shunt_json_add_u64(object, "queue", totals->queues[i].queue);
+		if (totals->queues[i].mode)
+			cJSON_AddStringToObject(object, "mode", totals->queues[i].mode);
+		else
+			cJSON_AddNullToObject(object, "mode");
 		if (!add_counts(object, &totals->queues[i]))
 			return false;
 	}

@@ -20,6 +20,12 @@ SHUNT_MUST_CHECK int shunt_af_xdp_feed(struct shunt_port *port, int xskmap_fd,
 				       uint32_t slot, struct shunt_seats *seats,
 				       struct shunt_err *err);
 
+/*
+ * How its packets come and go, read back from the kernel: "zero-copy"; "native" or
+ * "generic", by the interface's program, or "copy" where there is none, or only tx.
+ */
+const char *shunt_af_xdp_mode(const struct shunt_port *port);
+
 /* Throws away what waits, and tells the seats so; returns how many packets. */
 uint64_t shunt_af_xdp_discard(struct shunt_port *port);
 

@@ -44,6 +44,7 @@ struct shunt_af_xdp_lane {
 	struct shunt_xsk *xsk;
 	struct shunt_teller teller;
 	uint64_t discarded;
+	uint64_t told; /* of what the socket has received, to the teller */
 	uint32_t ring;
 };
 
@@ -61,9 +62,6 @@ struct shunt_af_xdp {
 	unsigned int next; /* the lane that rx begins with */
 	struct shunt_af_xdp_lane lane[SHUNT_QUEUE_MAX];
 };
-
-/* "zero-copy", "native", "generic", or "copy" where no program is there. */
-const char *shunt_af_xdp_mode(const struct shunt_af_xdp *af);
 
 SHUNT_MUST_CHECK int shunt_af_xdp_open(struct shunt_port **port,
 				       const struct shunt_spec *spec,

@@ -87,8 +87,9 @@ static enum shunt_af_xdp_mode program_mode(const char *interface)
 	}
 }
 
-const char *shunt_af_xdp_mode(const struct shunt_af_xdp *af)
+const char *shunt_af_xdp_mode(const struct shunt_port *port)
 {
+	const struct shunt_af_xdp *af = (const struct shunt_af_xdp *)port;
 	struct shunt_xsk_facts facts;
 
 	shunt_xsk_facts(af->lane[0].xsk, &facts);
@@ -146,7 +147,8 @@ static int take_memory(struct shunt_af_xdp *af,
 		       struct shunt_pool *pool, struct shunt_err *err)
 {
 	const uint64_t wanted =
-		2 * queues * (values->ring + SHUNT_BURST) + values->tx_ring + TX_SPARE;
+		(af->receives ? 2 * queues * (values->ring + SHUNT_BURST) : 0) +
+		(values->tx ? values->tx_ring : 0) + TX_SPARE;
 	const struct shunt_memory_opts opts = {
 		.sz = sizeof(opts),
 		.frames = (uint32_t)(values->frames		    ? values->frames
@@ -423,7 +425,7 @@ int shunt_af_xdp_describe(struct shunt_port *port, cJSON *json)
 	unsigned int i;
 
 	shunt_xsk_facts(af->lane[0].xsk, &facts);
-	if (!cJSON_AddStringToObject(json, "mode", shunt_af_xdp_mode(af)) ||
+	if (!cJSON_AddStringToObject(json, "mode", shunt_af_xdp_mode(port)) ||
 	    (*af->consumer &&
 	     !cJSON_AddStringToObject(json, "consumer", af->consumer)) ||
 	    !cJSON_AddBoolToObject(json, "need_wakeup", facts.need_wakeup) ||

@@ -53,7 +53,7 @@ void shunt_xsk_close(struct shunt_xsk *xsk)
 		flush(xsk);
 	if (xsk->queue) {
 		shunt_xsk_queue_aim(xsk->queue, -(int32_t)xsk->posts);
-		if (__atomic_load_n(&xsk->queue->sockets, __ATOMIC_RELAXED) > 1)
+		if (shunt_xsk_queue_is_shared(xsk->queue))
 			empty_rx(xsk);
 	}
 	if (xsk->xskmap_fd >= 0)

@@ -92,6 +92,9 @@ void shunt_xsk_queue_publish(struct shunt_xsk_queue *queue,
 struct shunt_xsk_queue *shunt_xsk_queue_find(const struct shunt_memory *memory,
 					     const struct shunt_xsk_place *place);
 
+/* Are there other sockets on it? */
+bool shunt_xsk_queue_is_shared(const struct shunt_xsk_queue *queue);
+
 /* One socket less; with the last one the frames go back to the pool. NULL is fine. */
 void shunt_xsk_queue_leave(struct shunt_xsk_queue *queue);
 
@@ -112,6 +115,9 @@ void shunt_xsk_queue_aim(struct shunt_xsk_queue *queue, int32_t more);
 /* Received frames are no longer the kernel's: it gets others for them. */
 void shunt_xsk_queue_took(struct shunt_xsk_queue *queue,
 			  const struct shunt_frame *frames, unsigned int n);
+
+/* With the lock held: so many more frames are in tx rings. */
+void shunt_xsk_queue_sends(struct shunt_xsk_queue *queue, uint32_t frames);
 
 /* Brings frames that were sent back to the pool. */
 void shunt_xsk_queue_reap(struct shunt_xsk_queue *queue);

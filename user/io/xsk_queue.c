@@ -188,6 +188,16 @@ struct shunt_xsk_queue *shunt_xsk_queue_find(const struct shunt_memory *memory,
 	return queue;
 }
 
+bool shunt_xsk_queue_is_shared(const struct shunt_xsk_queue *queue)
+{
+	bool shared;
+
+	pthread_mutex_lock(&queues_lock);
+	shared = queue->sockets > 1;
+	pthread_mutex_unlock(&queues_lock);
+	return shared;
+}
+
 /* The frames that the kernel held and, now that the queue's socket is gone, nobody does. */
 static void give_back(struct shunt_memory *memory, const uint64_t *held)
 {
@@ -234,6 +244,12 @@ void shunt_xsk_queue_leave(struct shunt_xsk_queue *queue)
 
 /* --- frames to and from the kernel --------------------------------------------------- */
 
+/* With the lock held; others look at the numbers without it. */
+static void set(uint32_t *number, uint32_t value)
+{
+	__atomic_store_n(number, value, __ATOMIC_RELAXED);
+}
+
 /* With the lock held. No more is reserved than there are frames: it cannot be undone. */
 static void fill_up(struct shunt_xsk_queue *queue)
 {
@@ -258,14 +274,19 @@ static void fill_up(struct shunt_xsk_queue *queue)
 			shunt_xsk_hold(queue, frames[i].token);
 		}
 		xsk_ring_prod__submit(&queue->fill, got);
-		queue->posted += got;
+		set(&queue->posted, queue->posted + got);
 	}
+}
+
+void shunt_xsk_queue_sends(struct shunt_xsk_queue *queue, uint32_t frames)
+{
+	set(&queue->sent, queue->sent + frames);
 }
 
 void shunt_xsk_queue_aim(struct shunt_xsk_queue *queue, int32_t more)
 {
 	pthread_spin_lock(&queue->lock);
-	queue->target += (uint32_t)more;
+	set(&queue->target, queue->target + (uint32_t)more);
 	fill_up(queue);
 	pthread_spin_unlock(&queue->lock);
 }
@@ -278,7 +299,7 @@ void shunt_xsk_queue_took(struct shunt_xsk_queue *queue,
 	pthread_spin_lock(&queue->lock);
 	for (i = 0; i < n; i++)
 		shunt_xsk_let_go(queue, frames[i].token);
-	queue->posted -= n;
+	set(&queue->posted, queue->posted - n);
 	fill_up(queue);
 	pthread_spin_unlock(&queue->lock);
 }
@@ -302,7 +323,7 @@ static unsigned int reap_burst(struct shunt_xsk_queue *queue)
 		shunt_xsk_let_go(queue, frames[i].token);
 	}
 	xsk_ring_cons__release(&queue->completion, n);
-	queue->sent -= n;
+	set(&queue->sent, queue->sent - n);
 	shunt_frames_put(frames, n);
 	return n;
 }

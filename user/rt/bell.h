@@ -22,7 +22,7 @@
 #include "user/rt/metric.h"
 
 struct shunt_bell {
-	_Alignas(SHUNT_METRIC_LINE) _Atomic bool listens;
+	_Alignas(SHUNT_CORE_LINE) _Atomic bool listens;
 	shunt_metric rung; /* wake-ups that were sent */
 	int fd;
 };

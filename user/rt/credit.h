@@ -15,17 +15,17 @@
 #include <stdint.h>
 
 #include "user/rt/check.h"
-#include "user/rt/slots.h"
+#include "user/rt/core.h"
 
 struct shunt_credit {
 	uint32_t limit;
 
 	/* the taker's */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t taken; /* ever; wraps */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t taken; /* ever; wraps */
 	uint32_t given_seen;
 
 	/* the givers' */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t given; /* ever; wraps */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t given; /* ever; wraps */
 };
 
 /* `start`: where the counts begin, 0 but in tests. */
@@ -33,7 +33,9 @@ static inline void shunt_credit_init(struct shunt_credit *credit, uint32_t limit
 				     uint32_t start)
 {
 	credit->limit = limit;
-	credit->taken = credit->given = credit->given_seen = start;
+	atomic_init(&credit->taken, start);
+	atomic_init(&credit->given, start);
+	credit->given_seen = start;
 }
 
 /* Takes up to n; returns how many there were. */

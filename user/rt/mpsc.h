@@ -27,12 +27,12 @@ struct shunt_mpsc {
 	_Atomic uint32_t *marks; /* of each slot; 0: no run begins here, so far */
 
 	/* the producers' */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t head; /* what is reserved next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t head; /* what is reserved next */
 	_Atomic uint32_t tail_seen; /* by any of them, at any time: never too new */
 	shunt_metric refused;	    /* elements that found no room */
 
 	/* the consumer's */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t tail; /* where it reads next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t tail; /* where it reads next */
 	uint32_t seen; /* runs before this were marked */
 };
 
@@ -45,22 +45,18 @@ void shunt_mpsc_close(struct shunt_mpsc *ring);
 
 /* --- producers ----------------------------------------------------------------------- */
 
-/* How many of n slots are free behind a head; a negative number: the head is old. */
+/*
+ * What the slow half of shunt_mpsc_reserve() finds when there seemed to be too little
+ * room: how many of n slots are free behind a head. -1: the head is old.
+ */
 static inline int64_t shunt_mpsc_room(struct shunt_mpsc *ring, uint32_t head,
 				      uint32_t n)
 {
-	/*
-	 * Acquire: pairs with the release below. Who stored it had acquired the tail, so
-	 * what the consumer did before is before us, too.
-	 */
-	uint32_t tail = atomic_load_explicit(&ring->tail_seen, memory_order_acquire);
 	uint32_t size = ring->slots.mask + 1;
-
-	/* More than size between them: one of the two is old. */
-	if (head - tail <= size && size - (head - tail) >= n)
-		return n;
 	/* Acquire: pairs with the release in shunt_mpsc_drop(). */
-	tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+
+	/* Release: pairs with the acquire in shunt_mpsc_reserve(). */
 	atomic_store_explicit(&ring->tail_seen, tail, memory_order_release);
 	if (head - tail > size)
 		return -1;
@@ -71,23 +67,35 @@ static inline int64_t shunt_mpsc_room(struct shunt_mpsc *ring, uint32_t head,
 static inline uint32_t shunt_mpsc_reserve(struct shunt_mpsc *ring, uint32_t *head,
 					  uint32_t least, uint32_t n)
 {
-	int64_t fit;
+	uint32_t size = ring->slots.mask + 1, used, fit;
+	int64_t room;
 
 	/* Relaxed: whether it is right, the exchange says. */
 	*head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 	do {
-		fit = shunt_mpsc_room(ring, *head, n);
-		if (fit < 0) {
+		/*
+		 * Acquire: pairs with the release in shunt_mpsc_room(). Who stored it had
+		 * acquired the tail, so what the consumer did before is before us, too.
+		 */
+		used = *head -
+		       atomic_load_explicit(&ring->tail_seen, memory_order_acquire);
+		fit = n;
+		/* More than size: one of the two is old. */
+		while (__builtin_expect(used > size || size - used < fit, 0)) {
+			room = shunt_mpsc_room(ring, *head, n);
+			if (room >= 0) {
+				fit = (uint32_t)room;
+				break;
+			}
 			*head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-			continue;
 		}
-		if (fit < least || !fit)
+		if (fit < least)
 			return 0;
-	} while (fit < 0 || /* Relaxed: the slots are handed over by tail and marks. */
-		 !atomic_compare_exchange_weak_explicit(
-			 &ring->head, head, *head + (uint32_t)fit, memory_order_relaxed,
-			 memory_order_relaxed));
-	return (uint32_t)fit;
+		/* Relaxed: the slots are handed over by tail and marks. */
+	} while (!atomic_compare_exchange_weak_explicit(&ring->head, head, *head + fit,
+							memory_order_relaxed,
+							memory_order_relaxed));
+	return fit;
 }
 
 static inline __attribute__((always_inline)) uint32_t shunt_mpsc_push_sized(
@@ -97,7 +105,7 @@ static inline __attribute__((always_inline)) uint32_t shunt_mpsc_push_sized(
 	uint32_t head, fit = shunt_mpsc_reserve(ring, &head, least, n);
 
 	shunt_check(bytes == ring->slots.bytes);
-	if (fit < n) /* Relaxed: a figure. */
+	if (__builtin_expect(fit < n, 0)) /* Relaxed: a figure. */
 		atomic_fetch_add_explicit(&ring->refused, n - fit,
 					  memory_order_relaxed);
 	if (!fit)

@@ -28,9 +28,9 @@ int shunt_slots_open(struct shunt_slots *slots, const char *noun,
 			"%s of elements of %u bytes: they may have %u; let it "
 			"carry pointers or frames",
 			noun, given.bytes, SHUNT_SLOTS_BYTES_MAX);
-	bytes = ((size_t)given.slots * given.bytes + SHUNT_SLOTS_APART - 1) /
-		SHUNT_SLOTS_APART * SHUNT_SLOTS_APART;
-	slots->at = aligned_alloc(SHUNT_SLOTS_APART, bytes);
+	bytes = ((size_t)given.slots * given.bytes + SHUNT_CORE_APART - 1) /
+		SHUNT_CORE_APART * SHUNT_CORE_APART;
+	slots->at = aligned_alloc(SHUNT_CORE_APART, bytes);
 	if (!slots->at)
 		return shunt_fail_errno(err, -ENOMEM, "%s of %u slots", noun,
 					given.slots);

@@ -11,13 +11,14 @@
 #include <string.h>
 
 #include "user/base/err.h"
+#include "user/rt/core.h"
 #include "user/rt/frame.h"
 
 #define SHUNT_SLOTS 1024u	    /* unless told otherwise */
 #define SHUNT_SLOTS_MAX (1u << 24)  /* far from half of what an index can count */
 #define SHUNT_SLOTS_BYTES_MAX 1024u /* of an element: more is better borrowed */
-/* What two cores write stays this far apart: cores fetch lines in pairs. */
-#define SHUNT_SLOTS_APART 128
+
+#define SHUNT_SLOTS_MANY 8u /* elements for which asking ahead pays */
 
 /* What a ring is like; zeroed: SHUNT_SLOTS frames. */
 struct shunt_slots_opts {
@@ -46,11 +47,15 @@ static inline __attribute__((always_inline)) void shunt_slots_move(uint8_t *to,
 								   uint32_t n,
 								   size_t bytes)
 {
-	uint32_t i;
-
-#pragma GCC unroll 4
-	for (i = 0; i < n; i++)
-		memcpy(to + i * bytes, from + i * bytes, bytes);
+	for (; n >= 4; n -= 4, to += 4 * bytes, from += 4 * bytes)
+		memcpy(to, from, 4 * bytes);
+	if (n & 2) {
+		memcpy(to, from, 2 * bytes);
+		to += 2 * bytes;
+		from += 2 * bytes;
+	}
+	if (n & 1)
+		memcpy(to, from, bytes);
 }
 
 /* Elements into the slots from `index` on; n is at most their number. */
@@ -61,6 +66,8 @@ static inline __attribute__((always_inline)) void shunt_slots_write(
 	uint32_t first = index & slots->mask, run = slots->mask + 1 - first;
 	const uint8_t *from = elements;
 
+	if (bytes >= SHUNT_CORE_LINE / 2 && n >= SHUNT_SLOTS_MANY)
+		shunt_core_want(slots->at + first * bytes, (n < run ? n : run) * bytes);
 	if (n <= run) {
 		shunt_slots_move(slots->at + first * bytes, from, n, bytes);
 		return;

@@ -26,12 +26,12 @@ struct shunt_spsc {
 	struct shunt_slots slots;
 
 	/* the producer's */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t head; /* where it writes next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t head; /* where it writes next */
 	uint32_t tail_seen;
 	shunt_metric refused; /* elements that found no room */
 
 	/* the consumer's */
-	_Alignas(SHUNT_SLOTS_APART) _Atomic uint32_t tail; /* where it reads next */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t tail; /* where it reads next */
 	uint32_t head_seen;
 };
 
@@ -44,21 +44,21 @@ void shunt_spsc_close(struct shunt_spsc *ring);
 
 /* --- the producer ------------------------------------------------------------------ */
 
-/* How many of `n` elements there is room for, at least. */
+/* How many of n elements there is room for. */
 static inline uint32_t shunt_spsc_room(struct shunt_spsc *ring, uint32_t n)
 {
 	/* Relaxed: our own. */
 	uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-	uint32_t size = ring->slots.mask + 1, room = size - (head - ring->tail_seen);
+	uint32_t size = ring->slots.mask + 1;
 
-	if (room < n) {
-		/* Acquire: pairs with the release in shunt_spsc_drop(); the slots have
-		 * been read before they are written anew. */
-		ring->tail_seen =
-			atomic_load_explicit(&ring->tail, memory_order_acquire);
-		room = size - (head - ring->tail_seen);
-	}
-	return room < n ? room : n;
+	if (__builtin_expect(size - (head - ring->tail_seen) >= n, 1))
+		return n;
+	/* Acquire: pairs with the release in shunt_spsc_drop(); the slots have been read
+	 * before they are written anew. */
+	ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
+	if (size - (head - ring->tail_seen) >= n)
+		return n;
+	return size - (head - ring->tail_seen);
 }
 
 static inline __attribute__((always_inline)) uint32_t shunt_spsc_push_sized(
@@ -68,7 +68,7 @@ static inline __attribute__((always_inline)) uint32_t shunt_spsc_push_sized(
 	uint32_t fit = shunt_spsc_room(ring, n);
 
 	shunt_check(bytes == ring->slots.bytes);
-	if (fit < n)
+	if (__builtin_expect(fit < n, 0))
 		shunt_metric_add(&ring->refused, n - fit);
 	shunt_slots_write(&ring->slots, head, elements, fit, bytes);
 	/* Release: pairs with the acquire in shunt_spsc_ready(), for the elements. */
@@ -82,20 +82,19 @@ static inline __attribute__((always_inline)) uint32_t shunt_spsc_push_sized(
 
 /* --- the consumer ------------------------------------------------------------------ */
 
-/* How many of up to `n` elements are there. */
+/* How many of up to n elements are there. */
 static inline uint32_t shunt_spsc_ready(struct shunt_spsc *ring, uint32_t n)
 {
 	/* Relaxed: our own. */
 	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	uint32_t ready = ring->head_seen - tail;
 
-	if (ready < n) {
-		/* Acquire: pairs with the release in shunt_spsc_push(). */
-		ring->head_seen =
-			atomic_load_explicit(&ring->head, memory_order_acquire);
-		ready = ring->head_seen - tail;
-	}
-	return ready < n ? ready : n;
+	if (ring->head_seen - tail >= n)
+		return n;
+	/* Acquire: pairs with the release in shunt_spsc_push(). */
+	ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
+	if (ring->head_seen - tail >= n)
+		return n;
+	return ring->head_seen - tail;
 }
 
 /* Gives n slots back, from the oldest on, whose elements are dealt with. */

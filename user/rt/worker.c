@@ -18,7 +18,7 @@
 #include "user/base/clock.h"
 #include "user/base/cleanup.h"
 #include "user/rt/metric.h"
-#include "user/rt/relax.h"
+#include "user/rt/core.h"
 
 #define NAME_BYTES 16  /* of a thread, in the kernel */
 #define SLACK_NS 1000u /* by how much a sleep may be longer; the kernel's is 50 us */
@@ -26,7 +26,7 @@
 
 struct worker {
 	/* written by the worker alone, all the time */
-	_Alignas(SHUNT_METRIC_LINE) shunt_metric bursts;
+	_Alignas(SHUNT_CORE_LINE) shunt_metric bursts;
 	shunt_metric work;
 	shunt_metric spins;
 	shunt_metric sleeps;
@@ -34,7 +34,7 @@ struct worker {
 	_Atomic bool ended;
 
 	/* written before its tasks are run */
-	_Alignas(SHUNT_METRIC_LINE) struct shunt_workers *all;
+	_Alignas(SHUNT_CORE_LINE) struct shunt_workers *all;
 	struct shunt_task *tasks;
 	unsigned int count;
 	enum shunt_wait wait;
@@ -225,7 +225,7 @@ static void work(struct worker *worker)
 		}
 		shunt_metric_add(&worker->spins, 1);
 		if (is_spinning(worker, &idle_since)) {
-			shunt_relax();
+			shunt_core_relax();
 			continue;
 		}
 		if (sleep_once(worker))
@@ -439,22 +439,22 @@ int shunt_workers_stop(struct shunt_workers *workers, struct shunt_err *err)
 	return workers ? end_all(workers, err) : 0;
 }
 
-void shunt_worker_time(const struct shunt_workers *workers, size_t i,
+void shunt_worker_time(const struct shunt_workers *workers, size_t worker,
 		       struct shunt_worker_time *time)
 {
-	const struct worker *worker = &workers->worker[i];
+	const struct worker *one = &workers->worker[worker];
 
 	*time = (struct shunt_worker_time){
-		.bursts = shunt_metric_read(&worker->bursts),
-		.work = shunt_metric_read(&worker->work),
-		.spins = shunt_metric_read(&worker->spins),
-		.sleeps = shunt_metric_read(&worker->sleeps),
-		.cpu_ns = thread_cpu_ns(worker->clock),
+		.bursts = shunt_metric_read(&one->bursts),
+		.work = shunt_metric_read(&one->work),
+		.spins = shunt_metric_read(&one->spins),
+		.sleeps = shunt_metric_read(&one->sleeps),
+		.cpu_ns = thread_cpu_ns(one->clock),
 	};
 	/*
 	 * Looked at after the clock: a thread that hasn't ended by now had a clock. The
 	 * clock of one that has may be another's. Acquire: pairs with worker_main().
 	 */
-	if (atomic_load_explicit(&worker->ended, memory_order_acquire))
-		time->cpu_ns = shunt_metric_read(&worker->cpu_ns);
+	if (atomic_load_explicit(&one->ended, memory_order_acquire))
+		time->cpu_ns = shunt_metric_read(&one->cpu_ns);
 }
