@@ -36,6 +36,7 @@ struct rig_row {
 	uint32_t burst;	    /* frames that the peer may offer before the port is read */
 	const char *small;  /* options with which it has little room: ",blocks=2" */
 	const char *bad[8]; /* options that it refuses; NULL ends them */
+	uint32_t forgets;   /* bytes that a library beneath it loses with each open */
 	const struct rig_not * not ; /* an entry without a test ends them */
 
 	/* Makes the peer; false: this machine cannot, and rig->why says why. */
