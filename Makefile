@@ -223,8 +223,9 @@ san-tests: $(UNIT_BIN) $(IO_BIN)
 # What has threads; about the rest ThreadSanitizer has nothing to say.
 THREADED := credit metric mpsc pool spsc worker
 tsan-tests: ## run the tests that have threads, under ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%)
-	$(Q)TSAN=1 tests/run unit
+	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%) \
+		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%)
+	$(Q)TSAN=1 tests/run unit io
 
 tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 

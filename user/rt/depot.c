@@ -194,7 +194,7 @@ void shunt_depot_put_more(struct shunt_depot *depot, struct shunt_depot_cache *c
 
 static struct shunt_depot *make(uint32_t total)
 {
-	struct shunt_depot *depot = aligned_alloc(_Alignof(*depot), sizeof(*depot));
+	struct shunt_depot *depot = aligned_alloc(_Alignof(struct shunt_depot), sizeof(*depot));
 	size_t bytes = SHUNT_THREADS * sizeof(*depot->caches);
 
 	if (!depot)
@@ -202,7 +202,7 @@ static struct shunt_depot *make(uint32_t total)
 	memset(depot, 0, sizeof(*depot));
 	pthread_mutex_init(&depot->lock, NULL);
 	pthread_mutex_init(&depot->closing, NULL);
-	depot->caches = aligned_alloc(_Alignof(*depot->caches), bytes);
+	depot->caches = aligned_alloc(_Alignof(struct shunt_depot_cache), bytes);
 	depot->free = calloc(total, sizeof(*depot->free));
 	depot->out = SHUNT_CHECK ? calloc(total, 1) : NULL;
 	if (!depot->caches || !depot->free || (SHUNT_CHECK && !depot->out)) {

@@ -7,7 +7,7 @@
 int shunt_spsc_open(struct shunt_spsc **out, const struct shunt_slots_opts *opts,
 		    struct shunt_err *err)
 {
-	struct shunt_spsc *ring = aligned_alloc(_Alignof(*ring), sizeof(*ring));
+	struct shunt_spsc *ring = aligned_alloc(_Alignof(struct shunt_spsc), sizeof(*ring));
 	uint32_t start;
 	int ret;
 
