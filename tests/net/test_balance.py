@@ -308,8 +308,8 @@ def test_a_ring_buffer_balances_in_every_hook(wire, hook):
     sh.send(raw, *[FRAME] * 5)
     process = consume_ring(wire, hook)
     sh.send(raw, *[FRAME] * 20)
-    told = rests(wire, lambda told: told.hook(hook)["offered"] == 25)
-    assert told.seat(None)["received"] == 20
+    told = rests(wire, lambda told: told.seat(None)["received"] == 20)
+    assert told.hook(hook)["offered"] == 25
     process.popen.send_signal(signal.SIGSTOP)
     sh.send(raw, *[FRAME] * 200)
     told = rests(wire, lambda told: told.hook(hook)["offered"] == 225)

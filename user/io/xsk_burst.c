@@ -53,17 +53,33 @@ static void count_rx(struct shunt_xsk *xsk, const struct shunt_frame *frames,
 	xsk->count->rx_bytes += bytes;
 }
 
-/* Without packets: the fill ring may be short, and a driver may want to be told of it. */
-static void rx_idle(struct shunt_xsk *xsk)
+void shunt_xsk_wake_rx(struct shunt_xsk *xsk)
 {
 	struct shunt_xsk_queue *queue = xsk->queue;
 
-	shunt_xsk_fill(xsk);
 	if (xsk->busy_poll ||
 	    (queue->wakes && xsk_ring_prod__needs_wakeup(&queue->fill))) {
 		recv(xsk->fd, NULL, 0, MSG_DONTWAIT);
 		xsk->count->wakeups++;
 	}
+}
+
+/* A packet of more frames than anybody wants stands in the way: it is lost, and counted. */
+static void skip_packet(struct shunt_xsk *xsk)
+{
+	struct shunt_frame frame;
+	__u32 at;
+
+	do {
+		if (!xsk_ring_cons__peek(&xsk->rx, 1, &at))
+			break;
+		name_frame(xsk->queue, xsk_ring_cons__rx_desc(&xsk->rx, at), &frame);
+		xsk_ring_cons__release(&xsk->rx, 1);
+		shunt_xsk_queue_took(xsk->queue, &frame, 1);
+		shunt_frames_put(&frame, 1);
+	} while (frame.flags & SHUNT_FRAME_MORE);
+	xsk->received++;
+	xsk->count->rx_dropped++;
 }
 
 unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
@@ -74,8 +90,10 @@ unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 
 	n = xsk->has_rx ? xsk_ring_cons__peek(&xsk->rx, max, &at) : 0;
 	if (!n) {
-		if (xsk->has_rx)
-			rx_idle(xsk);
+		if (xsk->has_rx) { /* for want of frames, perhaps */
+			shunt_xsk_fill(xsk);
+			shunt_xsk_wake_rx(xsk);
+		}
 		return 0;
 	}
 	for (i = 0; i < n; i++)
@@ -83,8 +101,11 @@ unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 			   &frames[i]);
 	whole = xsk->multi ? whole_packets(frames, n) : n;
 	xsk_ring_cons__cancel(&xsk->rx, n - whole);
-	if (!whole)
+	if (!whole) {
+		if (n == max)
+			skip_packet(xsk);
 		return 0;
+	}
 	xsk_ring_cons__release(&xsk->rx, whole);
 	count_rx(xsk, frames, whole);
 	shunt_xsk_queue_took(xsk->queue, frames, whole);

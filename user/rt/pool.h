@@ -9,7 +9,8 @@
  * their UMEM), a mempool of DPDK, or a ring of the kernel whose slots are borrowed. Any
  * thread may get from a pool and put into it; our own memory keeps a cache for each thread,
  * so that threads meet only when a cache is empty or full. get comes short only when the
- * frames are really out: what lies in the caches of others is fetched (user/rt/depot.h).
+ * frames are really out, or just on their way between two threads: what lies in the caches
+ * of others is fetched (user/rt/depot.h).
  */
 #include <stddef.h>
 #include <stdint.h>
