@@ -53,12 +53,10 @@ static void count_rx(struct shunt_xsk *xsk, const struct shunt_frame *frames,
 	xsk->count->rx_bytes += bytes;
 }
 
-/* Without packets: the fill ring may be short, and a driver may want to be told of it. */
-static void rx_idle(struct shunt_xsk *xsk)
+void shunt_xsk_wake_rx(struct shunt_xsk *xsk)
 {
 	struct shunt_xsk_queue *queue = xsk->queue;
 
-	shunt_xsk_fill(xsk);
 	if (xsk->busy_poll ||
 	    (queue->wakes && xsk_ring_prod__needs_wakeup(&queue->fill))) {
 		recv(xsk->fd, NULL, 0, MSG_DONTWAIT);
@@ -92,8 +90,10 @@ unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 
 	n = xsk->has_rx ? xsk_ring_cons__peek(&xsk->rx, max, &at) : 0;
 	if (!n) {
-		if (xsk->has_rx)
-			rx_idle(xsk);
+		if (xsk->has_rx) { /* for want of frames, perhaps */
+			shunt_xsk_fill(xsk);
+			shunt_xsk_wake_rx(xsk);
+		}
 		return 0;
 	}
 	for (i = 0; i < n; i++)

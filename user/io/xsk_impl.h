@@ -122,6 +122,11 @@ void shunt_xsk_queue_sends(struct shunt_xsk_queue *queue, uint32_t frames);
 /* Brings frames that were sent back to the pool. */
 void shunt_xsk_queue_reap(struct shunt_xsk_queue *queue);
 
+/* --- frames (xsk_burst.c) --------------------------------------------------------- */
+
+/* Tells a driver that wants to know that there are frames in the fill ring. */
+void shunt_xsk_wake_rx(struct shunt_xsk *xsk);
+
 /* --- errors (xsk.c) --------------------------------------------------------------- */
 
 /* Why a system call on the socket failed; returns code, -ENETDOWN or -ENODEV. */

@@ -182,10 +182,17 @@ static int try_rung(struct attempt *attempt)
 	ret = xsk->fd < 0 ? -errno : find_queue(attempt);
 	if (!ret)
 		ret = map_rings(xsk, attempt->opts);
+	/* a driver that reads the frames itself looks for some as soon as it is bound */
+	xsk->posts = attempt->opts->no_rx ? 0 : attempt->opts->ring + SHUNT_BURST;
+	if (!ret)
+		shunt_xsk_queue_aim(xsk->queue, (int32_t)xsk->posts);
 	if (!ret)
 		ret = bind_socket(attempt);
 	if (!ret)
 		return 0;
+	if (xsk->queue)
+		shunt_xsk_queue_aim(xsk->queue, -(int32_t)xsk->posts);
+	xsk->posts = 0;
 	/* a socket that could not be bound is not good for another try */
 	shunt_xsk_unmap(&xsk->rx_map);
 	shunt_xsk_unmap(&xsk->tx_map);
@@ -364,11 +371,9 @@ static int open_on(struct attempt *attempt, struct shunt_err *err)
 		ret = set_budget(xsk, opts, err);
 	if (!ret)
 		ret = set_busy_poll(xsk, opts, err);
-	if (ret || opts->no_rx)
-		return ret;
-	xsk->posts = opts->ring + SHUNT_BURST;
-	shunt_xsk_queue_aim(xsk->queue, (int32_t)xsk->posts);
-	return 0;
+	if (!ret && !opts->no_rx)
+		shunt_xsk_wake_rx(xsk);
+	return ret;
 }
 
 int shunt_xsk_open(struct shunt_xsk **out, struct shunt_memory *memory,
