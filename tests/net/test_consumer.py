@@ -20,12 +20,16 @@ POLICY = {"default": "drop",
                     {"name": "icmp", "match": {"proto": "icmp"}, "action": "pass"}]}
 
 
-def consume(wire, app, *options, consumer="tap", json=True):
-    """Starts a consumer; returns when its sockets stand in the map."""
+def start(wire, app, *options, consumer="tap", json=True):
     words = ["--json"] if json else []
     argv = [sh.BINARY, "run", app, "b0", "--consumer", consumer, "--netns", wire.b.name, *options,
             *words]
-    process = wire.b.start(*argv)
+    return wire.b.start(*argv)
+
+
+def consume(wire, app, *options, consumer="tap", json=True):
+    """Starts a consumer; returns when its sockets stand in the map."""
+    process = start(wire, app, *options, consumer=consumer, json=json)
     ready = (lambda: process.lines) if consumer != "tap" else lambda: taken(wire)
     sh.wait(lambda: ready() or process.popen.poll() is not None, "the consumer to be there")
     assert process.popen.poll() is None, process.err
@@ -66,8 +70,34 @@ def test_count_counts_what_was_sent(wire):
     last = process.replies()[-1]
     assert last["final"] and last["packets"] == 2000 and last["bytes"] == 2000 * 62
     assert last["unread"] == 0 and not any(last["drops"].values())
-    assert [queue["queue"] for queue in last["queues"]] == [0]
+    assert [(queue["queue"], queue["mode"]) for queue in last["queues"]] == [(0, "native")]
     assert sum(reply["final"] for reply in process.replies()) == 1
+
+
+def test_count_says_what_the_kernel_gave_and_takes_jumbo_packets(wire):
+    for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
+        ns.ip("link set %s mtu 9000" % name)
+    wire.attach(POLICY, "--mode", "generic")
+    process = consume(wire, "count", "--packets", "7")
+    datagrams(wire, 7, size=8000)
+    assert process.end() == 0
+    last = process.replies()[-1]
+    assert [queue["mode"] for queue in last["queues"]] == ["generic"]
+    assert (last["packets"], last["bytes"]) == (7, 7 * 8042)
+
+
+def test_dump_puts_jumbo_packets_together(wire):
+    for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
+        ns.ip("link set %s mtu 9000" % name)
+    wire.attach(POLICY)
+    path = wire.file("dump.pcap")
+    process = consume(wire, "dump", "-W", path, "--packets", "5", json=False)
+    frames = [fr.eth(fr.ip4(fr.udp(bytes(range(256)) * (size // 256), 4000, 5000)))
+              for size in (512, 8192, 256, 4096, 7680, 1024)]
+    sh.send(wire.a.raw("a0"), *frames)
+    assert process.end() == 0
+    assert fr.read_pcap(path) == [(one, len(one)) for one in frames[:5]]
+    assert process.err.decode().startswith("5 packets, 0 lost")
 
 
 def test_count_stops_after_a_number_and_after_a_time(wire):
@@ -81,7 +111,7 @@ def test_count_stops_after_a_number_and_after_a_time(wire):
     # the ledger of both: what was redirected was read, left over, or came too late
     assert stats.verdict("redirect-consumer") == 10 + last["unread"]
     assert stats.verdict("pass") == 15 - last["unread"]
-    process = consume(wire, "count", "--duration", "50ms")
+    process = start(wire, "count", "--duration", "50ms")
     assert process.end() == 0
     assert process.replies()[-1]["packets"] == 0
 

@@ -57,6 +57,7 @@ enum shunt_port_cap { SHUNT_PORT_CAPS(SHUNT_PORT_CAP) };
 	X(rx_dropped, "lost before rx: no frame was free, or too long for one")        \
 	X(rx_ring_full, "lost before rx: the reader was too slow")                     \
 	X(rx_fill_empty, "how often the kernel found no free frame")                   \
+	X(rx_invalid, "buffers that the kernel refused to fill: a fault of the port")  \
 	X(wakeups, "system calls that told the kernel to go on")
 
 #define SHUNT_PORT_COUNTER(name, help) uint64_t name;
@@ -71,7 +72,7 @@ struct shunt_port_opts {
 	struct shunt_pool *pool; /* open on this memory; NULL: the port makes its own */
 };
 
-/* No slot is NULL: what a port cannot do, it refuses. */
+/* No slot but stop is NULL: what a port cannot do, it refuses. */
 struct shunt_port_ops {
 	const char *scheme; /* "af_xdp" */
 	const char *help;   /* what it is, in one line */
@@ -83,7 +84,10 @@ struct shunt_port_ops {
 	/* Frames that it lent must be back; what it still transmits may be lost. */
 	void (*close)(struct shunt_port *port);
 
-	/* Up to max frames; returns how many. A packet's frames come together. */
+	/*
+	 * Up to max frames; returns how many. A packet's frames come together: where caps
+	 * has MULTI, max is SHUNT_BURST or more, or packets are lost that need it.
+	 */
 	unsigned int (*rx)(struct shunt_port *port, struct shunt_frame *frames,
 			   unsigned int max);
 	/*
@@ -94,7 +98,9 @@ struct shunt_port_ops {
 	unsigned int (*tx)(struct shunt_port *port, struct shunt_frame *frames,
 			   unsigned int n);
 	/* Tells the kernel of what waits, and brings transmitted frames back to their
-	 * pool. 0, or -errno when the port is of no more use (-ENETDOWN, -ENODEV). */
+	 * pool. Every now and then it looks after the device, hence of a port that only
+	 * receives, too: a few times a second. 0, or -errno when the port is of no more
+	 * use (-ENETDOWN, -ENODEV). */
 	int (*kick)(struct shunt_port *port, struct shunt_err *err);
 	/*
 	 * What poll() is to look at until there is something to receive: fills up to max
@@ -102,6 +108,11 @@ struct shunt_port_ops {
 	 */
 	unsigned int (*wait)(struct shunt_port *port, struct pollfd *fds,
 			     unsigned int max);
+	/*
+	 * Takes the port out of the traffic: what has come in can still be received, and
+	 * nothing after that. NULL, the only slot that may be: there is no such moment.
+	 */
+	void (*stop)(struct shunt_port *port);
 	int (*stats)(struct shunt_port *port, struct shunt_port_stats *stats,
 		     struct shunt_err *err);
 	/* Adds to a JSON object what the kernel really gave; 0 or -ENOMEM. */
@@ -137,6 +148,10 @@ SHUNT_MUST_CHECK int shunt_port_open(struct shunt_port **port, const char *text,
 /* NULL is fine. */
 void shunt_port_close(struct shunt_port *port);
 
+/* -EOPNOTSUPP, with a sentence, unless the port can do all of that (SHUNT_PORT_…). */
+SHUNT_MUST_CHECK int shunt_port_need(const struct shunt_port *port, uint32_t caps,
+				     struct shunt_err *err);
+
 static inline unsigned int shunt_port_rx(struct shunt_port *port,
 					 struct shunt_frame *frames, unsigned int max)
 {
@@ -153,6 +168,13 @@ SHUNT_MUST_CHECK static inline int shunt_port_kick(struct shunt_port *port,
 						   struct shunt_err *err)
 {
 	return port->ops->kick(port, err);
+}
+
+/* Receives no more than what waits; before a close that is to lose nothing. */
+static inline void shunt_port_stop(struct shunt_port *port)
+{
+	if (port->ops->stop)
+		port->ops->stop(port);
 }
 
 /* Sleeps until one of the ports has something, or the time is over; -errno, -EINTR too. */
@@ -182,3 +204,15 @@ uint32_t shunt_packet_copy(uint8_t *to, const struct shunt_frame *frames,
 /* The packet that begins at frames[0]: how many frames, 0 if it isn't whole, and bytes. */
 unsigned int shunt_packet_frames(const struct shunt_frame *frames, unsigned int n,
 				 uint32_t *bytes);
+
+/*
+ * Copies a packet into as many frames of a pool as it takes, at most max; returns how
+ * many, 0 if there were too few.
+ */
+unsigned int shunt_packet_fill(struct shunt_pool *pool, const uint8_t *bytes,
+			       uint32_t len, struct shunt_frame *frames,
+			       unsigned int max);
+
+/* tx of a port that does not transmit: takes all, counts it as refused, gives it back. */
+unsigned int shunt_port_tx_none(struct shunt_port *port, struct shunt_frame *frames,
+				unsigned int n);
