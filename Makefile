@@ -193,12 +193,10 @@ BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_mak
 	plan_flip plan_tidy
 $(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
 
-# Rings, pools and checksums beside DPDK's, where there is one: only benchmarks use it.
-DPDK_CFLAGS = $(eval DPDK_CFLAGS := $(shell pkg-config --exists libdpdk && \
-	echo -DBENCH_DPDK $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')))$(DPDK_CFLAGS)
-DPDK_LIBS = $(if $(DPDK_CFLAGS),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
-$(B)/obj/bench/rt.o $(B)/obj/bench/csum.o: private ALL_CFLAGS += $(DPDK_CFLAGS)
-$(B)/bench/rt: private LIBS += $(DPDK_LIBS)
+# Rings, pools and checksums beside DPDK's, where there is one.
+$(B)/obj/bench/rt.o $(B)/obj/bench/csum.o: private ALL_CFLAGS += \
+	$(if $(DPDK),-DBENCH_DPDK $(DPDK_CFLAGS))
+$(B)/bench/rt: private LIBS += $(if $(DPDK),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
 
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
