@@ -280,20 +280,27 @@ static uint32_t waiting(const struct shunt_xsk *xsk)
 	       __atomic_load_n(xsk->tx.consumer, __ATOMIC_ACQUIRE);
 }
 
+/* Has a call sent anything? Older kernels show it by the completions alone. */
+static bool has_moved(struct shunt_xsk *xsk, uint32_t before)
+{
+	uint32_t sent = __atomic_load_n(&xsk->queue->sent, __ATOMIC_RELAXED);
+
+	shunt_xsk_queue_reap(xsk->queue);
+	return waiting(xsk) != before ||
+	       __atomic_load_n(&xsk->queue->sent, __ATOMIC_RELAXED) != sent;
+}
+
 static int wake(struct shunt_xsk *xsk, struct shunt_err *err)
 {
-	uint32_t left = waiting(xsk), before;
+	uint32_t calls = xsk->tx.size / SHUNT_XSK_BUDGET_MIN + 1, left;
 
-	while (left) {
-		before = left;
+	for (left = waiting(xsk); left && calls; calls--, left = waiting(xsk)) {
 		xsk->count->wakeups++;
 		if (sendto(xsk->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
 			return 0;
 		switch (errno) {
 		case EAGAIN: /* its budget is used up, or there is no room for more */
-			shunt_xsk_queue_reap(xsk->queue);
-			left = waiting(xsk);
-			if (left == before)
+			if (!has_moved(xsk, left))
 				return 0;
 			break;
 		case EBUSY:

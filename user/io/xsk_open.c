@@ -14,7 +14,6 @@
 #define BUSY_TRIES 50
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
 #define FRAME_BYTES_MIN 2048u /* XDP_UMEM_MIN_CHUNK_SIZE of the kernel */
-#define BUDGET_MIN 32u	      /* TX_BATCH_SIZE of the kernel */
 #define LINK_BYTES 18u	      /* Ethernet and one VLAN tag: what MTU does not count */
 
 #ifndef SO_NETNS_COOKIE
@@ -182,12 +181,12 @@ static int try_rung(struct attempt *attempt)
 	ret = xsk->fd < 0 ? -errno : find_queue(attempt);
 	if (!ret)
 		ret = map_rings(xsk, attempt->opts);
-	/* a driver that reads the frames itself looks for some as soon as it is bound */
-	xsk->posts = attempt->opts->no_rx ? 0 : attempt->opts->ring + SHUNT_BURST;
-	if (!ret)
+	if (!ret) {
+		/* a driver that fills frames itself wants some as soon as it is bound */
+		xsk->posts = xsk->has_rx ? attempt->opts->ring + SHUNT_BURST : 0;
 		shunt_xsk_queue_aim(xsk->queue, (int32_t)xsk->posts);
-	if (!ret)
 		ret = bind_socket(attempt);
+	}
 	if (!ret)
 		return 0;
 	if (xsk->queue)
@@ -270,7 +269,7 @@ static int set_budget(struct shunt_xsk *xsk, const struct shunt_xsk_opts *opts,
 {
 	uint32_t budget = opts->tx_budget ? opts->tx_budget : opts->tx_ring;
 
-	if (opts->no_tx || budget < BUDGET_MIN)
+	if (opts->no_tx || budget < SHUNT_XSK_BUDGET_MIN)
 		return 0;
 	if (!setsockopt(xsk->fd, SOL_XDP, SHUNT_XDP_MAX_TX_SKB_BUDGET, &budget,
 			sizeof(budget)))
@@ -280,7 +279,7 @@ static int set_budget(struct shunt_xsk *xsk, const struct shunt_xsk_opts *opts,
 					"send up to %u packets a system call on %s: "
 					"that takes Linux 6.17, and a number from %u "
 					"to that of the transmit ring",
-					budget, xsk->ifname, BUDGET_MIN);
+					budget, xsk->ifname, SHUNT_XSK_BUDGET_MIN);
 	return 0;
 }
 
