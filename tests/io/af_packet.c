@@ -28,6 +28,7 @@
 #define UDP_AT 34
 
 static struct wire wire;
+static const char *ring; /* which kind of receive ring is tried */
 
 static int begin(void **state)
 {
@@ -49,7 +50,8 @@ static struct shunt_port *opened(const char *options)
 	struct shunt_err err = { "" };
 	char text[128];
 
-	snprintf(text, sizeof(text), "af_packet:%s%s", WIRE_NEAR, options);
+	snprintf(text, sizeof(text), "af_packet:%s,ring=%s%s", WIRE_NEAR, ring,
+		 options);
 	if (shunt_port_open(&port, text, NULL, &err))
 		fail_msg("%s", err.message);
 	return port;
@@ -372,6 +374,11 @@ int main(void)
 		TEST(a_smaller_mtu_is_noticed),
 	};
 
+	int failed;
+
 	wire_enter();
-	return cmocka_run_group_tests_name("af_packet", tests, NULL, NULL);
+	ring = "blocks";
+	failed = cmocka_run_group_tests_name("blocks", tests, NULL, NULL);
+	ring = "slots";
+	return failed + cmocka_run_group_tests_name("slots", tests, NULL, NULL);
 }

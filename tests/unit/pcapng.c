@@ -164,6 +164,49 @@ static void interfaces_are_numbered(void **ctx)
 	assert_int_equal(read_back(), 2);
 }
 
+/* A reader that is not ours finds everything that was said of a packet. */
+static void another_reader_finds_all_that_was_said(void **ctx)
+{
+	static const char want[] = "eth7|rule=web verdict=drop|3|2|0x00000001|77|60|"
+				   "1700000000.123456789";
+	const struct shunt_pcapng_opts opts = { .sz = sizeof(opts), .comment = "all" };
+	uint8_t bytes[60] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x88, 0xb5 };
+	const struct shunt_pcapng_packet packet = {
+		.time_ns = UINT64_C(1700000000123456789),
+		.bytes = bytes,
+		.captured = sizeof(bytes),
+		.len = 77,
+		.comment = "rule=web verdict=drop",
+		.way = SHUNT_PCAPNG_IN,
+		.lost = 3,
+		.queue_known = 1,
+		.queue = 2,
+		.judge = SHUNT_PCAPNG_XDP,
+		.verdict = 1,
+	};
+	struct shunt_pcapng *file;
+	char command[512], line[256] = "";
+	FILE *reader;
+
+	(void)ctx;
+	assert_int_equal(shunt_pcapng_open(&file, path, &opts, NULL), 0);
+	assert_int_equal(shunt_pcapng_interface(file, "eth7", NULL, NULL), 0);
+	assert_int_equal(shunt_pcapng_put(file, &packet, NULL), 0);
+	assert_int_equal(shunt_pcapng_close(file, NULL), 0);
+	snprintf(command, sizeof(command),
+		 "tshark -r %s -T fields -E separator='|' -e frame.interface_name "
+		 "-e frame.comment -e frame.drop_count -e frame.interface_queue "
+		 "-e frame.packet_flags -e frame.len -e frame.cap_len "
+		 "-e frame.time_epoch 2>/dev/null",
+		 path);
+	reader = popen(command, "r");
+	assert_non_null(reader);
+	assert_non_null(fgets(line, sizeof(line), reader));
+	assert_int_equal(pclose(reader), 0);
+	line[strcspn(line, "\n")] = '\0';
+	assert_string_equal(line, want);
+}
+
 static void nothing_is_a_capture_too(void **ctx)
 {
 	enum shunt_pcapng_format format;
@@ -177,6 +220,31 @@ static void nothing_is_a_capture_too(void **ctx)
 		assert_int_equal(shunt_pcapng_open(&file, path, &opts, NULL), 0);
 		assert_int_equal(shunt_pcapng_close(file, NULL), 0);
 		assert_int_equal(read_back(), 0);
+	}
+}
+
+static void times_reach_into_the_next_century(void **ctx)
+{
+	const uint64_t late_ns = UINT64_C(4200000000123456789);
+	const struct shunt_pcapng_packet packet = { .time_ns = late_ns,
+						    .bytes = (const uint8_t *)"" };
+	enum shunt_pcapng_format format;
+
+	(void)ctx;
+	for (format = SHUNT_PCAPNG_NG; format <= SHUNT_PCAPNG_OLD; format++) {
+		const struct shunt_pcapng_opts opts = { .sz = sizeof(opts),
+							.format = format };
+		struct shunt_pcapfile_packet read;
+		struct shunt_pcapfile *in;
+		struct shunt_pcapng *file;
+
+		assert_int_equal(shunt_pcapng_open(&file, path, &opts, NULL), 0);
+		assert_int_equal(shunt_pcapng_put(file, &packet, NULL), 0);
+		assert_int_equal(shunt_pcapng_close(file, NULL), 0);
+		assert_int_equal(shunt_pcapfile_open(&in, path, NULL), 0);
+		assert_int_equal(shunt_pcapfile_next(in, &read, NULL), 1);
+		assert_true(read.time_ns == late_ns);
+		shunt_pcapfile_close(in);
 	}
 }
 
@@ -200,7 +268,9 @@ int main(void)
 		cmocka_unit_test(pcapng_is_read_back),
 		cmocka_unit_test(a_full_disk_leaves_whole_packets),
 		cmocka_unit_test(interfaces_are_numbered),
+		cmocka_unit_test(another_reader_finds_all_that_was_said),
 		cmocka_unit_test(nothing_is_a_capture_too),
+		cmocka_unit_test(times_reach_into_the_next_century),
 		cmocka_unit_test(what_is_too_long_is_refused),
 	};
 	int fd = mkstemp(path), ret;

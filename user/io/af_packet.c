@@ -19,6 +19,8 @@
 /* A block holds what a sender leaves uncut to its NIC: 64 KiB; thirty-two are 4 MiB. */
 #define BLOCK_BYTES (128u << 10)
 #define BLOCKS 32u
+#define SLOTS 2048u
+#define SLOT_BYTES 2048u
 #define TX_FRAMES 512u
 #define TX_BYTES (8u << 20) /* the transmit ring, unless a number of slots is given */
 
@@ -31,13 +33,15 @@
 #define CHECK_NS UINT64_C(10000000)
 
 struct options {
-	unsigned int rx, tx, promisc, bypass, fanout_mode;
+	unsigned int rx, tx, slots, promisc, bypass, fanout_mode;
 	uint64_t blocks, block_bytes, timeout_ms, tx_frames, fanout;
 };
 
 /* In the order of PACKET_FANOUT_…. */
 static const char *const fanout_modes[] = { "hash", "lb", "cpu", "rollover",
 					    "rnd",  "qm", NULL };
+
+static const char *const rings[] = { "blocks", "slots", NULL };
 
 #define AT(member) .offset = offsetof(struct options, member)
 
@@ -46,11 +50,17 @@ static const struct shunt_spec_row option_rows[] = {
 	{ "tx", SHUNT_SPEC_SWITCH, AT(tx), .help = "transmit; on is the default" },
 	{ "promisc", SHUNT_SPEC_SWITCH, AT(promisc),
 	  .help = "receive frames for other addresses, too; on is the default" },
+	{ "ring", SHUNT_SPEC_CHOICE, .choices = rings, AT(slots), .value = "HOW",
+	  .help = "blocks (the default) of many frames, for throughput, or slots of "
+		  "one "
+		  "frame that is seen at once, for latency" },
 	{ "blocks", SHUNT_SPEC_NUMBER, 2, 65536, AT(blocks), .value = "N",
-	  .help = "blocks of the receive ring; 32 is the default" },
-	{ "block", SHUNT_SPEC_NUMBER, 4096, 64u << 20, AT(block_bytes),
+	  .help = "blocks of the receive ring (32 is the default), or slots (2048)" },
+	{ "block", SHUNT_SPEC_NUMBER, 2048, 64u << 20, AT(block_bytes),
 	  .value = "BYTES",
-	  .help = "size of a block, a power of two; 128K is the default" },
+	  .help = "size of a block, a power of two (128K is the default), or of a slot "
+		  "(by "
+		  "the MTU)" },
 	{ "timeout", SHUNT_SPEC_NUMBER, 1, 1000, AT(timeout_ms), .value = "MS",
 	  .help = "milliseconds until a block that is not full is given to the reader; "
 		  "1 "
@@ -192,9 +202,8 @@ static unsigned int packet_wait(struct shunt_port *port, struct pollfd *fds,
 
 /* --- opening ---------------------------------------------------------------------------- */
 
-static uint32_t power_above(uint32_t least)
+static uint32_t power_above(uint32_t bytes, uint32_t least)
 {
-	uint32_t bytes = 4096;
 
 	while (bytes < least)
 		bytes *= 2;
@@ -215,9 +224,13 @@ static int check_options(struct packet_port *p, struct shunt_err *err)
 				  "port %s: fanout-mode: of which group? fanout=GROUP "
 				  "says",
 				  p->port.name);
+	if (!options->blocks)
+		options->blocks = options->slots ? SLOTS : BLOCKS;
 	if (!options->block_bytes)
 		options->block_bytes =
-			least < BLOCK_BYTES ? BLOCK_BYTES : power_above(least);
+			power_above(options->slots ? SLOT_BYTES : BLOCK_BYTES, least);
+	if (options->slots && options->blocks % 2)
+		options->blocks++; /* two of the smallest fill a page */
 	if (options->block_bytes & (options->block_bytes - 1) ||
 	    options->block_bytes < least)
 		return shunt_fail(
@@ -225,7 +238,8 @@ static int check_options(struct packet_port *p, struct shunt_err *err)
 			"port %s: block=%llu: it takes a power of two, from %u "
 			"on for an MTU of %u",
 			p->port.name, (unsigned long long)options->block_bytes,
-			power_above(least), p->link.mtu);
+			power_above(options->slots ? SLOT_BYTES : 4096, least),
+			p->link.mtu);
 	return 0;
 }
 
@@ -235,6 +249,7 @@ static int open_rx(struct packet_port *p, struct shunt_err *err)
 	const struct shunt_packet_rx_opts opts = {
 		.name = p->port.name,
 		.ifindex = p->link.ifindex,
+		.slots = (int)options->slots,
 		.blocks = (uint32_t)options->blocks,
 		.block_bytes = (uint32_t)options->block_bytes,
 		.timeout_ms = (uint32_t)options->timeout_ms,
@@ -259,7 +274,7 @@ static int open_tx(struct packet_port *p, struct shunt_err *err)
 		.frame_max = p->link.mtu + ETH_HLEN + TAG_BYTES,
 		.bypass = (int)p->options.bypass,
 	};
-	uint32_t most = TX_BYTES / power_above(opts.frame_max);
+	uint32_t most = TX_BYTES / power_above(4096, opts.frame_max);
 
 	if (!opts.frames)
 		opts.frames = most < TX_FRAMES ? most : TX_FRAMES;
@@ -321,12 +336,9 @@ static int packet_open(struct shunt_port **port, const struct shunt_spec *spec,
 		return shunt_fail_errno(err, -ENOMEM, "open port %s:%s", spec->scheme,
 					spec->device);
 	p->link = (struct shunt_link)SHUNT_LINK_NONE;
-	p->options = (struct options){ .rx = 1,
-				       .tx = 1,
-				       .promisc = 1,
-				       .bypass = 1,
-				       .blocks = BLOCKS,
-				       .timeout_ms = 1 };
+	p->options = (struct options){
+		.rx = 1, .tx = 1, .promisc = 1, .bypass = 1, .timeout_ms = 1
+	};
 	shunt_port_init(&p->port, &shunt_af_packet_ops, spec);
 	ret = shunt_spec_read(spec, option_rows, &p->options, err);
 	if (!ret)
@@ -368,7 +380,8 @@ static int packet_describe(struct shunt_port *port, cJSON *json)
 	    !cJSON_AddNumberToObject(json, "mtu", p->link.mtu))
 		return -ENOMEM;
 	if (p->rx &&
-	    (!cJSON_AddNumberToObject(json, "blocks", (double)options->blocks) ||
+	    (!cJSON_AddStringToObject(json, "ring", rings[options->slots]) ||
+	     !cJSON_AddNumberToObject(json, "blocks", (double)options->blocks) ||
 	     !cJSON_AddNumberToObject(json, "block_bytes",
 				      (double)options->block_bytes) ||
 	     !cJSON_AddNumberToObject(json, "timeout_ms",

@@ -17,6 +17,9 @@
  * are lent to any thread; an atomic count for each block says when they are all back. For
  * as long as they are not, the ring is that much smaller.
  *
+ * Until then nobody sees what is in it: a millisecond at least. Who wants each frame at once
+ * takes slots (`ring=slots`): TPACKET_V2, where a block is one frame, and of one length.
+ *
  * A VLAN tag that the kernel took off a frame is put back into the frame, and a checksum
  * that the sender left to its NIC (as on veth) is filled in: what is received are the
  * bytes that a wire would carry. What a sender left to its NIC to cut into segments comes
@@ -37,6 +40,7 @@ struct shunt_packet_rx;
 struct shunt_packet_rx_opts {
 	const char *name; /* the port's, for messages */
 	int ifindex;
+	int slots; /* TPACKET_V2: a block is one frame */
 	uint32_t blocks, block_bytes;
 	uint32_t timeout_ms;
 	int promisc;

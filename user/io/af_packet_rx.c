@@ -20,6 +20,7 @@
 #define HEADROOM 64u
 #define TAG_BYTES 4u
 
+/* A slot of TPACKET_V2 is a block of one frame. */
 struct block {
 	_Alignas(64) atomic_uint lent; /* frames that are not back yet */
 	atomic_uint taken; /* the reader has begun it, and it isn't free yet */
@@ -28,6 +29,7 @@ struct block {
 struct shunt_packet_rx {
 	struct shunt_pool pool;
 	int fd;
+	bool slots; /* TPACKET_V2 */
 	uint8_t *area;
 	uint32_t blocks, block_bytes;
 	uint32_t at;   /* the block that is read, or comes next */
@@ -36,9 +38,18 @@ struct shunt_packet_rx {
 	struct block block[];
 };
 
-static struct tpacket_block_desc *desc_of(struct shunt_packet_rx *rx, uint32_t block)
+static void *at_of(const struct shunt_packet_rx *rx, uint32_t block)
 {
-	return (void *)(rx->area + (size_t)block * rx->block_bytes);
+	return rx->area + (size_t)block * rx->block_bytes;
+}
+
+/* Whose a block is. */
+static uint32_t *status_of(const struct shunt_packet_rx *rx, uint32_t block)
+{
+	struct tpacket_block_desc *desc = at_of(rx, block);
+	struct tpacket2_hdr *slot = at_of(rx, block);
+
+	return rx->slots ? &slot->tp_status : &desc->hdr.bh1.block_status;
 }
 
 /* --- blocks --------------------------------------------------------------------------- */
@@ -51,8 +62,7 @@ static void put_block(struct shunt_packet_rx *rx, uint32_t at, unsigned int n)
 	if (atomic_fetch_sub_explicit(&block->lent, n, memory_order_acq_rel) != n)
 		return;
 	/* pairs with the kernel's look at the status: we are done with the block */
-	__atomic_store_n(&desc_of(rx, at)->hdr.bh1.block_status, TP_STATUS_KERNEL,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(status_of(rx, at), TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 	/* pairs with begin_block(): the status is the kernel's again */
 	atomic_store_explicit(&block->taken, 0, memory_order_release);
 }
@@ -86,16 +96,18 @@ static const struct shunt_pool_ops rx_ops = { .get = rx_get, .put = rx_put };
 static bool begin_block(struct shunt_packet_rx *rx)
 {
 	struct block *block = &rx->block[rx->at];
-	const struct tpacket_hdr_v1 *head = &desc_of(rx, rx->at)->hdr.bh1;
+	const struct tpacket_block_desc *desc = at_of(rx, rx->at);
 
 	/* pairs with put_block(): the ring has come around to a block that is still lent */
 	if (atomic_load_explicit(&block->taken, memory_order_acquire))
 		return false;
 	/* pairs with the kernel's barrier: the block is written */
-	if (!(__atomic_load_n(&head->block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+	if (!(__atomic_load_n(status_of(rx, rx->at), __ATOMIC_ACQUIRE) &
+	      TP_STATUS_USER))
 		return false;
-	rx->left = head->num_pkts;
-	rx->next = (uint8_t *)desc_of(rx, rx->at) + head->offset_to_first_pkt;
+	rx->left = rx->slots ? 1 : desc->hdr.bh1.num_pkts;
+	rx->next = (uint8_t *)at_of(rx, rx->at) +
+		   (rx->slots ? 0 : desc->hdr.bh1.offset_to_first_pkt);
 	atomic_store_explicit(&block->lent, rx->left, memory_order_relaxed);
 	atomic_store_explicit(&block->taken, 1, memory_order_relaxed);
 	return true;
@@ -143,14 +155,44 @@ static void fill_checksum(const struct virtio_net_hdr *head, uint8_t *data,
 	memcpy(data + at, &sum, sizeof(sum));
 }
 
-/* The tag goes back between the addresses and the type. */
-static uint8_t *put_tag(const struct tpacket3_hdr *head, uint8_t *data)
+/* What both versions say of a frame. */
+struct head {
+	uint32_t next_at, status, len, captured, seconds, ns;
+	uint16_t data_at, tag, tag_type;
+};
+
+static struct head read_head(const struct shunt_packet_rx *rx, const uint8_t *at)
 {
-	uint16_t tag[2] = {
-		htons(head->tp_status & TP_STATUS_VLAN_TPID_VALID
-			      ? head->hv1.tp_vlan_tpid
-			      : ETHERTYPE_VLAN),
-		htons((uint16_t)head->hv1.tp_vlan_tci),
+	struct tpacket2_hdr slot;
+	struct tpacket3_hdr head;
+
+	if (rx->slots) {
+		memcpy(&slot, at, sizeof(slot));
+		return (struct head){ 0,
+				      slot.tp_status,
+				      slot.tp_len,
+				      slot.tp_snaplen,
+				      slot.tp_sec,
+				      slot.tp_nsec,
+				      slot.tp_mac,
+				      slot.tp_vlan_tci,
+				      slot.tp_vlan_tpid };
+	}
+	memcpy(&head, at, sizeof(head));
+	return (struct head){ head.tp_next_offset,  head.tp_status,
+			      head.tp_len,	    head.tp_snaplen,
+			      head.tp_sec,	    head.tp_nsec,
+			      head.tp_mac,	    (uint16_t)head.hv1.tp_vlan_tci,
+			      head.hv1.tp_vlan_tpid };
+}
+
+/* The tag goes back between the addresses and the type. */
+static uint8_t *put_tag(const struct head *head, uint8_t *data)
+{
+	const uint16_t tag[2] = {
+		htons(head->status & TP_STATUS_VLAN_TPID_VALID ? head->tag_type
+							       : ETHERTYPE_VLAN),
+		htons(head->tag),
 	};
 
 	memmove(data - TAG_BYTES, data, 2 * ETH_ALEN);
@@ -161,26 +203,24 @@ static uint8_t *put_tag(const struct tpacket3_hdr *head, uint8_t *data)
 /* The next frame of the block; false: it was longer than a block, and is lost. */
 static bool take(struct shunt_packet_rx *rx, struct shunt_frame *frame)
 {
-	struct tpacket3_hdr head;
+	const struct head head = read_head(rx, rx->next);
+	uint8_t *data = rx->next + head.data_at;
 	struct virtio_net_hdr offload;
-	uint8_t *at = rx->next, *data;
 
-	memcpy(&head, at, sizeof(head));
-	rx->next += head.tp_next_offset;
+	rx->next += head.next_at;
 	rx->left--;
-	if (head.tp_snaplen < head.tp_len)
+	if (head.captured < head.len)
 		return false;
-	data = at + head.tp_mac;
 	memcpy(&offload, data - sizeof(offload), sizeof(offload));
-	fill_checksum(&offload, data, head.tp_snaplen);
+	fill_checksum(&offload, data, head.captured);
 	*frame = (struct shunt_frame){
-		.data = data, .pool = &rx->pool, .token = rx->at, .len = head.tp_snaplen
+		.data = data, .pool = &rx->pool, .token = rx->at, .len = head.captured
 	};
-	if (head.tp_status & TP_STATUS_VLAN_VALID) {
+	if (head.status & TP_STATUS_VLAN_VALID) {
 		frame->data = put_tag(&head, data);
 		frame->len += TAG_BYTES;
 	}
-	shunt_frame_stamp(frame, head.tp_sec * UINT64_C(1000000000) + head.tp_nsec);
+	shunt_frame_stamp(frame, head.seconds * UINT64_C(1000000000) + head.ns);
 	return true;
 }
 
@@ -222,24 +262,30 @@ static int set_int(int fd, int option, int value)
 static int make_ring(struct shunt_packet_rx *rx,
 		     const struct shunt_packet_rx_opts *opts, struct shunt_err *err)
 {
-	struct tpacket_req3 request = {
-		.tp_block_size = opts->block_bytes,
-		.tp_block_nr = opts->blocks,
-		.tp_frame_size =
-			opts->block_bytes, /* in this version it means nothing */
+	/* in V3 the size of a frame means nothing */
+	const uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+	const uint32_t of_slots = opts->block_bytes > page ? opts->block_bytes : page;
+	const struct tpacket_req3 request = {
+		.tp_block_size = opts->slots ? of_slots : opts->block_bytes,
+		.tp_block_nr = opts->slots
+				       ? opts->blocks / (of_slots / opts->block_bytes)
+				       : opts->blocks,
+		.tp_frame_size = opts->block_bytes,
 		.tp_frame_nr = opts->blocks,
 		.tp_retire_blk_tov = opts->timeout_ms,
 	};
 	size_t bytes = (size_t)opts->blocks * opts->block_bytes;
 	void *area;
-	int ret = set_int(rx->fd, PACKET_VERSION, TPACKET_V3);
+	int ret =
+		set_int(rx->fd, PACKET_VERSION, opts->slots ? TPACKET_V2 : TPACKET_V3);
 
 	if (!ret)
 		ret = set_int(rx->fd, PACKET_RESERVE, HEADROOM + TAG_BYTES);
 	if (!ret)
 		ret = set_int(rx->fd, PACKET_VNET_HDR, 1);
 	if (!ret)
-		ret = set(rx->fd, PACKET_RX_RING, &request, sizeof(request));
+		ret = set(rx->fd, PACKET_RX_RING, &request,
+			  opts->slots ? sizeof(struct tpacket_req) : sizeof(request));
 	if (ret)
 		return shunt_fail_errno(
 			err, ret,
@@ -302,6 +348,7 @@ int shunt_packet_rx_open(struct shunt_packet_rx **out,
 		return shunt_fail_errno(err, -ENOMEM, "open port %s", opts->name);
 	memset(rx, 0, bytes);
 	rx->pool = (struct shunt_pool){ .ops = &rx_ops, .headroom = HEADROOM };
+	rx->slots = opts->slots;
 	rx->blocks = opts->blocks;
 	rx->block_bytes = opts->block_bytes;
 	/* without a protocol nothing comes before the ring is there */
@@ -344,7 +391,7 @@ int shunt_packet_rx_fd(const struct shunt_packet_rx *rx)
 int shunt_packet_rx_stats(struct shunt_packet_rx *rx, struct shunt_port_stats *count,
 			  struct shunt_err *err)
 {
-	struct tpacket_stats_v3 stats;
+	struct tpacket_stats_v3 stats = { 0 };
 	socklen_t bytes = sizeof(stats);
 
 	if (getsockopt(rx->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &bytes))

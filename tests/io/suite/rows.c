@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off: one a line */
 const struct rig_row *const rig_rows[] = {
-	&rig_pcap,   &rig_pcapng, &rig_af_packet, &rig_ringbuf,
+	&rig_pcap,   &rig_pcapng, &rig_af_packet, &rig_slots, &rig_ringbuf,
 	&rig_copies, &rig_af_xdp, &rig_dpdk,	  NULL,
 };
+/* clang-format on */
 
 /* --- on a wire ---------------------------------------------------------------------------- */
 
@@ -46,6 +48,29 @@ static void af_packet_spec(const struct rig *rig, uint32_t way, char *text, size
 static const struct rig_not af_packet_not[] = {
 	{ "an empty pool is waited for", "frames lie in its ring, not in a pool" },
 	{ NULL },
+};
+
+static void slots_spec(const struct rig *rig, uint32_t way, char *text, size_t room)
+{
+	af_packet_spec(rig, way, text, room - 16);
+	strcat(text, ",ring=slots");
+}
+
+const struct rig_row rig_slots = {
+	.name = "slots",
+	.can = SHUNT_PORT_RX | SHUNT_PORT_TX | SHUNT_PORT_WAIT | SHUNT_PORT_MULTI,
+	.shortest = 14,
+	.longest = WIRE_MTU + 14,
+	.jumbo = WIRE_JUMBO + 14,
+	.burst = 32,
+	.small = ",blocks=34,tx-frames=16",
+	.bad = { ",block=5000", ",blocks=1", ",ring=round" },
+	.not = af_packet_not,
+	.begin = rig_wire_begin,
+	.end = rig_wire_end,
+	.spec = slots_spec,
+	.offer = rig_wire_offer,
+	.collect = rig_wire_collect,
 };
 
 const struct rig_row rig_af_packet = {

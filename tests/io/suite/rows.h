@@ -4,7 +4,7 @@
 
 #include "tests/io/suite/rig.h"
 
-extern const struct rig_row rig_pcap, rig_pcapng, rig_af_packet, rig_ringbuf,
+extern const struct rig_row rig_pcap, rig_pcapng, rig_af_packet, rig_slots, rig_ringbuf,
 	rig_copies, rig_af_xdp, rig_dpdk;
 
 bool rig_wire_begin(struct rig *rig);
