@@ -128,6 +128,7 @@ static int open_generate(struct shunt_app **out, const struct shunt_run_app *con
 	if (!generate)
 		return shunt_fail_errno(err, -ENOMEM, "generate");
 	shunt_app_init(&generate->app, &shunt_app_generate, config, ports);
+	generate->app.reads = 0;
 	generate->lane.app = &generate->app;
 	generate->lane.port = ports[0];
 	generate->pace.rate = config->generate.rate;
