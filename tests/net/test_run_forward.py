@@ -136,6 +136,18 @@ def hit_again(process):
     return process.popen.poll() is not None
 
 
+@pytest.mark.parametrize("port", ["af_xdp:b1,tx-ring=64", "af_packet:b1"])
+def test_a_full_port_holds_up_what_is_read_and_nothing_is_dropped(chain, port):
+    """A file is read far faster than an interface sends."""
+    path = write_pcap(chain.file("in.pcap"), numbered(2000, 20))
+    last = run("forward", "pcap:%s,loop=50" % path, port, ns=chain.b)
+    assert last["received"] == last["sent"] == 100000
+    assert not any(last["lost"].values())
+    # the interface has seen every one of them, whatever its peer could take
+    tx = chain.b.link("b1")["stats64"]["tx"]
+    assert tx["packets"] + tx["dropped"] >= 100000, tx
+
+
 # --- tables -----------------------------------------------------------------------------------
 
 def table_of(routes):
@@ -372,10 +384,26 @@ def test_what_is_wrong_is_said(arguments, part):
     assert part in sh.refused("run", "forward", *arguments)
 
 
-def test_a_port_that_cannot_send_is_named(tmp_path):
+def test_two_files_that_are_read_are_refused(tmp_path):
     one, two = (write_pcap(tmp_path / name, numbered(1)) for name in "ab")
     words = sh.refused("run", "forward", "pcap:%s" % one, "pcap:%s" % two)
-    assert "it cannot send" in words and "pcap:%s" % str(two)[:40] in words
+    assert "receives nothing that pcap:%s" % str(two)[:40] in words
+
+
+def test_a_route_to_what_cannot_send_is_refused(tmp_path):
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps(table_of([("10.0.0.0/8", 0, fr.MAC_A, fr.MAC_B)])))
+    path = write_pcap(tmp_path / "in", numbered(1))
+    words = sh.refused("run", "forward", "pcap:%s" % path, "pcap:/dev/null,write", "--table", table)
+    assert "route 0" in words and "cannot send" in words
+
+
+def test_an_interface_beside_a_file_is_only_sent_to(chain):
+    """Nobody feeds it, for nobody could take what it receives."""
+    path = write_pcap(chain.file("in.pcap"), numbered(5))
+    last = run("forward", "af_xdp:b1", "pcap:%s" % path, ns=chain.b)
+    assert last["sent"] == 5
+    assert "rx" not in last["ports"][0]["describe"]["capabilities"]
 
 
 def test_a_table_says_what_is_wrong_with_it(tmp_path):

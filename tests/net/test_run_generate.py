@@ -180,6 +180,12 @@ def test_the_rate_is_kept_on_average(tmp_path):
     assert last["sent"] >= 0.5 * last["seconds"] * 5000  # a machine may be busy for a while
 
 
+def test_between_two_frames_it_sleeps(tmp_path):
+    last = run("generate", "pcap:%s,write" % (tmp_path / "out.pcap"), "--rate", "200", "--packets",
+               "40")
+    assert last["workers"][0]["sleeps"] >= 30 and last["workers"][0]["bursts"] <= 40
+
+
 def test_it_ends_in_good_order(tmp_path):
     with sh.Namespace() as ns:
         process = start(ns, "generate", "pcap:%s,write" % (tmp_path / "out.pcap"), "--rate", "1000")

@@ -26,8 +26,11 @@ void shunt_app_init(struct shunt_app *app, const struct shunt_app_ops *ops,
 	app->ops = ops;
 	app->config = config;
 	app->ports = config->ports;
-	for (i = 0; i < config->ports; i++)
+	for (i = 0; i < config->ports; i++) {
 		app->port[i] = ports[i];
+		if (ports[i]->caps & SHUNT_PORT_RX)
+			app->reads |= 1u << i;
+	}
 }
 
 uint64_t shunt_app_look(void)
@@ -93,15 +96,19 @@ unsigned int shunt_app_rx(struct shunt_app *app, struct shunt_port *port,
 
 /* --- ports -------------------------------------------------------------------------- */
 
+bool shunt_app_reads(const struct shunt_app *app, unsigned int port)
+{
+	return app->reads >> port & 1 && !app->port[port]->ended;
+}
+
 bool shunt_app_inputs_ended(const struct shunt_app *app)
 {
-	unsigned int i, inputs = 0, ended = 0;
+	unsigned int i;
 
-	for (i = 0; i < app->ports; i++) {
-		inputs += !!(app->port[i]->caps & SHUNT_PORT_RX);
-		ended += app->port[i]->caps & SHUNT_PORT_RX && app->port[i]->ended;
-	}
-	return inputs == ended;
+	for (i = 0; i < app->ports; i++)
+		if (shunt_app_reads(app, i))
+			return false;
+	return true;
 }
 
 int shunt_app_check(struct shunt_app *app, struct shunt_err *err)
@@ -123,8 +130,7 @@ bool shunt_app_must_look(const struct shunt_app *app)
 	unsigned int i;
 
 	for (i = 0; i < app->ports; i++)
-		if (app->port[i]->caps & SHUNT_PORT_RX && !app->port[i]->ended &&
-		    !(app->port[i]->caps & SHUNT_PORT_WAIT))
+		if (shunt_app_reads(app, i) && !(app->port[i]->caps & SHUNT_PORT_WAIT))
 			return true;
 	return false;
 }

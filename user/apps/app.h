@@ -64,6 +64,7 @@ struct shunt_app {
 	const struct shunt_run_app *config;
 	struct shunt_port *port[SHUNT_RUN_APP_PORTS];
 	unsigned int ports;
+	uint32_t reads; /* bit i: it receives from port[i] */
 	struct shunt_app_limit *limit;
 	struct shunt_app_counts count;
 	uint64_t check_ns; /* when the ports are asked next whether they are of use */
@@ -105,7 +106,7 @@ const struct shunt_app_ops *shunt_app_of(const struct shunt_run_app *config);
 /* The next moment to look at a port that is full, or cannot be waited for. */
 uint64_t shunt_app_look(void);
 
-/* Sets up the common part of a zeroed app. */
+/* Sets up the common part of a zeroed app, which reads from all ports that receive. */
 void shunt_app_init(struct shunt_app *app, const struct shunt_app_ops *ops,
 		    const struct shunt_run_app *config,
 		    struct shunt_port *const *ports);
@@ -116,6 +117,9 @@ void shunt_app_init(struct shunt_app *app, const struct shunt_app_ops *ops,
  */
 unsigned int shunt_app_rx(struct shunt_app *app, struct shunt_port *port,
 			  struct shunt_frame *frames, unsigned int max);
+
+/* Is there anything to come from that port yet? */
+bool shunt_app_reads(const struct shunt_app *app, unsigned int port);
 
 /* The limit is reached. */
 bool shunt_app_is_full(const struct shunt_app *app);

@@ -3,15 +3,14 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "maps/consumer.h"
 #include "maps/seat.h"
 
+#include "user/apps/stop.h"
 #include "user/base/clock.h"
 #include "user/io/af_xdp.h"
 #include "user/io/ring.h"
@@ -51,56 +50,6 @@ struct loop {
 	int stop_event;
 	uint8_t packet[PACKET_MAX]; /* one that came in several frames */
 };
-
-/* --- stopping ---------------------------------------------------------------- */
-
-static volatile sig_atomic_t stop_wanted;
-static volatile sig_atomic_t stop_event = -1;
-
-static void on_stop(int sig)
-{
-	const uint64_t one = 1;
-	int saved = errno;
-
-	(void)sig;
-	stop_wanted = 1;
-	if (write(stop_event, &one, sizeof(one)) < 0)
-		errno = saved; /* cannot happen; the loop's next look sees the flag */
-	errno = saved;
-}
-
-static const int stop_signals[] = { SIGINT, SIGTERM };
-
-struct stop {
-	int event;
-	struct sigaction saved[2];
-};
-
-static int stop_open(struct stop *stop, struct shunt_err *err)
-{
-	const struct sigaction action = { .sa_handler = on_stop,
-					  .sa_flags = SA_RESETHAND };
-	size_t i;
-
-	stop->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (stop->event < 0)
-		return shunt_fail_errno(err, -errno, "make an event to stop by");
-	stop_event = stop->event;
-	stop_wanted = 0;
-	for (i = 0; i < 2; i++)
-		sigaction(stop_signals[i], &action, &stop->saved[i]);
-	return 0;
-}
-
-static void stop_close(struct stop *stop)
-{
-	size_t i;
-
-	for (i = 0; i < 2; i++)
-		sigaction(stop_signals[i], &stop->saved[i], NULL);
-	stop_event = -1;
-	close(stop->event);
-}
 
 /* --- the ports, and the ring -------------------------------------------------- */
 
@@ -461,7 +410,7 @@ static int run(struct loop *loop, struct shunt_err *err)
 	int code;
 
 	loop->start_ns = now;
-	while (!stop_wanted && now < end && !limit_reached(loop, 0)) {
+	while (!shunt_stop_wanted() && now < end && !limit_reached(loop, 0)) {
 		int n = serve_all(loop, err);
 
 		if (n < 0)
@@ -558,8 +507,8 @@ int shunt_consume(const struct shunt_consume_opts *opts,
 		  struct shunt_err *err)
 {
 	struct loop loop = { .opts = opts, .sink = sink, .self = self };
-	struct stop stop;
-	int code = stop_open(&stop, err);
+	struct shunt_stop stop;
+	int code = shunt_stop_open(&stop, err);
 
 	if (code)
 		return code;
@@ -568,6 +517,6 @@ int shunt_consume(const struct shunt_consume_opts *opts,
 	if (!code)
 		code = run_and_drain(&loop, err);
 	close_sources(&loop);
-	stop_close(&stop);
+	shunt_stop_close(&stop);
 	return code;
 }

@@ -22,46 +22,35 @@ static unsigned int other_port(const struct forward *forward, unsigned int port)
 
 /* --- opening ------------------------------------------------------------------------ */
 
-static int fail_cannot_send(const struct shunt_port *from, const struct shunt_port *to,
-			    struct shunt_err *err)
+/*
+ * What comes in somewhere must have a way out: a port whose partner cannot send, as a file
+ * that is read, is not read itself.
+ */
+static int check(struct forward *forward, struct shunt_err *err)
 {
-	return shunt_fail(
-		err, -EOPNOTSUPP,
-		"forward: %s would send what %s receives, and it cannot send: "
-		"choose another port, or another --mode",
-		to->name, from->name);
-}
+	struct shunt_app *app = &forward->app;
+	unsigned int i;
 
-/* What comes in somewhere must have a way out. */
-static int check(const struct forward *forward, struct shunt_err *err)
-{
-	const struct shunt_app *app = &forward->app;
-	unsigned int i, receive = 0;
-
-	for (i = 0; i < app->ports; i++) {
-		const struct shunt_port *from = app->port[i], *to = from;
-
-		if (app->config->mode != SHUNT_RUN_TABLE)
-			to = app->port[other_port(forward, i)];
-		if (!(from->caps & SHUNT_PORT_RX))
-			continue;
-		receive++;
-		if (app->config->mode != SHUNT_RUN_TABLE && !(to->caps & SHUNT_PORT_TX))
-			return fail_cannot_send(from, to, err);
-	}
+	for (i = 0; i < app->ports && app->config->mode != SHUNT_RUN_TABLE; i++)
+		if (!(app->port[other_port(forward, i)]->caps & SHUNT_PORT_TX))
+			app->reads &= ~(1u << i);
 	for (i = 0; i < app->config->table.hops; i++) {
 		const struct shunt_port *to = app->port[app->config->table.hop[i].port];
 
 		if (!(to->caps & SHUNT_PORT_TX))
-			return shunt_fail(
-				err, -EOPNOTSUPP,
-				"forward: routes/%u of the table sends to %s, "
-				"which cannot send",
-				i, to->name);
+			return shunt_fail(err, -EOPNOTSUPP,
+					  "forward: route %u of the table sends to %s, "
+					  "which cannot send",
+					  i, to->name);
 	}
-	return receive ? 0
-		       : shunt_fail(err, -EOPNOTSUPP,
-				    "forward: none of the ports can receive");
+	if (app->reads)
+		return 0;
+	return shunt_fail(
+		err, -EOPNOTSUPP,
+		"forward: %s receives nothing that %s could send: choose other "
+		"ports, or another --mode; a capture is written with "
+		"pcap:FILE,write",
+		app->port[0]->name, app->port[app->ports > 1 ? 1 : 0]->name);
 }
 
 static int open_forward(struct shunt_app **out, const struct shunt_run_app *config,
@@ -239,7 +228,7 @@ static int run_forward(struct shunt_app *app, struct shunt_err *err)
 	for (i = 0; i < app->ports && done >= 0; i++) {
 		int ret;
 
-		if (!(app->port[i]->caps & SHUNT_PORT_RX) || app->port[i]->ended)
+		if (!shunt_app_reads(app, i))
 			continue;
 		ret = app->config->mode == SHUNT_RUN_TABLE
 			      ? serve_by_table(forward, i, err)

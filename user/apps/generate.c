@@ -128,6 +128,7 @@ static int open_generate(struct shunt_app **out, const struct shunt_run_app *con
 	if (!generate)
 		return shunt_fail_errno(err, -ENOMEM, "generate");
 	shunt_app_init(&generate->app, &shunt_app_generate, config, ports);
+	generate->app.reads = 0;
 	generate->lane.app = &generate->app;
 	generate->lane.port = ports[0];
 	generate->pace.rate = config->generate.rate;
@@ -190,12 +191,14 @@ static void fill(struct generate *generate)
 static int run_generate(struct shunt_app *app, struct shunt_err *err)
 {
 	struct generate *generate = (struct generate *)app;
+	int ret;
 
 	if (shunt_lane_is_empty(&generate->lane))
 		fill(generate);
-	if (shunt_lane_is_empty(&generate->lane))
-		return shunt_lane_settle(&generate->lane, err);
-	return shunt_lane_send(&generate->lane, err);
+	if (!shunt_lane_is_empty(&generate->lane))
+		return shunt_lane_send(&generate->lane, err);
+	ret = shunt_lane_settle(&generate->lane, err);
+	return ret ? ret : shunt_app_check(app, err);
 }
 
 static int flush_generate(struct shunt_app *app, struct shunt_err *err)

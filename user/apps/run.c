@@ -132,10 +132,8 @@ static int drain(struct member *member, struct shunt_err *err)
 	unsigned int i, stopped = 0;
 	uint64_t now = shunt_now_ns();
 
-	if (member->config->kind == SHUNT_RUN_GENERATE)
-		return 0;
 	for (i = 0; i < app->ports; i++) {
-		if (!(app->port[i]->caps & SHUNT_PORT_RX) || !app->port[i]->ops->stop)
+		if (!shunt_app_reads(app, i) || !app->port[i]->ops->stop)
 			continue;
 		if (!member->drain_ns)
 			shunt_port_stop(app->port[i]);
@@ -187,7 +185,7 @@ static unsigned int wait_for_member(void *self, struct pollfd *fds, unsigned int
 	for (i = 0; i < member->app->ports; i++) {
 		struct shunt_port *port = member->app->port[i];
 
-		if (port->caps & SHUNT_PORT_RX && !port->ended)
+		if (shunt_app_reads(member->app, i))
 			used += port->ops->wait(port, fds + used, max - used);
 	}
 	return used;

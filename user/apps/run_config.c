@@ -132,18 +132,47 @@ void shunt_run_config_share(struct shunt_run_config *config)
 	config->memories++;
 }
 
-/* --- checking -------------------------------------------------------------------------- */
+/* --- who receives ---------------------------------------------------------------------- */
+
+/* What can only be received from: a file that is read, a ring, a port with tx=off. */
+static bool only_receives(const struct shunt_run_port *port)
+{
+	struct shunt_spec spec;
+	const char *at;
+
+	if (shunt_spec_split(&spec, port->spec, NULL))
+		return false;
+	if (!strcmp(spec.scheme, "ringbuf"))
+		return true;
+	for (at = spec.rest; *at; at += strcspn(at, ","), at += *at == ',')
+		if (!strncmp(at, "write", 5) || !strncmp(at, "tx=off", 6))
+			return *at == 't';
+	return !strcmp(spec.scheme, "pcap");
+}
+
+static bool app_receives(const struct shunt_run_config *config,
+			 const struct shunt_run_app *app, unsigned int place)
+{
+	if (app->kind != SHUNT_RUN_FORWARD)
+		return app->kind == SHUNT_RUN_DROP;
+	if (app->mode != SHUNT_RUN_CROSS || (place ^ 1) >= app->ports)
+		return true;
+	return !only_receives(&config->port[app->port[place ^ 1]]);
+}
 
 bool shunt_run_receives(const struct shunt_run_config *config, unsigned int port)
 {
-	unsigned int i;
+	unsigned int i, p;
 
 	for (i = 0; i < config->apps; i++)
-		if (config->app[i].kind != SHUNT_RUN_GENERATE &&
-		    app_uses(&config->app[i], port))
-			return true;
+		for (p = 0; p < config->app[i].ports; p++)
+			if (config->app[i].port[p] == port &&
+			    app_receives(config, &config->app[i], p))
+				return true;
 	return false;
 }
+
+/* --- checking -------------------------------------------------------------------------- */
 
 /* The worker of an app, or config->workers. */
 static unsigned int worker_of(const struct shunt_run_config *config, unsigned int app)

@@ -135,7 +135,7 @@ void shunt_run_config_free(struct shunt_run_config *config);
  */
 void shunt_run_config_share(struct shunt_run_config *config);
 
-/* Does any app receive from this port? */
+/* Does any app receive from this port? A forwarder does not where it could not send that. */
 bool shunt_run_receives(const struct shunt_run_config *config, unsigned int port);
 
 /* What is wrong with the whole, in one sentence; 0 or -EINVAL. */
