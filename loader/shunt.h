@@ -336,7 +336,18 @@ SHUNT_API int shunt_seat_take(struct shunt_seats *seats, uint32_t place, uint32_
 			      struct shunt_seat **seat, struct shunt_err *err);
 
 /* All that it was handed is accounted for, and no more can come. */
-SHUNT_API void shunt_seat_leave(struct shunt_seat *seat);
+SHUNT_API void shunt_seat_leave(struct shunt_seats *seats, struct shunt_seat *seat);
+
+/*
+ * The heartbeat of all the seats that were taken: to be called once a turn of the loop
+ * that empties them, with what shunt_now_ns() says; it writes a few times in an interval.
+ * Without it the programs give the packets to nobody once the interval that the policy
+ * asks for ("heartbeat") is over. A new policy's interval is taken up by itself.
+ */
+SHUNT_API void shunt_seats_beat(struct shunt_seats *seats, uint64_t now_ns);
+
+/* How long that loop may sleep at most, lest a heartbeat is late. */
+SHUNT_API uint64_t shunt_seats_nap_ns(const struct shunt_seats *seats);
 
 /* NULL is fine. A seat that was not left is that of a consumer that died. */
 SHUNT_API void shunt_seats_close(struct shunt_seats *seats);

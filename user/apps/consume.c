@@ -143,6 +143,20 @@ static int ask_drops(struct port *port, struct shunt_err *err)
 	return 0;
 }
 
+/* Shows the programs that we are at work. */
+static void beat(const struct loop *loop, uint64_t now)
+{
+	if (loop->opts->seats)
+		shunt_seats_beat(loop->opts->seats, now);
+}
+
+/* When the next heartbeat is due of one that sleeps. */
+static uint64_t next_beat(const struct loop *loop, uint64_t now)
+{
+	return loop->opts->seats ? now + shunt_seats_nap_ns(loop->opts->seats)
+				 : UINT64_MAX;
+}
+
 /* The rings are empty and will not be fed again. */
 static void leave_seats(struct loop *loop)
 {
@@ -153,7 +167,7 @@ static void leave_seats(struct loop *loop)
 
 		/* the watch has counted the drops as well */
 		if (port->seat && !ask_drops(port, NULL))
-			shunt_seat_leave(port->seat);
+			shunt_seat_leave(loop->opts->seats, port->seat);
 	}
 }
 
@@ -231,6 +245,7 @@ static int open_ports(struct loop *loop, struct shunt_err *err)
 		return shunt_fail(err, -EINVAL,
 				  "consumer %s: no queue of %s is left to serve",
 				  loop->opts->consumer, loop->opts->interface);
+	beat(loop, shunt_now_ns()); /* to open them may have taken a while */
 	for (i = 0; i < loop->count; i++) {
 		code = feed_port(loop, &loop->ports[i], err);
 		if (code)
@@ -412,6 +427,7 @@ static int run(struct loop *loop, struct shunt_err *err)
 		if (n < 0)
 			return n;
 		now = shunt_now_ns();
+		beat(loop, now);
 		if (now >= check) {
 			code = check_ports(loop, err);
 			if (code)
@@ -428,8 +444,10 @@ static int run(struct loop *loop, struct shunt_err *err)
 		if (n) {
 			busy = now;
 		} else if (may_sleep(opts->wait, now - busy)) {
+			uint64_t until = min_u64(min_u64(check, tick), end);
+
 			code = sleep_until(loop, now,
-					   min_u64(min_u64(check, tick), end), err);
+					   min_u64(until, next_beat(loop, now)), err);
 			if (code < 0)
 				return code;
 			now = busy = shunt_now_ns();
