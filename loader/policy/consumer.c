@@ -56,7 +56,7 @@ static bool in_ns(const char *text, uint64_t *ns)
 	char *end;
 	size_t i;
 
-	if (*text < '0' || *text > '9')
+	if (*text < '1' || *text > '9')
 		return false;
 	errno = 0;
 	value = strtoull(text, &end, 10);
