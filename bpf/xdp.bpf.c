@@ -100,7 +100,7 @@ static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_tr
 		if (queue < SHUNT_QUEUE_MAX)
 			code = bpf_redirect_map(
 				&shunt_xsk, shunt_consumer_key(rule->arg, queue), down);
-		if (code == XDP_REDIRECT && !shunt_is_stalled(rule->arg, queue)) {
+		if (code == XDP_REDIRECT && !shunt_is_stalled(rule->arg, queue, 1)) {
 			if (live)
 				shunt_hand(rule->arg, queue);
 			return code;

@@ -26,7 +26,7 @@ static __always_inline int shunt_hand_ring(void *ctx, struct shunt_trace *t,
 {
 	__u32 slot = t->rule_data.arg, place = shunt_ring_place(slot);
 
-	if (shunt_is_stalled(slot, SHUNT_SEAT_RING) && shunt_ring_is_read(place)) {
+	if (shunt_is_stalled(slot, SHUNT_SEAT_RING, 0) && shunt_ring_is_read(place)) {
 		t->reason = SHUNT_REASON_CONSUMER_STALLED;
 		return 0;
 	}

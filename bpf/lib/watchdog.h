@@ -9,10 +9,14 @@
 #include "maps/seat.h"
 
 /*
- * One look into an array, and one at the clock where the consumer is watched. `place`: a
- * receive queue, or SHUNT_SEAT_RING.
+ * The coarse clock is the fine one as of the last tick, and costs a tenth of it: where the
+ * heartbeat is due later than that can be behind, it is enough. Netfilter has none, and a
+ * ring's record wants the fine one anyway.
  */
-static __always_inline int shunt_is_stalled(__u32 slot, __u32 place)
+#define SHUNT_COARSE_NS 20000000ull /* two ticks at 100 a second */
+
+/* `place`: a receive queue, or SHUNT_SEAT_RING. `coarse`: there is such a clock. */
+static __always_inline int shunt_is_stalled(__u32 slot, __u32 place, const int coarse)
 {
 	__u32 key = shunt_seat_key(slot, place);
 	const struct shunt_seat *seat;
@@ -24,5 +28,7 @@ static __always_inline int shunt_is_stalled(__u32 slot, __u32 place)
 	if (!seat)
 		return 0;
 	due = *(const volatile __u64 *)&seat->due_ns;
-	return due && shunt_seat_is_late(due, bpf_ktime_get_ns());
+	if (!due || (coarse && due > bpf_ktime_get_coarse_ns() + SHUNT_COARSE_NS))
+		return 0;
+	return shunt_seat_is_late(due, bpf_ktime_get_ns());
 }
