@@ -189,6 +189,15 @@ def test_a_running_consumer_takes_up_the_interval_of_a_new_policy(wire):
     assert process.end(signal.SIGINT) == 0
 
 
+def test_a_consumer_to_which_nothing_comes_is_not_taken_for_a_stalled_one(wire):
+    wire.attach(policy(heartbeat="450ms"))
+    process = consume(wire, wire.file("got.pcap"))
+    end = time.monotonic() + 1.2  # it sleeps, and wakes to show that it lives
+    while time.monotonic() < end:
+        assert told(wire) == ("redirect-consumer", "rule")
+    assert process.end(signal.SIGINT) == 0
+
+
 def test_a_stalled_consumer_s_packets_are_dropped_where_if_down_says_so(wire):
     wire.attach(policy(if_down="drop", heartbeat="50ms"))
     server, process = Server(wire), consume(wire, wire.file("got.pcap"))
