@@ -27,7 +27,7 @@
 #include "loader/shunt.h"
 #include "loader/watch.h"
 #include "user/base/clock.h"
-#include "user/io/xsk.h"
+#include "user/io/port.h"
 
 #define ROUNDS_MAX BENCH_SAMPLES
 #define PINS "/sys/fs/bpf/shunt/v1/*:" WIRE_A "/links/watch_*"
@@ -163,25 +163,16 @@ static void report(const char *name, double sample[2][ROUNDS_MAX])
 }
 
 /* A socket that is fed and never looked at: its ring is full at once. */
-static int open_sink(struct shunt_xsk **xsk, struct shunt_err *err)
+static int open_sink(struct shunt_port **port, struct shunt_err *err)
 {
-	struct shunt_xsk_opts opts = { .sz = sizeof(opts), .ring = 64 };
-	struct shunt_consumer consumer;
-	int ret = shunt_consumer_open(WIRE_A, "c", &consumer, err);
-
-	if (ret)
-		return ret;
-	ret = shunt_xsk_open(xsk, WIRE_A, 0, &opts, err);
-	if (!ret)
-		ret = shunt_xsk_register(*xsk, consumer.map_fd, consumer.slot, err);
-	close(consumer.map_fd);
-	return ret;
+	return shunt_port_open(port, "af_xdp:" WIRE_A ",consumer=c,ring=64,tx=off",
+			       NULL, err);
 }
 
 static int run_case(const struct bench_wire *wire, size_t c, struct shunt_err *err)
 {
 	double sample[2][ROUNDS_MAX];
-	struct shunt_xsk *xsk = NULL;
+	struct shunt_port *port = NULL;
 	size_t round, on;
 	pid_t source;
 	int ret = attach(WIRE_A, cases[c].policy, err);
@@ -189,14 +180,14 @@ static int run_case(const struct bench_wire *wire, size_t c, struct shunt_err *e
 	if (ret)
 		return ret;
 	if (cases[c].consumer)
-		ret = open_sink(&xsk, err);
+		ret = open_sink(&port, err);
 	source = wire_start(wire, false, 0);
 	for (round = 0; !ret && round < opt.rounds; round++)
 		for (on = 0; !ret && on < 2; on++)
 			ret = measure(on, &sample[on][round], err);
 	kill(source, SIGKILL);
 	waitpid(source, NULL, 0);
-	shunt_xsk_close(xsk);
+	shunt_port_close(port);
 	if (!ret)
 		report(cases[c].name, sample);
 	return detach(WIRE_A, ret ? NULL : err) ? -EIO : ret;

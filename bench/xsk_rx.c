@@ -35,6 +35,7 @@
 #include "user/apps/consume.h"
 #include "user/base/cleanup.h"
 #include "user/base/clock.h"
+#include "user/io/xsk.h"
 #include "xsk_rx.skel.h"
 
 #define IF_A "shc-rx"
@@ -142,13 +143,13 @@ static void open_plain(struct plain *plain, int map)
 {
 	const struct xsk_umem_config umem = { .fill_size = 2 * PLAIN_FRAMES,
 					      .comp_size = SHUNT_XSK_RING,
-					      .frame_size = SHUNT_XSK_FRAME_BYTES };
+					      .frame_size = SHUNT_MEMORY_FRAME_BYTES };
 	const struct xsk_socket_config socket = {
 		.rx_size = SHUNT_XSK_RING,
 		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
 		.bind_flags = XDP_COPY | XDP_USE_NEED_WAKEUP,
 	};
-	const size_t bytes = (size_t)PLAIN_FRAMES * SHUNT_XSK_FRAME_BYTES;
+	const size_t bytes = (size_t)PLAIN_FRAMES * SHUNT_MEMORY_FRAME_BYTES;
 	const struct timespec pause = { .tv_nsec = 20000000 };
 	void *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -173,7 +174,7 @@ static void open_plain(struct plain *plain, int map)
 	xsk_ring_prod__reserve(&plain->fill, PLAIN_FRAMES, &at);
 	for (i = 0; i < PLAIN_FRAMES; i++)
 		*xsk_ring_prod__fill_addr(&plain->fill, at + i) =
-			(uint64_t)i * SHUNT_XSK_FRAME_BYTES;
+			(uint64_t)i * SHUNT_MEMORY_FRAME_BYTES;
 	xsk_ring_prod__submit(&plain->fill, PLAIN_FRAMES);
 	i = xsk_socket__fd(plain->socket);
 	at = 0;
@@ -185,7 +186,7 @@ static unsigned int plain_burst(struct plain *plain)
 {
 	uint32_t from, to, i, n;
 
-	n = xsk_ring_cons__peek(&plain->rx, SHUNT_CONSUME_BURST, &from);
+	n = xsk_ring_cons__peek(&plain->rx, SHUNT_BURST, &from);
 	if (!n)
 		return 0;
 	while (xsk_ring_prod__reserve(&plain->fill, n, &to) != n)
@@ -193,7 +194,7 @@ static unsigned int plain_burst(struct plain *plain)
 	for (i = 0; i < n; i++)
 		*xsk_ring_prod__fill_addr(&plain->fill, to + i) =
 			xsk_ring_cons__rx_desc(&plain->rx, from + i)->addr &
-			~(uint64_t)(SHUNT_XSK_FRAME_BYTES - 1);
+			~(uint64_t)(SHUNT_MEMORY_FRAME_BYTES - 1);
 	xsk_ring_prod__submit(&plain->fill, n);
 	xsk_ring_cons__release(&plain->rx, n);
 	return n;

@@ -264,14 +264,17 @@ static void a_consumer_that_is_there_gets_its_packets(void **ctx)
 		"xdp: consumer up", TO_CONSUMER("drop"), XDP, XDP_REDIRECT, "r",
 		R(RULE, CONSUMER)
 	};
+	struct shunt_port_stats count = { 0 };
 	struct shunt_model_frame frame;
+	struct shunt_memory *memory;
 	struct shunt_xsk *xsk;
 	struct shunt_err err;
 
 	(void)ctx;
 	/* newer kernels take bound sockets only: bind it to a loopback of our own */
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	if (shunt_xsk_open(&xsk, "lo", 0, NULL, &err))
+	if (shunt_memory_open(&memory, NULL, &err) ||
+	    shunt_xsk_open(&xsk, memory, "lo", 0, NULL, &count, &err))
 		fail_msg("%s", err.message);
 	shunt_frame_build(&dns, &frame);
 	rule(up.policy);
@@ -280,6 +283,8 @@ static void a_consumer_that_is_there_gets_its_packets(void **ctx)
 			 0);
 	check_row(&up, frame.bytes, frame.len);
 	shunt_xsk_close(xsk);
+	assert_int_equal(shunt_memory_free_frames(memory), memory->frames);
+	shunt_memory_close(memory);
 }
 
 /* --- malformed packets ----------------------------------------------------- */

@@ -241,10 +241,11 @@ def test_what_a_killed_consumer_had_is_lost_with_it_and_its_successor_goes_on(wi
 
 
 def test_a_frame_that_is_too_long_for_the_socket_is_told(wire):
+    wire.attach(TAPPED)
+    # of this MTU every packet fits a frame, so that it takes none of several
+    process = consume(wire)
     for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
         ns.ip("link set %s mtu 9000" % name)
-    wire.attach(TAPPED)
-    process = consume(wire)
     sh.send(wire.a.raw("a0"), *[fr.eth(fr.ip4(fr.udp(b"x" * 6000, 4000, 5000)))] * 7, FRAME)
     told = rests(wire, lambda told: told.seat()["received"] == 1)
     assert errors(told.seat()) == {"too-long": 7}

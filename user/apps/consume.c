@@ -13,7 +13,10 @@
 #include "maps/seat.h"
 
 #include "user/base/clock.h"
+#include "user/io/af_xdp.h"
 #include "user/io/ring.h"
+#include "user/io/teller.h"
+#include "user/io/xsk.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
@@ -24,27 +27,29 @@
 /* Adaptive waiting spins about as long as waking a sleeper takes. */
 #define SPIN_NS (20 * UINT64_C(1000))
 
-#define PORTS_MAX (SHUNT_QUEUE_MAX + 1)
+#define SOURCES_MAX (SHUNT_QUEUE_MAX + 1)
+#define PACKET_MAX (SHUNT_XSK_FRAMES_MAX * SHUNT_MEMORY_FRAME_BYTES)
 
-/* A socket, or else the ring buffer. */
-struct port {
-	struct shunt_xsk *xsk;
+/* A port, or else the ring buffer, which takes its seat itself. */
+struct source {
+	struct shunt_port *port;
 	struct shunt_ring *ring;
+	struct shunt_teller teller;
 	struct shunt_consume_queue count;
-	struct shunt_seat *seat; /* NULL: nobody is told */
-	struct shunt_seat past;	 /* what earlier consumers have left in it */
 };
 
 struct loop {
 	const struct shunt_consume_opts *opts;
 	const struct shunt_consume_sink *sink;
 	void *self;
-	struct port ports[PORTS_MAX];
-	struct pollfd fds[PORTS_MAX + 1]; /* the last one: the stop event */
+	struct shunt_memory *memory; /* of the ports */
+	struct source sources[SOURCES_MAX];
 	size_t count;
 	uint64_t packets;
 	uint64_t start_ns;
 	uint64_t end_ns; /* of running; draining is not counted in */
+	int stop_event;
+	uint8_t packet[PACKET_MAX]; /* one that came in several frames */
 };
 
 /* --- stopping ---------------------------------------------------------------- */
@@ -97,51 +102,7 @@ static void stop_close(struct stop *stop)
 	close(stop->event);
 }
 
-/* --- seats -------------------------------------------------------------------- */
-
-/* Once a socket or ring is open, and before it is fed. */
-static int take_seat(const struct loop *loop, struct port *port, uint32_t place,
-		     uint32_t room, struct shunt_err *err)
-{
-	int code = loop->opts->seats ? shunt_seat_take(loop->opts->seats, place,
-						       room + SHUNT_CONSUME_BURST,
-						       &port->seat, err)
-				     : 0;
-
-	if (port->seat)
-		port->past = *port->seat;
-	return code;
-}
-
-static void store(__u64 *to, __u64 value)
-{
-	__atomic_store_n(to, value, __ATOMIC_RELAXED);
-}
-
-/* Frames are told once they are done with: what is not told is lost if we die. */
-static void tell_frames(const struct port *port)
-{
-	if (!port->seat)
-		return;
-	store(&port->seat->received, port->past.received + port->count.packets);
-	store(&port->seat->discarded, port->past.discarded + port->count.unread);
-}
-
-/* Asks the kernel, and tells. */
-static int ask_drops(struct port *port, struct shunt_err *err)
-{
-	const struct shunt_xsk_stats *drops = &port->count.drops;
-	int code = port->xsk ? shunt_xsk_stats(port->xsk, &port->count.drops, err) : 0;
-
-	if (code || !port->seat)
-		return code;
-	store(&port->seat->ring_full, port->past.ring_full + drops->rx_ring_full);
-	store(&port->seat->dropped, port->past.dropped + drops->rx_dropped);
-	store(&port->seat->fill_empty,
-	      port->past.fill_empty + drops->rx_fill_ring_empty);
-	store(&port->seat->stamp_ns, shunt_now_ns());
-	return 0;
-}
+/* --- the heartbeat ------------------------------------------------------------ */
 
 /* Shows the programs that we are at work. */
 static void beat(const struct loop *loop, uint64_t now)
@@ -157,97 +118,95 @@ static uint64_t next_beat(const struct loop *loop, uint64_t now)
 				 : UINT64_MAX;
 }
 
-/* The rings are empty and will not be fed again. */
-static void leave_seats(struct loop *loop)
-{
-	size_t i;
+/* --- the ports, and the ring -------------------------------------------------- */
 
-	for (i = 0; i < loop->count; i++) {
-		struct port *port = &loop->ports[i];
-
-		/* the watch has counted the drops as well */
-		if (port->seat && !ask_drops(port, NULL))
-			shunt_seat_leave(loop->opts->seats, port->seat);
-	}
-}
-
-/* --- the sockets, and the ring ------------------------------------------------ */
-
-static void close_ports(struct loop *loop)
+static void close_sources(struct loop *loop)
 {
 	while (loop->count) {
-		shunt_xsk_close(loop->ports[--loop->count].xsk);
-		shunt_ring_close(loop->ports[loop->count].ring);
+		struct source *source = &loop->sources[--loop->count];
+
+		shunt_port_close(source->port);
+		shunt_ring_close(source->ring);
 	}
+	shunt_memory_close(loop->memory);
 }
 
-static int open_port(struct loop *loop, unsigned int queue, struct shunt_err *err)
+static int open_port(struct loop *loop, unsigned int queue, unsigned int ring,
+		     struct shunt_err *err)
 {
-	const struct shunt_consume_opts *opts = loop->opts;
-	const struct shunt_xsk_opts xsk = { .sz = sizeof(xsk), .ring = opts->ring };
-	struct port *port = &loop->ports[loop->count];
+	const struct shunt_port_opts opts = { .sz = sizeof(opts),
+					      .pool = &loop->memory->pool };
+	struct source *source = &loop->sources[loop->count];
+	char text[128];
 	int code;
 
-	code = shunt_xsk_open(&port->xsk, opts->interface, queue, &xsk, err);
+	snprintf(text, sizeof(text), "af_xdp:%s,queues=%u,rx=on,tx=off,ring=%u",
+		 loop->opts->interface, queue, ring);
+	code = shunt_port_open(&source->port, text, &opts, err);
 	if (code)
 		return code;
-	port->count.queue = queue;
-	loop->fds[loop->count] =
-		(struct pollfd){ .fd = shunt_xsk_fd(port->xsk), .events = POLLIN };
+	source->count.queue = queue;
 	loop->count++;
-	return take_seat(loop, port, queue, opts->ring ? opts->ring : SHUNT_XSK_RING,
-			 err);
+	return 0;
+}
+
+static int open_ports(struct loop *loop, struct shunt_err *err)
+{
+	uint64_t queues = loop->opts->queues;
+	unsigned int ring = loop->opts->ring ? loop->opts->ring : SHUNT_XSK_RING, queue;
+	const struct shunt_memory_opts memory = {
+		.sz = sizeof(memory),
+		/* what waits, and as many with the kernel; a burst; a thread's cache */
+		.frames = (unsigned int)__builtin_popcountll(queues) * 2 *
+				  (ring + SHUNT_BURST) +
+			  1024,
+	};
+	int code = queues ? shunt_memory_open(&loop->memory, &memory, err) : 0;
+
+	for (queue = 0; !code && queue < SHUNT_QUEUE_MAX; queue++)
+		if (queues >> queue & 1)
+			code = open_port(loop, queue, ring, err);
+	return code;
 }
 
 static int open_ring(struct loop *loop, struct shunt_err *err)
 {
-	struct port *port = &loop->ports[loop->count];
-	int code = shunt_ring_open(&port->ring, shunt_tap_fd(loop->opts->tap), err);
+	struct source *source = &loop->sources[loop->count];
+	int code = shunt_ring_open(&source->ring, shunt_tap_fd(loop->opts->tap), err);
 
 	if (code)
 		return code;
-	port->count.queue = SHUNT_CONSUME_RING;
-	loop->fds[loop->count] =
-		(struct pollfd){ .fd = shunt_ring_fd(port->ring), .events = POLLIN };
+	source->count.queue = SHUNT_CONSUME_RING;
 	loop->count++;
-	return take_seat(loop, port, SHUNT_SEAT_RING, shunt_ring_places(port->ring),
-			 err);
+	return shunt_teller_open(&source->teller, loop->opts->seats, SHUNT_SEAT_RING,
+				 shunt_ring_places(source->ring), err);
 }
 
-static int feed_port(struct loop *loop, struct port *port, struct shunt_err *err)
+static int feed(struct loop *loop, struct source *source, struct shunt_err *err)
 {
-	if (port->ring)
+	if (source->ring)
 		return shunt_tap_feed(loop->opts->tap, err);
-	return shunt_xsk_register(port->xsk, loop->opts->xskmap_fd, loop->opts->slot,
-				  err);
+	return shunt_af_xdp_feed(source->port, loop->opts->xskmap_fd, loop->opts->slot,
+				 loop->opts->seats, err);
 }
 
 /* All of them are open before the first one is fed. */
-static int open_ports(struct loop *loop, struct shunt_err *err)
+static int open_sources(struct loop *loop, struct shunt_err *err)
 {
-	unsigned int queue;
 	size_t i;
-	int code;
+	int code = open_ports(loop, err);
 
-	for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++) {
-		if (!(loop->opts->queues >> queue & 1))
-			continue;
-		code = open_port(loop, queue, err);
-		if (code)
-			return code;
-	}
-	if (loop->opts->tap) {
+	if (!code && loop->opts->tap)
 		code = open_ring(loop, err);
-		if (code)
-			return code;
-	}
+	if (code)
+		return code;
 	if (!loop->count)
 		return shunt_fail(err, -EINVAL,
 				  "consumer %s: no queue of %s is left to serve",
 				  loop->opts->consumer, loop->opts->interface);
 	beat(loop, shunt_now_ns()); /* to open them may have taken a while */
 	for (i = 0; i < loop->count; i++) {
-		code = feed_port(loop, &loop->ports[i], err);
+		code = feed(loop, &loop->sources[i], err);
 		if (code)
 			return shunt_fail_in(err, code,
 					     "consumer %s: ", loop->opts->consumer);
@@ -257,74 +216,135 @@ static int open_ports(struct loop *loop, struct shunt_err *err)
 
 /* --- the loop ---------------------------------------------------------------- */
 
-static bool limit_reached(const struct loop *loop)
+static uint64_t min_u64(uint64_t a, uint64_t b)
 {
-	return loop->opts->packets && loop->packets >= loop->opts->packets;
+	return a < b ? a : b;
 }
 
-static unsigned int burst_room(const struct loop *loop)
+/* With so many more. */
+static bool limit_reached(const struct loop *loop, uint64_t more)
 {
-	uint64_t left;
-
-	if (!loop->opts->packets)
-		return SHUNT_CONSUME_BURST;
-	left = loop->opts->packets - loop->packets;
-	return left < SHUNT_CONSUME_BURST ? left : SHUNT_CONSUME_BURST;
+	return loop->opts->packets && loop->packets + more >= loop->opts->packets;
 }
 
-/* Borrows up to max frames of one port. */
-static unsigned int borrow(struct port *port, struct shunt_frame *frames,
+/* Never more packets than are wanted; where one may be many frames, a few more. */
+static unsigned int burst_room(const struct loop *loop, const struct source *source)
+{
+	uint64_t left = SHUNT_BURST;
+
+	if (loop->opts->packets)
+		left = min_u64(left, loop->opts->packets - loop->packets);
+	if (source->port && source->port->caps & SHUNT_PORT_MULTI)
+		left = SHUNT_BURST;
+	return (unsigned int)left;
+}
+
+/* Borrows up to max frames. */
+static unsigned int borrow(struct source *source, struct shunt_frame *frames,
 			   unsigned int max)
 {
-	struct shunt_ring_record records[SHUNT_CONSUME_BURST];
+	struct shunt_ring_record records[SHUNT_BURST];
 	unsigned int i, n;
 
-	if (port->xsk)
-		return shunt_xsk_rx(port->xsk, frames, max);
-	n = shunt_ring_rx(port->ring, records, max);
+	if (source->port)
+		return shunt_port_rx(source->port, frames, max);
+	n = shunt_ring_rx(source->ring, records, max);
 	for (i = 0; i < n; i++)
 		frames[i] = (struct shunt_frame){ .data = (uint8_t *)records[i].frame,
 						  .len = records[i].event->captured };
 	return n;
 }
 
-static void give_back(struct port *port, const struct shunt_frame *frames,
+/* A port's seat is told by the port itself, at the next rx. */
+static void give_back(struct source *source, const struct shunt_frame *frames,
 		      unsigned int n)
 {
-	if (port->xsk)
-		shunt_xsk_release(port->xsk, frames, n);
-	else
-		shunt_ring_release(port->ring);
+	if (source->port) {
+		shunt_frames_put(frames, n);
+		return;
+	}
+	shunt_ring_release(source->ring);
+	shunt_teller_frames(&source->teller, source->count.packets,
+			    source->count.unread);
 }
 
-/* One burst of one port; returns its frames or -errno. */
-static int serve(struct loop *loop, struct port *port, struct shunt_err *err)
+static int deliver(struct loop *loop, struct source *source,
+		   const struct shunt_frame *frames, unsigned int n,
+		   struct shunt_err *err)
 {
-	struct shunt_frame frames[SHUNT_CONSUME_BURST];
-	unsigned int i, n;
-	int code;
+	unsigned int i;
 
-	n = borrow(port, frames, burst_room(loop));
 	if (!n)
 		return 0;
-	code = loop->sink->burst(loop->self, port->count.queue, frames, n, err);
 	for (i = 0; i < n; i++)
-		port->count.bytes += frames[i].len;
-	port->count.packets += n;
+		source->count.bytes += frames[i].len;
+	source->count.packets += n;
 	loop->packets += n;
-	give_back(port, frames, n);
-	tell_frames(port);
+	return loop->sink->burst(loop->self, source->count.queue, frames, n, err);
+}
+
+/* Several packets came where one was wanted: the rest is not read. */
+static void skip(struct source *source, const struct shunt_frame *frames,
+		 unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		source->count.unread += !(frames[i].flags & SHUNT_FRAME_MORE);
+}
+
+/* Packets of one frame go together; one of several is put together, and goes alone. */
+static int deliver_packets(struct loop *loop, struct source *source,
+			   const struct shunt_frame *frames, unsigned int n,
+			   struct shunt_err *err)
+{
+	unsigned int first = 0, at = 0, count;
+	uint32_t bytes;
+	int code = 0;
+
+	while (at < n && code >= 0 && !limit_reached(loop, at - first)) {
+		count = shunt_packet_frames(frames + at, n - at, &bytes);
+		if (count == 1) {
+			at++;
+			continue;
+		}
+		code = deliver(loop, source, frames + first, at - first, err);
+		if (code >= 0) {
+			const struct shunt_frame whole = { .data = loop->packet,
+							   .len = bytes };
+
+			shunt_packet_copy(loop->packet, frames + at, count);
+			code = deliver(loop, source, &whole, 1, err);
+		}
+		at += count;
+		first = at;
+	}
+	skip(source, frames + at, n - at);
+	return code < 0 ? code : deliver(loop, source, frames + first, at - first, err);
+}
+
+/* One burst of one source; returns its frames or -errno. */
+static int serve(struct loop *loop, struct source *source, struct shunt_err *err)
+{
+	struct shunt_frame frames[SHUNT_BURST];
+	unsigned int n = borrow(source, frames, burst_room(loop, source));
+	int code;
+
+	if (!n)
+		return 0;
+	code = deliver_packets(loop, source, frames, n, err);
+	give_back(source, frames, n);
 	return code < 0 ? code : (int)n;
 }
 
-/* A burst of every port; returns the frames or -errno. */
+/* A burst of every source; returns the frames or -errno. */
 static int serve_all(struct loop *loop, struct shunt_err *err)
 {
 	int total = 0;
 	size_t i;
 
-	for (i = 0; i < loop->count && !limit_reached(loop); i++) {
-		int n = serve(loop, &loop->ports[i], err);
+	for (i = 0; i < loop->count && !limit_reached(loop, 0); i++) {
+		int n = serve(loop, &loop->sources[i], err);
 
 		if (n < 0)
 			return n;
@@ -333,33 +353,62 @@ static int serve_all(struct loop *loop, struct shunt_err *err)
 	return total;
 }
 
+/* Asks what the kernel has lost; the seats are told. */
+static int ask_drops(struct source *source, struct shunt_err *err)
+{
+	if (source->port)
+		return shunt_port_stats(source->port, &source->count.drops, err);
+	shunt_teller_drops(&source->teller, 0, 0, 0);
+	return 0;
+}
+
 static int tell(struct loop *loop, bool final, struct shunt_err *err)
 {
-	struct shunt_consume_queue queues[PORTS_MAX];
+	struct shunt_consume_queue queues[SOURCES_MAX];
 	struct shunt_consume_totals totals = { .final = final, .queues = queues };
 	struct shunt_consume_queue *sum = &totals.sum;
 	size_t i;
 
 	for (i = 0; i < loop->count; i++) {
-		struct port *port = &loop->ports[i];
-		const struct shunt_xsk_stats *drops = &port->count.drops;
-		int code = ask_drops(port, err);
+		struct source *source = &loop->sources[i];
+		const struct shunt_port_stats *drops = &source->count.drops;
+		int code = ask_drops(source, err);
 
 		if (code)
 			return code;
-		queues[i] = port->count;
-		sum->packets += port->count.packets;
-		sum->bytes += port->count.bytes;
-		sum->unread += port->count.unread;
+		queues[i] = source->count;
+		sum->packets += source->count.packets;
+		sum->bytes += source->count.bytes;
+		sum->unread += source->count.unread;
 		sum->drops.rx_dropped += drops->rx_dropped;
 		sum->drops.rx_ring_full += drops->rx_ring_full;
-		sum->drops.rx_fill_ring_empty += drops->rx_fill_ring_empty;
-		sum->drops.rx_invalid_descs += drops->rx_invalid_descs;
+		sum->drops.rx_fill_empty += drops->rx_fill_empty;
+		sum->drops.rx_invalid += drops->rx_invalid;
 	}
 	totals.count = loop->count;
 	totals.seconds =
 		((final ? loop->end_ns : shunt_now_ns()) - loop->start_ns) / 1e9;
 	return loop->sink->tick(loop->self, &totals, err);
+}
+
+/* What poll() is to look at: all of the sources, and the event to stop by. */
+static unsigned int wait_for(struct loop *loop, struct pollfd *fds)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	fds[n++] = (struct pollfd){ .fd = loop->stop_event, .events = POLLIN };
+	for (i = 0; i < loop->count; i++) {
+		struct source *source = &loop->sources[i];
+
+		if (source->port)
+			n += source->port->ops->wait(source->port, fds + n,
+						     SOURCES_MAX + 1 - n);
+		else
+			fds[n++] = (struct pollfd){ .fd = shunt_ring_fd(source->ring),
+						    .events = POLLIN };
+	}
+	return n;
 }
 
 /* Sleeps until a frame, a signal, or the deadline. */
@@ -369,11 +418,12 @@ static int sleep_until(struct loop *loop, uint64_t now, uint64_t deadline,
 	uint64_t left = deadline > now ? deadline - now : 0;
 	struct timespec timeout = { .tv_sec = left / NS_PER_S,
 				    .tv_nsec = left % NS_PER_S };
+	struct pollfd fds[SOURCES_MAX + 1];
 	int code = loop->sink->idle(loop->self, err);
 
 	if (code < 0)
 		return code;
-	if (ppoll(loop->fds, loop->count + 1, &timeout, NULL) < 0 && errno != EINTR)
+	if (ppoll(fds, wait_for(loop, fds), &timeout, NULL) < 0 && errno != EINTR)
 		return shunt_fail_errno(err, -errno, "wait for frames from %s",
 					loop->opts->interface);
 	return 0;
@@ -391,21 +441,20 @@ static bool may_sleep(enum shunt_wait wait, uint64_t idle_ns)
 	}
 }
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static int check_ports(struct loop *loop, struct shunt_err *err)
+static int check_sources(struct loop *loop, struct shunt_err *err)
 {
 	size_t i;
 
 	for (i = 0; i < loop->count; i++) {
-		int code = loop->ports[i].xsk ? shunt_xsk_check(loop->ports[i].xsk, err)
-					      : shunt_tap_check(loop->opts->tap, err);
+		struct source *source = &loop->sources[i];
+		int code;
 
-		if (!code && loop->ports[i].seat)
-			code = ask_drops(&loop->ports[i], err);
+		if (source->port) /* it looks after its interface and its seat */
+			code = shunt_port_kick(source->port, err);
+		else
+			code = shunt_tap_check(loop->opts->tap, err);
+		if (!code && source->ring)
+			code = ask_drops(source, err);
 		if (code)
 			return code;
 	}
@@ -421,7 +470,7 @@ static int run(struct loop *loop, struct shunt_err *err)
 	int code;
 
 	loop->start_ns = now;
-	while (!stop_wanted && now < end && !limit_reached(loop)) {
+	while (!stop_wanted && now < end && !limit_reached(loop, 0)) {
 		int n = serve_all(loop, err);
 
 		if (n < 0)
@@ -429,7 +478,7 @@ static int run(struct loop *loop, struct shunt_err *err)
 		now = shunt_now_ns();
 		beat(loop, now);
 		if (now >= check) {
-			code = check_ports(loop, err);
+			code = check_sources(loop, err);
 			if (code)
 				return code;
 			check = now + CHECK_NS;
@@ -456,35 +505,49 @@ static int run(struct loop *loop, struct shunt_err *err)
 	return 0;
 }
 
+/* Throws away what the limit has left. */
+static void discard(struct source *source)
+{
+	struct shunt_frame frames[SHUNT_BURST];
+	unsigned int n;
+
+	if (source->port) {
+		source->count.unread += shunt_af_xdp_discard(source->port);
+		return;
+	}
+	while ((n = borrow(source, frames, SHUNT_BURST))) {
+		source->count.unread += n;
+		give_back(source, frames, n);
+	}
+}
+
 /* Frames that are left: delivered up to the limit, then thrown away and counted. */
 static int drain(struct loop *loop, struct shunt_err *err)
 {
-	struct shunt_frame frames[SHUNT_CONSUME_BURST];
-	unsigned int n;
 	size_t i;
 	int code;
 
 	for (i = 0; i < loop->count; i++) {
-		if (loop->ports[i].ring)
+		if (loop->sources[i].ring)
 			shunt_tap_starve(loop->opts->tap);
 		else
-			shunt_xsk_unregister(loop->ports[i].xsk);
+			shunt_port_stop(loop->sources[i].port);
 	}
-	if (loop->ports[0].xsk)
-		shunt_xsk_settle();
 	do {
 		code = serve_all(loop, err);
 	} while (code > 0);
-	for (i = 0; i < loop->count; i++) {
-		struct port *port = &loop->ports[i];
-
-		while ((n = borrow(port, frames, SHUNT_CONSUME_BURST))) {
-			port->count.unread += n;
-			give_back(port, frames, n);
-		}
-		tell_frames(port);
-	}
+	for (i = 0; i < loop->count; i++)
+		discard(&loop->sources[i]);
 	return code;
+}
+
+/* The ring is empty and will not be fed again; a port leaves its seat when it closes. */
+static void leave_ring(struct loop *loop)
+{
+	size_t i;
+
+	for (i = 0; i < loop->count; i++)
+		shunt_teller_leave(&loop->sources[i].teller);
 }
 
 /* Ends in any case with the last totals; the first error is the one that is told. */
@@ -497,7 +560,7 @@ static int run_and_drain(struct loop *loop, struct shunt_err *err)
 	later = drain(loop, code ? NULL : err);
 	if (!code)
 		code = later;
-	leave_seats(loop);
+	leave_ring(loop);
 	later = tell(loop, true, code ? NULL : err);
 	return code ? code : later;
 }
@@ -512,13 +575,11 @@ int shunt_consume(const struct shunt_consume_opts *opts,
 
 	if (code)
 		return code;
-	code = open_ports(&loop, err);
-	if (!code) {
-		loop.fds[loop.count] =
-			(struct pollfd){ .fd = stop.event, .events = POLLIN };
+	loop.stop_event = stop.event;
+	code = open_sources(&loop, err);
+	if (!code)
 		code = run_and_drain(&loop, err);
-	}
-	close_ports(&loop);
+	close_sources(&loop);
 	stop_close(&stop);
 	return code;
 }

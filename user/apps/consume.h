@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The loop that the consuming commands share: sockets and rings in, bursts out. */
+/* The loop that the consuming commands share: ports and rings in, bursts out. */
 #pragma once
 
 /*
- * One thread opens a socket a queue, registers each one under the consumer's slot, and
- * walks over them in turn until a limit, a signal or an error ends it:
+ * One thread opens an AF_XDP port a queue, all on one memory, feeds each one under the
+ * consumer's slot, and walks over them in turn until a limit, a signal or an error ends it:
  *
- *     queue 0 ─▶ socket ─┐
- *     queue n ─▶ socket ─┼─▶ burst() ─▶ frames given back
- *     any     ─▶ ring   ─┘        tick() once an interval, idle() before it sleeps
+ *     queue 0 ─▶ port ─┐
+ *     queue n ─▶ port ─┼─▶ burst() ─▶ frames given back
+ *     any     ─▶ ring ─┘        tick() once an interval, idle() before it sleeps
+ *
+ * A packet of several frames is put together: the sink gets one frame a packet.
  *
  * At the end it leaves the programs' maps first and empties the rings then, so that the
  * ledger balances: frames redirected = packets + unread + rx_dropped + rx_ring_full. What
@@ -23,10 +25,8 @@
 
 #include "loader/shunt.h"
 #include "user/base/err.h"
-#include "user/io/xsk.h"
+#include "user/io/port.h"
 #include "user/rt/idle.h"
-
-#define SHUNT_CONSUME_BURST 64u /* what a NAPI poll delivers at once */
 
 /* What a consuming command is told; zeroed, but for the first group, it runs until ^C. */
 struct shunt_consume_opts {
@@ -34,7 +34,7 @@ struct shunt_consume_opts {
 	const char *consumer;  /* name, for messages and replies */
 	int xskmap_fd;	       /* stays the caller's */
 	uint32_t slot;	       /* the consumer's (maps/consumer.h) */
-	uint64_t queues;       /* bit q: serve queue q by a socket */
+	uint64_t queues;       /* bit q: serve queue q by a port */
 	struct shunt_tap *tap; /* serve this ring buffer; the caller's; NULL: none */
 	struct shunt_seats *seats; /* where it tells the ledger; the caller's; NULL */
 
@@ -42,7 +42,7 @@ struct shunt_consume_opts {
 	uint64_t packets;     /* stop after so many; 0: no limit */
 	uint64_t interval_ns; /* between ticks; 0: none */
 	enum shunt_wait wait;
-	unsigned int ring; /* see struct shunt_xsk_opts */
+	unsigned int ring; /* places of each queue's; 0: as the port has it */
 
 	FILE *out;	   /* where results go */
 	bool json;	   /* one object a line instead of text */
@@ -60,7 +60,7 @@ struct shunt_consume_queue {
 	uint64_t packets;
 	uint64_t bytes;	 /* of the packets: Ethernet header included, FCS not */
 	uint64_t unread; /* came in after the limit had been reached, thrown away */
-	struct shunt_xsk_stats drops;
+	struct shunt_port_stats drops; /* what the kernel lost */
 };
 
 struct shunt_consume_totals {

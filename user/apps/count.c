@@ -44,8 +44,8 @@ static bool add_counts(cJSON *json, const struct shunt_consume_queue *queue)
 		return false;
 	shunt_json_add_u64(drops, "rx_dropped", queue->drops.rx_dropped);
 	shunt_json_add_u64(drops, "rx_ring_full", queue->drops.rx_ring_full);
-	shunt_json_add_u64(drops, "fill_ring_empty", queue->drops.rx_fill_ring_empty);
-	shunt_json_add_u64(drops, "invalid", queue->drops.rx_invalid_descs);
+	shunt_json_add_u64(drops, "fill_ring_empty", queue->drops.rx_fill_empty);
+	shunt_json_add_u64(drops, "invalid", queue->drops.rx_invalid);
 	return true;
 }
 

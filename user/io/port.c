@@ -8,10 +8,12 @@
 #include <time.h>
 
 #include "user/base/cleanup.h"
+#include "user/io/af_xdp.h"
 
 #define SLEEP_FDS 256
 
 const struct shunt_port_ops *const shunt_port_backends[] = {
+	&shunt_af_xdp_ops,
 	NULL,
 };
 

@@ -57,6 +57,7 @@ enum shunt_port_cap { SHUNT_PORT_CAPS(SHUNT_PORT_CAP) };
 	X(rx_dropped, "lost before rx: no frame was free, or too long for one")        \
 	X(rx_ring_full, "lost before rx: the reader was too slow")                     \
 	X(rx_fill_empty, "how often the kernel found no free frame")                   \
+	X(rx_invalid, "buffers that the kernel refused to fill: a fault of the port")  \
 	X(wakeups, "system calls that told the kernel to go on")
 
 #define SHUNT_PORT_COUNTER(name, help) uint64_t name;
@@ -71,7 +72,7 @@ struct shunt_port_opts {
 	struct shunt_pool *pool; /* open on this memory; NULL: the port makes its own */
 };
 
-/* No slot is NULL: what a port cannot do, it refuses. */
+/* No slot but stop is NULL: what a port cannot do, it refuses. */
 struct shunt_port_ops {
 	const char *scheme; /* "af_xdp" */
 	const char *help;   /* what it is, in one line */
@@ -102,6 +103,11 @@ struct shunt_port_ops {
 	 */
 	unsigned int (*wait)(struct shunt_port *port, struct pollfd *fds,
 			     unsigned int max);
+	/*
+	 * Takes the port out of the traffic: what has come in can still be received, and
+	 * nothing after that. NULL, the only slot that may be: there is no such moment.
+	 */
+	void (*stop)(struct shunt_port *port);
 	int (*stats)(struct shunt_port *port, struct shunt_port_stats *stats,
 		     struct shunt_err *err);
 	/* Adds to a JSON object what the kernel really gave; 0 or -ENOMEM. */
@@ -153,6 +159,13 @@ SHUNT_MUST_CHECK static inline int shunt_port_kick(struct shunt_port *port,
 						   struct shunt_err *err)
 {
 	return port->ops->kick(port, err);
+}
+
+/* Receives no more than what waits; before a close that is to lose nothing. */
+static inline void shunt_port_stop(struct shunt_port *port)
+{
+	if (port->ops->stop)
+		port->ops->stop(port);
 }
 
 /* Sleeps until one of the ports has something, or the time is over; -errno, -EINTR too. */
