@@ -4,6 +4,7 @@
 #   make help       what there is to make
 #   make V=1        show the commands
 #   make SAN=1      build into build/san with AddressSanitizer and UBSan
+#   make TSAN=1     build into build/tsan with ThreadSanitizer
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 
-B := build$(if $(SAN),/san)
+B := build$(if $(SAN),/san)$(if $(TSAN),/tsan)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
@@ -47,7 +48,8 @@ FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 PKGS := libbpf libxdp libcjson libpcap libxxhash
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wundef -Wwrite-strings -Wno-missing-field-initializers
-SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
+SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all) \
+	$(if $(TSAN),-fsanitize=thread)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"' \
@@ -158,6 +160,13 @@ BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_mak
 	history_keep history_trim state_stage state_commit watch_start \
 	plan_flip plan_tidy
 $(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
+
+# Rings and pools beside DPDK's, where there is one: only this benchmark uses it.
+DPDK_CFLAGS = $(eval DPDK_CFLAGS := $(shell pkg-config --exists libdpdk && \
+	echo -DBENCH_DPDK $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')))$(DPDK_CFLAGS)
+DPDK_LIBS = $(if $(DPDK_CFLAGS),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
+$(B)/obj/bench/rt.o: private ALL_CFLAGS += $(DPDK_CFLAGS)
+$(B)/bench/rt: private LIBS += $(DPDK_LIBS)
 
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'

@@ -3,122 +3,86 @@
 
 #include <errno.h>
 #include <linux/memfd.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A thread's cache gives half of itself away when it is full. */
-#define CACHE_MAX 512u
-#define CACHE_HALF (CACHE_MAX / 2)
-#define CACHES 64u /* threads beyond that go to the depot for every burst */
+#include "user/rt/check.h"
+#include "user/rt/depot.h"
+
 #define HUGE_PAGE (2ul << 20)
-
-struct cache {
-	_Alignas(64) uint32_t n;
-	uint32_t free[CACHE_MAX];
-};
-
-/* The frames that are in nobody's hands: in the caches, or on the common stack. */
-struct shunt_depot {
-	struct cache cache[CACHES];
-	_Alignas(64) pthread_spinlock_t lock;
-	uint32_t n;
-	uint32_t free[];
-};
-
-/* --- threads --------------------------------------------------------------------- */
-
-static pthread_mutex_t number_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t numbers_taken;
-static pthread_key_t number_key;
-static pthread_once_t number_once = PTHREAD_ONCE_INIT;
-static _Thread_local unsigned int number = UINT32_MAX;
-
-static void number_return(void *value)
-{
-	pthread_mutex_lock(&number_lock);
-	numbers_taken &= ~(UINT64_C(1) << ((uintptr_t)value - 1));
-	pthread_mutex_unlock(&number_lock);
-}
-
-static void number_init(void)
-{
-	pthread_key_create(&number_key, number_return);
-}
-
-/* A number that no other living thread has; CACHES: there are too many threads. */
-static unsigned int number_take(void)
-{
-	pthread_once(&number_once, number_init);
-	pthread_mutex_lock(&number_lock);
-	number = numbers_taken == UINT64_MAX
-			 ? CACHES
-			 : (unsigned int)__builtin_ctzll(~numbers_taken);
-	if (number < CACHES)
-		numbers_taken |= UINT64_C(1) << number;
-	pthread_mutex_unlock(&number_lock);
-	if (number < CACHES)
-		pthread_setspecific(number_key, (void *)(uintptr_t)(number + 1));
-	return number;
-}
-
-static struct cache *my_cache(struct shunt_depot *depot)
-{
-	unsigned int mine = number == UINT32_MAX ? number_take() : number;
-
-	return mine < CACHES ? &depot->cache[mine] : NULL;
-}
-
-/* --- the stack that all threads share ---------------------------------------------- */
-
-static uint32_t depot_take(struct shunt_depot *depot, uint32_t *to, uint32_t n)
-{
-	pthread_spin_lock(&depot->lock);
-	if (n > depot->n)
-		n = depot->n;
-	depot->n -= n;
-	memcpy(to, depot->free + depot->n, n * sizeof(*to));
-	pthread_spin_unlock(&depot->lock);
-	return n;
-}
-
-static void depot_give(struct shunt_depot *depot, const uint32_t *from, uint32_t n)
-{
-	pthread_spin_lock(&depot->lock);
-	memcpy(depot->free + depot->n, from, n * sizeof(*from));
-	depot->n += n;
-	pthread_spin_unlock(&depot->lock);
-}
 
 /* --- getting and putting ----------------------------------------------------------- */
 
-static void name_frame(struct shunt_memory *memory, struct shunt_frame *frame,
-		       uint32_t index)
+static inline void name_frames(struct shunt_memory *memory, struct shunt_frame *frames,
+			       const uint32_t *numbers, uint32_t n)
 {
-	*frame = (struct shunt_frame){
-		.data = memory->area + (size_t)index * memory->frame_bytes +
-			SHUNT_MEMORY_HEADROOM,
-		.pool = &memory->pool,
-		.token = index,
-	};
+	uint8_t *first = memory->area + SHUNT_MEMORY_HEADROOM;
+	size_t bytes = memory->frame_bytes;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		frames[i] = (struct shunt_frame){
+			.data = first + numbers[i] * bytes,
+			.pool = &memory->pool,
+			.token = numbers[i],
+		};
+	if (SHUNT_CHECK)
+		shunt_depot_note(memory->depot, numbers, n, true);
 }
 
-static unsigned int get_common(struct shunt_memory *memory, struct shunt_frame *frames,
-			       unsigned int n)
+static inline void number_frames(struct shunt_memory *memory, uint32_t *numbers,
+				 const struct shunt_frame *frames, uint32_t n)
 {
-	uint32_t index[SHUNT_BURST];
-	unsigned int i, done = 0, got;
+	uint32_t i;
 
-	do {
-		unsigned int want = n - done < SHUNT_BURST ? n - done : SHUNT_BURST;
+	for (i = 0; i < n; i++)
+		numbers[i] = (uint32_t)frames[i].token;
+	if (SHUNT_CHECK)
+		shunt_depot_note(memory->depot, numbers, n, false);
+}
 
-		got = depot_take(memory->depot, index, want);
-		for (i = 0; i < got; i++)
-			name_frame(memory, &frames[done + i], index[i]);
+static unsigned int get_without_cache(struct shunt_memory *memory,
+				      struct shunt_frame *frames, unsigned int n)
+{
+	uint32_t numbers[SHUNT_BURST];
+	unsigned int done = 0;
+
+	while (done < n) {
+		uint32_t want = n - done < SHUNT_BURST ? n - done : SHUNT_BURST;
+		uint32_t got = shunt_depot_find(memory->depot, numbers, want);
+
+		name_frames(memory, frames + done, numbers, got);
 		done += got;
-	} while (got && done < n);
+		if (got < want)
+			break;
+	}
+	return done;
+}
+
+static unsigned int get_from_cache(struct shunt_memory *memory,
+				   struct shunt_depot_cache *cache,
+				   struct shunt_frame *frames, unsigned int n)
+{
+	struct shunt_depot *depot = memory->depot;
+	/* Relaxed: our own, until we leave. */
+	uint32_t have = atomic_load_explicit(&cache->n, memory_order_relaxed);
+	unsigned int done = 0;
+
+	for (;;) {
+		uint32_t some = n - done < have ? n - done : have;
+
+		have -= some;
+		name_frames(memory, frames + done, cache->free + have, some);
+		done += some;
+		if (done == n)
+			break;
+		have = shunt_depot_take(depot, cache->free, depot->cache_max / 2);
+		if (!have)
+			break;
+	}
+	atomic_store_explicit(&cache->n, have, memory_order_relaxed);
 	return done;
 }
 
@@ -126,41 +90,69 @@ static unsigned int memory_get(struct shunt_pool *pool, struct shunt_frame *fram
 			       unsigned int n)
 {
 	struct shunt_memory *memory = (struct shunt_memory *)pool;
-	struct cache *cache = my_cache(memory->depot);
-	unsigned int i;
+	struct shunt_depot_cache *cache = shunt_depot_enter(memory->depot);
+	unsigned int done = 0;
 
-	if (!cache)
-		return get_common(memory, frames, n);
-	for (i = 0; i < n; i++) {
-		if (!cache->n)
-			cache->n = depot_take(memory->depot, cache->free, CACHE_HALF);
-		if (!cache->n)
-			return i;
-		name_frame(memory, &frames[i], cache->free[--cache->n]);
+	if (cache) {
+		done = get_from_cache(memory, cache, frames, n);
+		shunt_depot_leave(cache);
 	}
-	return n;
+	return done == n ? n
+			 : done + get_without_cache(memory, frames + done, n - done);
+}
+
+static void put_without_cache(struct shunt_memory *memory,
+			      const struct shunt_frame *frames, unsigned int n)
+{
+	uint32_t numbers[SHUNT_BURST];
+
+	while (n) {
+		uint32_t some = n < SHUNT_BURST ? n : SHUNT_BURST;
+
+		number_frames(memory, numbers, frames, some);
+		shunt_depot_give(memory->depot, numbers, some);
+		frames += some;
+		n -= some;
+	}
+}
+
+static void put_into_cache(struct shunt_memory *memory, struct shunt_depot_cache *cache,
+			   const struct shunt_frame *frames, unsigned int n)
+{
+	struct shunt_depot *depot = memory->depot;
+	uint32_t half = depot->cache_max / 2;
+	/* Relaxed: our own, until we leave. */
+	uint32_t have = atomic_load_explicit(&cache->n, memory_order_relaxed);
+
+	while (n) {
+		uint32_t some = depot->cache_max - have;
+
+		if (!some) {
+			have -= half;
+			shunt_depot_give(depot, cache->free + have, half);
+			continue;
+		}
+		some = n < some ? n : some;
+		number_frames(memory, cache->free + have, frames, some);
+		have += some;
+		frames += some;
+		n -= some;
+	}
+	atomic_store_explicit(&cache->n, have, memory_order_relaxed);
 }
 
 static void memory_put(struct shunt_pool *pool, const struct shunt_frame *frames,
 		       unsigned int n)
 {
 	struct shunt_memory *memory = (struct shunt_memory *)pool;
-	struct cache *cache = my_cache(memory->depot);
-	unsigned int i;
+	struct shunt_depot_cache *cache = shunt_depot_enter(memory->depot);
 
-	for (i = 0; i < n; i++) {
-		uint32_t index = (uint32_t)frames[i].token;
-
-		if (!cache) {
-			depot_give(memory->depot, &index, 1);
-			continue;
-		}
-		if (cache->n == CACHE_MAX) {
-			cache->n -= CACHE_HALF;
-			depot_give(memory->depot, cache->free + cache->n, CACHE_HALF);
-		}
-		cache->free[cache->n++] = index;
+	if (!cache) {
+		put_without_cache(memory, frames, n);
+		return;
 	}
+	put_into_cache(memory, cache, frames, n);
+	shunt_depot_leave(cache);
 }
 
 static const struct shunt_pool_ops memory_ops = { .get = memory_get,
@@ -188,12 +180,7 @@ struct shunt_memory *shunt_memory_of(struct shunt_pool *pool)
 
 uint32_t shunt_memory_free_frames(const struct shunt_memory *memory)
 {
-	uint32_t sum = memory->depot->n;
-	size_t i;
-
-	for (i = 0; i < CACHES; i++)
-		sum += memory->depot->cache[i].n;
-	return sum;
+	return shunt_depot_count(memory->depot);
 }
 
 /* --- opening ------------------------------------------------------------------------ */
@@ -201,6 +188,7 @@ uint32_t shunt_memory_free_frames(const struct shunt_memory *memory)
 static int map_area(struct shunt_memory *memory, int huge)
 {
 	unsigned int flags = MFD_CLOEXEC | (huge ? MFD_HUGETLB : 0);
+	int ret;
 
 	memory->fd = memfd_create("shunt-frames", flags);
 	if (memory->fd < 0)
@@ -215,73 +203,80 @@ static int map_area(struct shunt_memory *memory, int huge)
 			return 0;
 		}
 	}
+	ret = -errno;
 	close(memory->fd);
 	memory->fd = -1;
-	return -ENOMEM;
+	return ret;
 }
 
-static int make_depot(struct shunt_memory *memory)
+static int check_opts(const struct shunt_memory_opts *opts, struct shunt_err *err)
 {
-	struct shunt_depot *depot;
-	size_t bytes = sizeof(*depot) + memory->frames * sizeof(*depot->free);
-	uint32_t i;
-
-	depot = aligned_alloc(64, (bytes + 63) / 64 * 64);
-	if (!depot)
-		return -ENOMEM;
-	memset(depot, 0, sizeof(*depot));
-	pthread_spin_init(&depot->lock, PTHREAD_PROCESS_PRIVATE);
-	for (i = 0; i < memory->frames; i++)
-		depot->free[i] = memory->frames - 1 - i;
-	depot->n = memory->frames;
-	memory->depot = depot;
+	if (opts->frames > SHUNT_MEMORY_FRAMES_MAX)
+		return shunt_fail(err, -EINVAL,
+				  "a pool of %llu frames: there may be %u",
+				  (unsigned long long)opts->frames,
+				  SHUNT_MEMORY_FRAMES_MAX);
+	if (opts->frame_bytes <= 2 * SHUNT_MEMORY_HEADROOM ||
+	    opts->frame_bytes > SHUNT_MEMORY_FRAME_BYTES_MAX)
+		return shunt_fail(
+			err, -EINVAL,
+			"frames of %llu bytes: with their headroom of %u they "
+			"take %u to %u",
+			(unsigned long long)opts->frame_bytes, SHUNT_MEMORY_HEADROOM,
+			2 * SHUNT_MEMORY_HEADROOM + 1, SHUNT_MEMORY_FRAME_BYTES_MAX);
 	return 0;
+}
+
+/* Area and depot of a memory whose sizes are known. */
+static int fill_in(struct shunt_memory *memory, unsigned int huge,
+		   struct shunt_err *err)
+{
+	int ret = huge ? map_area(memory, 1) : -ENOMEM;
+
+	if (ret)
+		ret = map_area(memory, 0);
+	if (ret)
+		return shunt_fail_errno(err, ret,
+					"make a pool of %u frames of %u bytes",
+					memory->frames, memory->frame_bytes);
+	return shunt_depot_open(&memory->depot, memory->frames, err);
 }
 
 int shunt_memory_open(struct shunt_memory **out, const struct shunt_memory_opts *opts,
 		      struct shunt_err *err)
 {
 	struct shunt_memory_opts given = { 0 };
-	struct shunt_memory *memory = calloc(1, sizeof(*memory));
-	int ret = -ENOMEM;
+	struct shunt_memory *memory;
+	int ret;
 
 	*out = NULL;
-	if (!memory)
-		return shunt_fail_errno(err, ret, "make a pool of frames");
-	memory->fd = -1;
 	if (opts)
 		memcpy(&given, opts,
 		       opts->sz < sizeof(given) ? opts->sz : sizeof(given));
-	memory->frames = given.frames ? given.frames : SHUNT_MEMORY_FRAMES;
-	memory->frame_bytes =
-		given.frame_bytes ? given.frame_bytes : SHUNT_MEMORY_FRAME_BYTES;
-	if (memory->frame_bytes <= 2 * SHUNT_MEMORY_HEADROOM) {
-		free(memory);
-		return shunt_fail(err, -EINVAL,
-				  "frames of %u bytes: %u of them are headroom, and a "
-				  "packet needs some room as well",
-				  given.frame_bytes, SHUNT_MEMORY_HEADROOM);
-	}
-	memory->bytes = ((size_t)memory->frames * memory->frame_bytes + HUGE_PAGE - 1) /
-			HUGE_PAGE * HUGE_PAGE;
+	if (!given.frames)
+		given.frames = SHUNT_MEMORY_FRAMES;
+	if (!given.frame_bytes)
+		given.frame_bytes = SHUNT_MEMORY_FRAME_BYTES;
+	ret = check_opts(&given, err);
+	if (ret)
+		return ret;
+	memory = calloc(1, sizeof(*memory));
+	if (!memory)
+		return shunt_fail_errno(err, -ENOMEM, "make a pool of frames");
+	memory->fd = -1;
+	memory->frames = (uint32_t)given.frames;
+	memory->frame_bytes = (uint32_t)given.frame_bytes;
+	memory->bytes = (given.frames * given.frame_bytes + HUGE_PAGE - 1) / HUGE_PAGE *
+			HUGE_PAGE;
 	memory->pool = (struct shunt_pool){
 		.ops = &memory_ops,
 		.room = memory->frame_bytes - SHUNT_MEMORY_HEADROOM,
 		.headroom = SHUNT_MEMORY_HEADROOM,
 	};
-	if (given.huge)
-		ret = map_area(memory, 1);
-	if (ret)
-		ret = map_area(memory, 0);
-	if (!ret)
-		ret = make_depot(memory);
+	ret = fill_in(memory, given.huge, err);
 	if (ret) {
-		int code = shunt_fail_errno(err, ret,
-					    "make a pool of %u frames of %u bytes",
-					    memory->frames, memory->frame_bytes);
-
 		shunt_memory_close(memory);
-		return code;
+		return ret;
 	}
 	*out = memory;
 	return 0;
@@ -295,8 +290,6 @@ void shunt_memory_close(struct shunt_memory *memory)
 		munmap(memory->area, memory->bytes);
 	if (memory->fd >= 0)
 		close(memory->fd);
-	if (memory->depot)
-		pthread_spin_destroy(&memory->depot->lock);
-	free(memory->depot);
+	shunt_depot_close(memory->depot);
 	free(memory);
 }

@@ -3,12 +3,13 @@
 #pragma once
 
 /*
- *     pool_get() ─▶ owner ─▶ shunt_frames_put()
+ *     shunt_pool_get() ─▶ owner ─▶ shunt_frames_put()
  *
  * A pool is an interface: our own memory (shunt_memory_open(), which AF_XDP ports share as
  * their UMEM), a mempool of DPDK, or a ring of the kernel whose slots are borrowed. Any
  * thread may get from a pool and put into it; our own memory keeps a cache for each thread,
- * so that threads meet only when a cache is empty or full.
+ * so that threads meet only when a cache is empty or full. get comes short only when the
+ * frames are really out: what lies in the caches of others is fetched (user/rt/depot.h).
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -47,16 +48,32 @@ void shunt_frames_put(const struct shunt_frame *frames, unsigned int n);
 /* --- our own memory ------------------------------------------------------------ */
 
 #define SHUNT_MEMORY_FRAMES 4096u
+#define SHUNT_MEMORY_FRAMES_MAX (1u << 24)
 #define SHUNT_MEMORY_FRAME_BYTES 4096u
+#define SHUNT_MEMORY_FRAME_BYTES_MAX (1u << 20)
 #define SHUNT_MEMORY_HEADROOM 256u /* XDP_PACKET_HEADROOM: what AF_XDP leaves free */
 
+/*
+ * What may be said of it, for those who read options from a user: the member of
+ * shunt_memory_opts, its kind (SHUNT_SPEC_…), least and most, what its value is called,
+ * and what it means.
+ */
+#define SHUNT_MEMORY_OPTIONS(X)                                                        \
+	X(frames, NUMBER, 1, SHUNT_MEMORY_FRAMES_MAX, "N",                             \
+	  "frames in the memory; 4096 unless told")                                    \
+	X(frame_bytes, NUMBER, 2 * SHUNT_MEMORY_HEADROOM + 1,                          \
+	  SHUNT_MEMORY_FRAME_BYTES_MAX, "BYTES",                                       \
+	  "size of a frame with its 256 bytes of headroom; 4096 unless told")          \
+	X(huge, SWITCH, 0, 1, "on|off", "huge pages where there are any")
+
+/* 0 is the default of each. */
 struct shunt_memory_opts {
 	size_t sz;
-	uint32_t frames; /* 0: SHUNT_MEMORY_FRAMES */
-	uint32_t
-		frame_bytes; /* with the headroom; 0: SHUNT_MEMORY_FRAME_BYTES. What is no
-				 power of two, or over a page, suits unaligned UMEMs only */
-	int huge;	     /* 1: huge pages where there are any, else ordinary ones */
+	uint64_t frames;
+	uint64_t
+		frame_bytes; /* what is no power of two, or over a page, suits unaligned
+				 UMEMs only */
+	unsigned int huge;   /* 1: huge pages where there are any, else ordinary ones */
 };
 
 /* Frames in one area, shared with the kernel, a port or another process by its memfd. */

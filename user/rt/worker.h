@@ -10,6 +10,10 @@
  * A task is a bounded portion of work over things that one worker owns: ports, pools,
  * rings, counters. Workers share nothing that a message could carry (user/rt/spsc.h,
  * user/rt/mpsc.h). A worker without work takes no CPU time unless it is told to spin.
+ *
+ * Before it sleeps, a worker asks every task what to wait for, and then runs them all once
+ * more: what comes in between is not slept over, if asking also made the doorbells ring
+ * (user/rt/bell.h). Signals are left to the threads that start workers.
  */
 #include <poll.h>
 #include <stddef.h>
@@ -23,13 +27,21 @@ struct shunt_task {
 	void *self;
 	/* A burst of work: how much it was (0: nothing), or -errno, which ends them all. */
 	int (*run)(void *self, struct shunt_err *err);
-	/* What poll() wakes for when there is work: fills up to max, returns how many. */
+	/* What poll() wakes for when there is work: fills up to max, returns how many.
+	 * NULL: only `due`, or the other tasks' work, has it run again. */
 	unsigned int (*wait)(void *self, struct pollfd *fds, unsigned int max);
+	/*
+	 * When it wants to run again though poll() says nothing, as shunt_now_ns() counts:
+	 * for timers, and for what can't be waited for. UINT64_MAX, or no function: never.
+	 * Asked before every sleep.
+	 */
+	uint64_t (*due)(void *self);
 };
 
 #define SHUNT_WORKER_ANY (-1) /* not pinned */
 #define SHUNT_WORKER_TASKS 64
 #define SHUNT_WORKER_FDS 256
+#define SHUNT_WORKER_SPIN_NS 20000u /* what waking a core costs: SHUNT_WAIT_ADAPTIVE */
 
 struct shunt_worker_opts {
 	size_t sz;
@@ -47,7 +59,7 @@ SHUNT_MUST_CHECK int shunt_workers_start(struct shunt_workers **workers,
 					 const struct shunt_worker_opts *opts, size_t n,
 					 struct shunt_err *err);
 
-/* For poll(): readable once a worker has ended by itself. */
+/* For poll(): readable once a worker has ended by itself, which an error made it do. */
 int shunt_workers_fd(const struct shunt_workers *workers);
 
 /*
