@@ -299,3 +299,44 @@ void shunt_seat_leave(struct shunt_seats *seats, struct shunt_seat *seat)
 	beat(seat, 0, 0);
 	__atomic_store_n(&seat->pid, 0, __ATOMIC_RELEASE);
 }
+
+/* --- passing it on ----------------------------------------------------------- */
+
+void shunt_seat_name(const struct shunt_seats *seats, uint32_t place,
+		     char name[SHUNT_SEAT_NAME])
+{
+	snprintf(name, SHUNT_SEAT_NAME, "@shunt/pass/%016llx/%u/%u",
+		 (unsigned long long)seats->instance.maps.gen->trace_cookie,
+		 seats->slot, place);
+}
+
+int shunt_seat_claim_fd(const struct shunt_seats *seats, uint32_t place)
+{
+	return seats->claim_fd[place];
+}
+
+struct shunt_seat *shunt_seat_adopt(struct shunt_seats *seats, uint32_t place,
+				    int claim_fd)
+{
+	struct shunt_seat *seat = &seats->all[shunt_seat_key(seats->slot, place)];
+
+	seats->claim_fd[place] = claim_fd;
+	seats->taken[place] = true;
+	__atomic_store_n(&seat->pid, getpid(), __ATOMIC_RELEASE);
+	beat(seat, shunt_now_ns(), seats->heartbeat_ns);
+	return seat;
+}
+
+void shunt_seat_forget(struct shunt_seats *seats, struct shunt_seat *seat)
+{
+	size_t place = (size_t)(seat - seats->all) % SHUNT_SEATS;
+
+	seats->taken[place] = false;
+	shunt_cleanup_fd(&seats->claim_fd[place]);
+	seats->claim_fd[place] = -1;
+}
+
+uint32_t shunt_seat_pid(const struct shunt_seats *seats, uint32_t place)
+{
+	return seats->all[shunt_seat_key(seats->slot, place)].pid;
+}

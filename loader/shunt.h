@@ -346,6 +346,23 @@ SHUNT_API void shunt_seat_leave(struct shunt_seats *seats, struct shunt_seat *se
  */
 SHUNT_API void shunt_seats_beat(struct shunt_seats *seats, uint64_t now_ns);
 
+/*
+ * Passing a seat on to another process, without a moment in which nobody has it: that one
+ * adopts it with a descriptor of the claim (which becomes the seats'), then this one forgets
+ * it, and writes nothing more into it. The name is that under which the two may meet: of
+ * an abstract UNIX socket.
+ */
+#define SHUNT_SEAT_NAME 64
+SHUNT_API void shunt_seat_name(const struct shunt_seats *seats, uint32_t place,
+			       char name[SHUNT_SEAT_NAME]);
+SHUNT_API int shunt_seat_claim_fd(const struct shunt_seats *seats, uint32_t place);
+SHUNT_API struct shunt_seat *shunt_seat_adopt(struct shunt_seats *seats, uint32_t place,
+					      int claim_fd);
+SHUNT_API void shunt_seat_forget(struct shunt_seats *seats, struct shunt_seat *seat);
+
+/* Who serves the seat, or did when it died; 0: nobody. */
+SHUNT_API uint32_t shunt_seat_pid(const struct shunt_seats *seats, uint32_t place);
+
 /* How long that loop may sleep at most, lest a heartbeat is late. */
 SHUNT_API uint64_t shunt_seats_nap_ns(const struct shunt_seats *seats);
 

@@ -28,11 +28,13 @@
 #define SPIN_NS (20 * UINT64_C(1000))
 
 #define SOURCES_MAX (SHUNT_QUEUE_MAX + 1)
+#define FDS_MAX (3 * SOURCES_MAX + 1) /* frames, heartbeat, who takes over; the end */
 #define PACKET_MAX (SHUNT_XSK_FRAMES_MAX * SHUNT_MEMORY_FRAME_BYTES)
 
 /* A port, or else the ring buffer, which takes its seat itself. */
 struct source {
 	struct shunt_port *port;
+	bool fed; /* the port was from the beginning */
 	struct shunt_ring *ring;
 	struct shunt_teller teller;
 	struct shunt_consume_queue count;
@@ -42,7 +44,6 @@ struct loop {
 	const struct shunt_consume_opts *opts;
 	const struct shunt_consume_sink *sink;
 	void *self;
-	struct shunt_memory *memory; /* of the ports */
 	struct source sources[SOURCES_MAX];
 	size_t count;
 	uint64_t packets;
@@ -128,23 +129,28 @@ static void close_sources(struct loop *loop)
 		shunt_port_close(source->port);
 		shunt_ring_close(source->ring);
 	}
-	shunt_memory_close(loop->memory);
 }
 
+/* Each has its own memory, so that it can be handed over. */
 static int open_port(struct loop *loop, unsigned int queue, unsigned int ring,
 		     struct shunt_err *err)
 {
-	const struct shunt_port_opts opts = { .sz = sizeof(opts),
-					      .pool = &loop->memory->pool };
+	const struct shunt_consume_opts *opts = loop->opts;
 	struct source *source = &loop->sources[loop->count];
-	char text[128];
+	/* what waits, and as many with the kernel; a burst; a thread's cache */
+	unsigned int frames = 2 * (ring + SHUNT_BURST) + 1024;
+	char from[128] = "rx=on", text[256];
 	int code;
 
-	snprintf(text, sizeof(text), "af_xdp:%s,queues=%u,rx=on,tx=off,ring=%u",
-		 loop->opts->interface, queue, ring);
-	code = shunt_port_open(&source->port, text, &opts, err);
+	if (opts->take_over)
+		snprintf(from, sizeof(from), "consumer=%s,take-over=on",
+			 opts->consumer);
+	snprintf(text, sizeof(text), "af_xdp:%s,queues=%u,tx=off,ring=%u,frames=%u,%s",
+		 opts->interface, queue, ring, frames, from);
+	code = shunt_port_open(&source->port, text, NULL, err);
 	if (code)
 		return code;
+	source->fed = opts->take_over;
 	source->count.queue = queue;
 	loop->count++;
 	return 0;
@@ -152,19 +158,11 @@ static int open_port(struct loop *loop, unsigned int queue, unsigned int ring,
 
 static int open_ports(struct loop *loop, struct shunt_err *err)
 {
-	uint64_t queues = loop->opts->queues;
 	unsigned int ring = loop->opts->ring ? loop->opts->ring : SHUNT_XSK_RING, queue;
-	const struct shunt_memory_opts memory = {
-		.sz = sizeof(memory),
-		/* what waits, and as many with the kernel; a burst; a thread's cache */
-		.frames = (unsigned int)__builtin_popcountll(queues) * 2 *
-				  (ring + SHUNT_BURST) +
-			  1024,
-	};
-	int code = queues ? shunt_memory_open(&loop->memory, &memory, err) : 0;
+	int code = 0;
 
 	for (queue = 0; !code && queue < SHUNT_QUEUE_MAX; queue++)
-		if (queues >> queue & 1)
+		if (loop->opts->queues >> queue & 1)
 			code = open_port(loop, queue, ring, err);
 	return code;
 }
@@ -186,6 +184,8 @@ static int feed(struct loop *loop, struct source *source, struct shunt_err *err)
 {
 	if (source->ring)
 		return shunt_tap_feed(loop->opts->tap, err);
+	if (source->fed)
+		return 0;
 	return shunt_af_xdp_feed(source->port, loop->opts->xskmap_fd, loop->opts->slot,
 				 loop->opts->seats, err);
 }
@@ -212,6 +212,17 @@ static int open_sources(struct loop *loop, struct shunt_err *err)
 					     "consumer %s: ", loop->opts->consumer);
 	}
 	return 0;
+}
+
+/* Have other processes taken over all that we serve? */
+static bool handed_over(const struct loop *loop)
+{
+	size_t i;
+
+	for (i = 0; i < loop->count; i++)
+		if (loop->sources[i].ring || !loop->sources[i].port->ended)
+			return false;
+	return true;
 }
 
 /* --- the loop ---------------------------------------------------------------- */
@@ -403,7 +414,7 @@ static unsigned int wait_for(struct loop *loop, struct pollfd *fds)
 
 		if (source->port)
 			n += source->port->ops->wait(source->port, fds + n,
-						     SOURCES_MAX + 1 - n);
+						     FDS_MAX - n);
 		else
 			fds[n++] = (struct pollfd){ .fd = shunt_ring_fd(source->ring),
 						    .events = POLLIN };
@@ -418,7 +429,7 @@ static int sleep_until(struct loop *loop, uint64_t now, uint64_t deadline,
 	uint64_t left = deadline > now ? deadline - now : 0;
 	struct timespec timeout = { .tv_sec = left / NS_PER_S,
 				    .tv_nsec = left % NS_PER_S };
-	struct pollfd fds[SOURCES_MAX + 1];
+	struct pollfd fds[FDS_MAX];
 	int code = loop->sink->idle(loop->self, err);
 
 	if (code < 0)
@@ -470,7 +481,8 @@ static int run(struct loop *loop, struct shunt_err *err)
 	int code;
 
 	loop->start_ns = now;
-	while (!stop_wanted && now < end && !limit_reached(loop, 0)) {
+	while (!stop_wanted && now < end && !limit_reached(loop, 0) &&
+	       !handed_over(loop)) {
 		int n = serve_all(loop, err);
 
 		if (n < 0)

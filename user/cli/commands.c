@@ -14,6 +14,9 @@
 #define PACKETS { "packets", 'N', "COUNT", "stop after this many packets" }
 #define WAIT { "wait", 'w', "HOW", \
 	       "adaptive (the default: spin for a moment, then sleep), poll or spin" }
+#define TAKE_OVER { "take-over", 't', NULL, \
+		    "take over from the process that serves it, if there is one: no " \
+		    "packet is lost, and that one ends" }
 #define RING { "ring", 'R', "FRAMES", \
 	       "places in a receive ring, a power of two; 2048 is the default" }
 #define GUARD { "protect", 0, "PACKET", \
@@ -139,11 +142,11 @@ static const struct shunt_option diff_options[] = {
 	END,
 };
 static const struct shunt_option count_options[] = {
-	JSON,	  NETNS,
-	CONSUMER, DURATION,
-	PACKETS,  { "interval", 'i', "TIME", "between reports; 1s is the default" },
-	WAIT,	  RING,
-	END,
+	JSON,	   NETNS,
+	CONSUMER,  DURATION,
+	PACKETS,   { "interval", 'i', "TIME", "between reports; 1s is the default" },
+	WAIT,	   RING,
+	TAKE_OVER, END,
 };
 static const struct shunt_option dump_options[] = {
 	JSON,
@@ -154,6 +157,7 @@ static const struct shunt_option dump_options[] = {
 	{ "write", 'W', "FILE", "write a pcap file instead; - is standard output" },
 	WAIT,
 	RING,
+	TAKE_OVER,
 	END,
 };
 static const struct shunt_option sample_options[] = {

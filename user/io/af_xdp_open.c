@@ -29,6 +29,10 @@ const struct shunt_spec_row shunt_af_xdp_options[] = {
 	  .help = "the consumer of the interface's policy that it serves" },
 	{ "xskmap", SHUNT_SPEC_TEXT, AT(xskmap), .value = "PATH",
 	  .help = "receive from a program of your own: its pinned XSKMAP, by queue" },
+	{ "take-over", SHUNT_SPEC_SWITCH, AT(take_over), .value = "on|off",
+	  .help = "take over from the process that serves it, if there is one: no "
+		  "packet "
+		  "is lost" },
 	{ "queues", SHUNT_SPEC_QUEUES, AT(queues), .value = "QUEUES",
 	  .help = "0, 0-3, 0+2 or all (default: the consumer's; the first one, if it "
 		  "only transmits)" },
@@ -323,6 +327,17 @@ static int check_receives(struct shunt_af_xdp *af,
 	return 0;
 }
 
+/* -ENOENT: there is nobody to take over from. */
+static int take_over(struct shunt_af_xdp *af, uint64_t queues,
+		     const struct feeder *feeder, struct shunt_err *err)
+{
+	if (!af->seats)
+		return shunt_fail(err, -EINVAL,
+				  "%s: take-over=on, from whom? consumer=NAME says",
+				  af->port.name);
+	return shunt_handover_take(af, queues, feeder->map_fd, af->seats, err);
+}
+
 /* --- opening -------------------------------------------------------------------------- */
 
 static int open_parts(struct shunt_af_xdp *af, const struct shunt_af_xdp_values *values,
@@ -340,14 +355,22 @@ static int open_parts(struct shunt_af_xdp *af, const struct shunt_af_xdp_values 
 		ret = check_mode(af, values, err);
 	if (!ret)
 		ret = choose_queues(af, values, &feeder, &queues, err);
+	if (!ret && *af->consumer)
+		ret = shunt_seats_open(&af->seats, af->interface, feeder.slot, err);
+	if (!ret)
+		ret = shunt_heart_open(&af->heart, af->seats, err);
+	if (!ret && values->take_over) {
+		ret = take_over(af, queues, &feeder, err);
+		if (ret != -ENOENT)
+			return ret;
+		ret = 0;
+	}
 	if (!ret)
 		ret = take_memory(af, values,
 				  (unsigned int)__builtin_popcountll(queues), pool,
 				  err);
 	if (!ret)
 		ret = open_lanes(af, values, queues, err);
-	if (!ret && *af->consumer)
-		ret = shunt_seats_open(&af->seats, af->interface, feeder.slot, err);
 	if (!ret && feeder.map_fd >= 0)
 		ret = shunt_af_xdp_feed(&af->port, feeder.map_fd, feeder.slot,
 					af->seats, err);
@@ -376,6 +399,7 @@ int shunt_af_xdp_open(struct shunt_port **port, const struct shunt_spec *spec,
 	if (!af)
 		return shunt_fail_errno(err, -ENOMEM, "open %s", spec->device);
 	shunt_port_init(&af->port, &shunt_af_xdp_ops, spec);
+	af->host = (struct shunt_handover_host)SHUNT_HANDOVER_HOST;
 	strcpy(af->interface, spec->device);
 	strcpy(af->consumer, values.consumer);
 	ret = open_parts(af, &values, opts->pool, err);
