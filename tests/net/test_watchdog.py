@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """P8: a consumer that stalls costs at most its heartbeat interval; then if_down decides."""
+import os
 import signal
 import time
 
@@ -56,7 +57,9 @@ def halt(process):
 
 
 def captured(path):
-    """The numbers in a file that is being written, or was."""
+    """The numbers in a file that is being written, or was, or is not there yet."""
+    if not os.path.exists(path):
+        return []
     return [of(frame[HEADERS:]) for frame, _ in fr.read_pcap(path)]
 
 
