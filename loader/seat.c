@@ -340,3 +340,33 @@ uint32_t shunt_seat_pid(const struct shunt_seats *seats, uint32_t place)
 {
 	return seats->all[shunt_seat_key(seats->slot, place)].pid;
 }
+
+/* --- for one who may not write it ------------------------------------------------ */
+
+static void copy(__u64 *to, const __u64 *from)
+{
+	__atomic_store_n(to, __atomic_load_n(from, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
+
+void shunt_seat_relay(struct shunt_seats *seats, struct shunt_seat *seat,
+		      struct shunt_seat *page, uint32_t pid)
+{
+	uint64_t due = __atomic_load_n(&page->due_ns, __ATOMIC_ACQUIRE), most;
+
+	follow_policy(seats);
+	most = shunt_now_ns() + seats->heartbeat_ns;
+	__atomic_store_n(&page->heartbeat_ns, seats->heartbeat_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&seat->heartbeat_ns, seats->heartbeat_ns, __ATOMIC_RELAXED);
+	if (!seats->heartbeat_ns)
+		due = 0;
+	else if (due > most)
+		due = most;
+	__atomic_store_n(&seat->due_ns, due, __ATOMIC_RELEASE);
+	copy(&seat->received, &page->received);
+	copy(&seat->discarded, &page->discarded);
+	copy(&seat->ring_full, &page->ring_full);
+	copy(&seat->dropped, &page->dropped);
+	copy(&seat->fill_empty, &page->fill_empty);
+	copy(&seat->stamp_ns, &page->stamp_ns);
+	__atomic_store_n(&seat->pid, pid, __ATOMIC_RELAXED);
+}

@@ -360,6 +360,15 @@ SHUNT_API struct shunt_seat *shunt_seat_adopt(struct shunt_seats *seats, uint32_
 					      int claim_fd);
 SHUNT_API void shunt_seat_forget(struct shunt_seats *seats, struct shunt_seat *seat);
 
+/*
+ * For a consumer of another user, which cannot write its seat: it writes a page of its own
+ * that looks like one, and this puts what stands there into the seat, as far as it is
+ * plausible (a heartbeat is never promised for longer than the policy has it), and the
+ * interval that the policy asks for into the page. To be called a few times in an interval.
+ */
+SHUNT_API void shunt_seat_relay(struct shunt_seats *seats, struct shunt_seat *seat,
+				struct shunt_seat *page, uint32_t pid);
+
 /* Who serves the seat, or did when it died; 0: nobody. */
 SHUNT_API uint32_t shunt_seat_pid(const struct shunt_seats *seats, uint32_t place);
 

@@ -40,7 +40,7 @@ def first(wire, path):
 
 
 def test_twenty_hand_overs_under_traffic_lose_nothing_and_keep_the_order(wire):
-    wire.attach(policy(heartbeat=None))
+    wire.attach(policy(heartbeat="1m"))
     server = Server(wire)
     paths = [wire.file("%d.pcap" % number) for number in range(21)]
     now = first(wire, paths[0])

@@ -160,6 +160,17 @@ static const struct shunt_option dump_options[] = {
 	TAKE_OVER,
 	END,
 };
+static const struct shunt_option serve_options[] = {
+	JSON,
+	NETNS,
+	CONSUMER,
+	{ "socket", 's', "PATH", "where its clients connect: a UNIX socket" },
+	{ "group", 'g', "GROUP", "the group that may connect" },
+	{ "mode", 0, "MODE", "of the socket; 0660 is the default with --group, else 0600" },
+	{ "clients", 0, "COUNT", "clients at a time; 16 is the default" },
+	{ "frames", 0, "COUNT", "frames that a client may have; 16384 is the default" },
+	END,
+};
 static const struct shunt_option sample_options[] = {
 	JSON,
 	NETNS,
@@ -302,6 +313,15 @@ const struct shunt_command shunt_commands[] = {
 	  "for as long as this runs; those that it could not take in time are counted "
 	  "as lost.",
 	  sample_options, shunt_cli_run_sample, true, false },
+	{ "serve", "INTERFACE", 1, 1,
+	  "hand a consumer's sockets to processes that are not root",
+	  "Whoever may write to the socket PATH is handed AF_XDP sockets that are bound "
+	  "to queues of the consumer, and their memory: the port "
+	  "af_xdp:INTERFACE,serve=PATH. A queue has one client at a time. It can receive "
+	  "what the policy redirects there, and send any frame out of the interface. "
+	  "Takes Linux 6.5. Ends at ^C; its clients get nothing from then on. For "
+	  "example: shunt serve eth1 --consumer dns --socket /run/dns.sock --group dns",
+	  serve_options, shunt_cli_serve, true, false },
 	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
 	  "One JSON document with the instances of this network namespace: interface, "
 	  "hooks, policy, and the members that every set has now. Nothing else is "

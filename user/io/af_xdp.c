@@ -103,7 +103,7 @@ static int look_after(struct shunt_af_xdp *af, struct shunt_err *err)
 {
 	struct shunt_xsk_stats drops;
 	unsigned int i;
-	int ret = 0;
+	int ret = shunt_serve_check(&af->served, err);
 
 	for (i = 0; !ret && i < af->lanes; i++) {
 		ret = shunt_xsk_check(af->lane[i].xsk, err);
@@ -201,6 +201,8 @@ static void af_xdp_stop(struct shunt_port *port)
 		return;
 	for (i = 0; i < af->lanes; i++)
 		shunt_xsk_unregister(af->lane[i].xsk);
+	if (af->served.fd >= 0)
+		shunt_serve_starve(&af->served);
 	shunt_xsk_settle();
 	af->fed = false;
 }
@@ -242,6 +244,7 @@ void shunt_af_xdp_close(struct shunt_port *port)
 			shunt_teller_leave(&af->lane[i].teller);
 		shunt_xsk_close(af->lane[i].xsk);
 	}
+	shunt_serve_leave(&af->served);
 	shunt_handover_close(&af->host);
 	shunt_heart_close(&af->heart);
 	shunt_seats_close(af->seats);

@@ -8,6 +8,7 @@
 #include "user/io/af_xdp.h"
 #include "user/io/handover.h"
 #include "user/io/heart.h"
+#include "user/io/serve.h"
 #include "user/io/teller.h"
 #include "user/io/xsk.h"
 
@@ -37,6 +38,7 @@ struct shunt_af_xdp_values {
 	unsigned int tx, need_wakeup, huge, take_over;
 	char consumer[SHUNT_AF_XDP_NAME];
 	char xskmap[SHUNT_AF_XDP_PATH];
+	char serve[SHUNT_AF_XDP_PATH];
 };
 
 extern const struct shunt_spec_row shunt_af_xdp_options[];
@@ -61,7 +63,8 @@ struct shunt_af_xdp {
 	struct shunt_seats *seats; /* of its consumer=, else NULL */
 	struct shunt_heart heart;  /* for those */
 	struct shunt_handover_host host;
-	uint64_t looked_ns; /* when it looked after its interface */
+	struct shunt_served served; /* by `shunt serve` */
+	uint64_t looked_ns;	    /* when it looked after its interface */
 	unsigned int lanes;
 	unsigned int next; /* the lane that rx begins with */
 	struct shunt_af_xdp_lane lane[SHUNT_QUEUE_MAX];

@@ -125,36 +125,30 @@ static int describe(struct shunt_af_xdp *af, struct shunt_handover *state)
 	return ret;
 }
 
-static int send_offer(const struct shunt_af_xdp *af, int state_fd)
+/* The claims go along, or, where the seats stay here, the page in their stead. */
+static void list_fds(const struct shunt_af_xdp *af, int state_fd, int page_fd, int *fd)
 {
-	const struct shunt_handover_hello hello = {
-		.magic = SHUNT_HANDOVER_MAGIC,
-		.version = SHUNT_HANDOVER_VERSION,
-		.bytes = sizeof(struct shunt_handover),
-		.lanes = af->lanes,
-	};
-	int fd[SHUNT_PASS_FDS];
 	unsigned int i;
 
 	fd[SHUNT_HANDOVER_FD_STATE] = state_fd;
 	fd[SHUNT_HANDOVER_FD_AREA] = af->own->fd;
 	for (i = 0; i < af->lanes; i++) {
 		const struct shunt_af_xdp_lane *lane = &af->lane[i];
+		int *pair = fd + SHUNT_HANDOVER_FD_LANES + 2 * i;
 
-		fd[SHUNT_HANDOVER_FD_LANES + 2 * i] = shunt_xsk_fd(lane->xsk);
-		fd[SHUNT_HANDOVER_FD_LANES + 2 * i + 1] =
-			shunt_seat_claim_fd(lane->teller.seats, lane->xsk->facts.queue);
+		pair[0] = shunt_xsk_fd(lane->xsk);
+		pair[1] = page_fd >= 0 ? page_fd
+				       : shunt_seat_claim_fd(lane->teller.seats,
+							     lane->xsk->facts.queue);
 	}
-	return shunt_pass_send(af->host.asker_fd, &hello, sizeof(hello), fd,
-			       shunt_handover_fds(af->lanes));
 }
 
 /* Waits for the successor to take them, to die, or to be too slow. */
-static void await(struct shunt_af_xdp *af)
+static void await(const struct shunt_af_xdp *af, int asker_fd)
 {
 	struct shunt_seats *seats = af->lane[0].teller.seats;
 	uint64_t now = shunt_now_ns(), end = now + TAKE_NS, slice;
-	struct pollfd asker = { .fd = af->host.asker_fd, .events = POLLIN };
+	struct pollfd asker = { .fd = asker_fd, .events = POLLIN };
 
 	for (; now < end; now = shunt_now_ns()) {
 		shunt_seats_beat(seats, now);
@@ -171,39 +165,63 @@ static void let_go(struct shunt_af_xdp *af)
 	unsigned int i;
 
 	for (i = 0; i < af->lanes; i++) {
-		struct shunt_af_xdp_lane *lane = &af->lane[i];
+		struct shunt_xsk *xsk = af->lane[i].xsk;
 
-		shunt_seat_forget(lane->teller.seats, lane->teller.seat);
-		lane->teller.seat = NULL;
-		close(lane->xsk->xskmap_fd);
-		lane->xsk->xskmap_fd = -1;
-		lane->xsk->has_rx = lane->xsk->has_tx = false;
+		af->lane[i].teller.seat = NULL;
+		close(xsk->xskmap_fd);
+		xsk->xskmap_fd = -1;
+		xsk->has_rx = xsk->has_tx = false;
 	}
 	af->fed = false;
 	af->gone = true;
 	af->port.ended = 1;
-	shunt_handover_close(&af->host);
+}
+
+/* The same of the seats, which went along. */
+static void forget_seats(const struct shunt_af_xdp *af)
+{
+	unsigned int i;
+
+	for (i = 0; i < af->lanes; i++)
+		shunt_seat_forget(af->lane[i].teller.seats, af->lane[i].teller.seat);
+}
+
+bool shunt_handover_offer(struct shunt_af_xdp *af, int asker_fd, int page_fd,
+			  const void *answer, size_t answer_bytes)
+{
+	size_t bytes = shunt_handover_bytes(af->lanes, af->own->frames);
+	_fd_ int state_fd = memfd_create("shunt-handover", MFD_CLOEXEC);
+	struct shunt_handover *state;
+	int fd[SHUNT_PASS_FDS];
+	bool taken = false;
+
+	if (state_fd < 0 || ftruncate(state_fd, (off_t)bytes))
+		return false;
+	state = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, state_fd, 0);
+	if (state == MAP_FAILED)
+		return false;
+	shunt_af_xdp_tell(af);
+	list_fds(af, state_fd, page_fd, fd);
+	if (!describe(af, state) && !shunt_pass_send(asker_fd, answer, answer_bytes, fd,
+						     shunt_handover_fds(af->lanes))) {
+		await(af, asker_fd);
+		taken = !shunt_handover_turn(state, SHUNT_HANDOVER_OFFERED,
+					     SHUNT_HANDOVER_REVOKED);
+	}
+	if (taken && page_fd < 0)
+		forget_seats(af);
+	if (taken)
+		let_go(af);
+	munmap(state, bytes);
+	return taken;
 }
 
 static void offer(struct shunt_af_xdp *af)
 {
-	size_t bytes = shunt_handover_bytes(af->lanes, af->own->frames);
-	_fd_ int fd = memfd_create("shunt-handover", MFD_CLOEXEC);
-	struct shunt_handover *state;
+	const struct shunt_handover_hello hello = shunt_handover_greet(af->lanes);
 
-	if (fd < 0 || ftruncate(fd, (off_t)bytes))
-		return;
-	state = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (state == MAP_FAILED)
-		return;
-	shunt_af_xdp_tell(af);
-	if (!describe(af, state) && !send_offer(af, fd)) {
-		await(af);
-		if (!shunt_handover_turn(state, SHUNT_HANDOVER_OFFERED,
-					 SHUNT_HANDOVER_REVOKED))
-			let_go(af);
-	}
-	munmap(state, bytes);
+	if (shunt_handover_offer(af, af->host.asker_fd, -1, &hello, sizeof(hello)))
+		shunt_handover_close(&af->host);
 }
 
 /* --- who asks ------------------------------------------------------------------------- */
@@ -236,8 +254,7 @@ static bool may_ask(int fd)
 	if (shunt_pass_peer(fd, &peer) || (peer.uid && peer.uid != geteuid()))
 		return false;
 	return !shunt_pass_recv(fd, &hello, sizeof(hello), NULL, NULL) &&
-	       hello.magic == SHUNT_HANDOVER_MAGIC &&
-	       hello.version == SHUNT_HANDOVER_VERSION;
+	       shunt_handover_is_hello(&hello);
 }
 
 static void listen_to_askers(struct shunt_af_xdp *af)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "user/io/af_xdp_impl.h"
+#include "user/io/pass.h"
 #include "user/io/xsk_impl.h"
 
 /* Raise it with every change of these structures, or of those that they contain. */
@@ -27,6 +28,12 @@ struct shunt_handover_hello {
 	uint32_t lanes;
 };
 
+static inline bool shunt_handover_is_hello(const struct shunt_handover_hello *hello)
+{
+	return hello->magic == SHUNT_HANDOVER_MAGIC &&
+	       hello->version == SHUNT_HANDOVER_VERSION;
+}
+
 /* A socket and its queue, as they stand. */
 struct shunt_handover_lane {
 	struct shunt_xsk_place place;
@@ -47,6 +54,17 @@ struct shunt_handover {
 	uint32_t frames, frame_bytes, huge, pad;
 	struct shunt_handover_lane lane[SHUNT_QUEUE_MAX];
 };
+
+/* For so many lanes; 0: a question. */
+static inline struct shunt_handover_hello shunt_handover_greet(uint32_t lanes)
+{
+	return (struct shunt_handover_hello){
+		.magic = SHUNT_HANDOVER_MAGIC,
+		.version = SHUNT_HANDOVER_VERSION,
+		.bytes = lanes ? sizeof(struct shunt_handover) : 0,
+		.lanes = lanes,
+	};
+}
 
 /* Behind it, for each lane: a bit a frame, set: the kernel holds it. */
 static inline size_t shunt_handover_words(uint32_t frames)
@@ -85,3 +103,47 @@ static inline bool shunt_handover_turn(struct shunt_handover *state, uint32_t fr
 	return __atomic_compare_exchange_n(&state->word, &from, to, false,
 					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
+
+/* --- offering (handover.c) ------------------------------------------------------------- */
+
+/*
+ * Offers a port's sockets by an answer with the descriptors, and waits. page_fd: the seats stay
+ * here, and the other side gets this in their stead; -1: they go along. True: they were
+ * taken, and the port has no sockets any more.
+ */
+bool shunt_handover_offer(struct shunt_af_xdp *af, int asker_fd, int page_fd,
+			  const void *answer, size_t answer_bytes);
+
+/* --- taking (handover_take.c) ------------------------------------------------------------ */
+
+/* What has come from the other side. */
+struct shunt_parcel {
+	int asked_fd; /* the connection */
+	int fd[SHUNT_PASS_FDS];
+	unsigned int fds;
+	struct shunt_handover *state; /* NULL: not mapped */
+	size_t bytes;
+	uint32_t lanes;
+	uint32_t pid; /* of the other side */
+};
+
+#define SHUNT_PARCEL                                                                   \
+	{                                                                              \
+		.asked_fd = -1                                                         \
+	}
+
+void shunt_parcel_close(struct shunt_parcel *parcel);
+
+/* Looks at an answer and its descriptors, and maps the state. */
+SHUNT_MUST_CHECK int shunt_parcel_open(struct shunt_parcel *parcel,
+				       const struct shunt_handover_hello *hello,
+				       struct shunt_err *err);
+
+/*
+ * Memory and sockets of the parcel, in a port that has none; and then they are its own, but
+ * for the seats. xskmap_fd: -1 where it has none. Should it fail, to close the port closes
+ * only what is our own of them.
+ */
+SHUNT_MUST_CHECK int shunt_parcel_take(struct shunt_parcel *parcel,
+				       struct shunt_af_xdp *af, int xskmap_fd,
+				       struct shunt_err *err);

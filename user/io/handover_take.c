@@ -14,18 +14,7 @@
 #include "user/io/handover_impl.h"
 #include "user/io/pass.h"
 
-/* What has come from the running one. */
-struct parcel {
-	int asked_fd;
-	int fd[SHUNT_PASS_FDS];
-	unsigned int fds;
-	struct shunt_handover *state; /* NULL: not mapped */
-	size_t bytes;
-	uint32_t lanes;
-	uint32_t pid;
-};
-
-static void parcel_close(struct parcel *parcel)
+void shunt_parcel_close(struct shunt_parcel *parcel)
 {
 	unsigned int i;
 
@@ -40,7 +29,7 @@ static void parcel_close(struct parcel *parcel)
 
 /* --- asking --------------------------------------------------------------------------- */
 
-static int fail_taking(const struct parcel *parcel, int code, const char *why,
+static int fail_taking(const struct shunt_parcel *parcel, int code, const char *why,
 		       struct shunt_err *err)
 {
 	return shunt_fail(
@@ -50,21 +39,17 @@ static int fail_taking(const struct parcel *parcel, int code, const char *why,
 		parcel->pid, why);
 }
 
-static int receive(struct parcel *parcel, struct shunt_err *err)
+static int receive(struct shunt_parcel *parcel, struct shunt_err *err)
 {
-	const struct shunt_handover_hello question = { .magic = SHUNT_HANDOVER_MAGIC,
-						       .version =
-							       SHUNT_HANDOVER_VERSION };
+	const struct shunt_handover_hello question = shunt_handover_greet(0);
 	struct shunt_handover_hello hello;
 	int ret =
 		shunt_pass_send(parcel->asked_fd, &question, sizeof(question), NULL, 0);
 
-	parcel->fds = SHUNT_PASS_FDS;
+	parcel->fds = ret ? 0 : SHUNT_PASS_FDS;
 	if (!ret)
 		ret = shunt_pass_recv(parcel->asked_fd, &hello, sizeof(hello),
 				      parcel->fd, &parcel->fds);
-	else
-		parcel->fds = 0;
 	if (ret == -EAGAIN)
 		return fail_taking(parcel, -ETIMEDOUT, "it does not answer", err);
 	if (ret)
@@ -72,37 +57,51 @@ static int receive(struct parcel *parcel, struct shunt_err *err)
 				   "it is of another version or user, or frames of "
 				   "its are still on their way",
 				   err);
-	if (hello.magic != SHUNT_HANDOVER_MAGIC ||
-	    hello.version != SHUNT_HANDOVER_VERSION ||
-	    hello.bytes != sizeof(struct shunt_handover) || !hello.lanes ||
-	    hello.lanes > SHUNT_QUEUE_MAX ||
-	    parcel->fds != shunt_handover_fds(hello.lanes))
-		return fail_taking(parcel, -EPROTO, "it is of another version", err);
-	parcel->lanes = hello.lanes;
-	return 0;
+	return shunt_parcel_open(parcel, &hello, err);
 }
 
-static int map_state(struct parcel *parcel, struct shunt_err *err)
+static int map_state(struct shunt_parcel *parcel)
 {
 	int fd = parcel->fd[SHUNT_HANDOVER_FD_STATE];
 	struct stat facts;
 	void *at;
 
-	if (fstat(fd, &facts) || (size_t)facts.st_size < sizeof(struct shunt_handover))
-		return fail_taking(parcel, -EPROTO, "it is of another version", err);
+	if (fstat(fd, &facts))
+		return -errno;
 	parcel->bytes = (size_t)facts.st_size;
+	if (parcel->bytes < sizeof(struct shunt_handover))
+		return -EPROTO;
 	at = mmap(NULL, parcel->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
-		return shunt_fail_errno(err, -errno, "map what process %u hands over",
-					parcel->pid);
+		return -errno;
 	parcel->state = at;
-	if (parcel->state->lanes != parcel->lanes ||
-	    parcel->bytes < shunt_handover_bytes(parcel->lanes, parcel->state->frames))
-		return fail_taking(parcel, -EPROTO, "it is of another version", err);
-	return 0;
+	return parcel->state->lanes == parcel->lanes &&
+			       parcel->bytes >=
+				       shunt_handover_bytes(parcel->lanes,
+							    parcel->state->frames)
+		       ? 0
+		       : -EPROTO;
 }
 
-static int check_queues(const struct parcel *parcel, uint64_t wanted,
+int shunt_parcel_open(struct shunt_parcel *parcel,
+		      const struct shunt_handover_hello *hello, struct shunt_err *err)
+{
+	int ret = -EPROTO;
+
+	parcel->lanes = hello->lanes;
+	if (shunt_handover_is_hello(hello) &&
+	    hello->bytes == sizeof(struct shunt_handover) && hello->lanes &&
+	    hello->lanes <= SHUNT_QUEUE_MAX &&
+	    parcel->fds == shunt_handover_fds(hello->lanes))
+		ret = map_state(parcel);
+	if (ret == -EPROTO)
+		return fail_taking(parcel, ret, "it is of another version", err);
+	return ret ? shunt_fail_errno(err, ret, "map what process %u hands over",
+				      parcel->pid)
+		   : 0;
+}
+
+static int check_queues(const struct shunt_parcel *parcel, uint64_t wanted,
 			struct shunt_err *err)
 {
 	uint64_t queues = 0;
@@ -140,7 +139,7 @@ static int leave_held(struct shunt_memory *memory, struct shunt_handover *state,
 	return 0;
 }
 
-static int take_memory(struct shunt_af_xdp *af, struct parcel *parcel,
+static int take_memory(struct shunt_af_xdp *af, struct shunt_parcel *parcel,
 		       struct shunt_err *err)
 {
 	const struct shunt_memory_opts opts = {
@@ -201,8 +200,8 @@ static int adopt_queue(struct shunt_xsk *xsk, struct shunt_memory *memory,
 }
 
 /* It neither receives nor transmits until it is ours. */
-static int adopt_socket(struct shunt_af_xdp *af, struct parcel *parcel, uint32_t i,
-			int xskmap_fd)
+static int adopt_socket(struct shunt_af_xdp *af, struct shunt_parcel *parcel,
+			uint32_t i, int xskmap_fd)
 {
 	const struct shunt_handover_lane *lane = &parcel->state->lane[i];
 	int *fd = &parcel->fd[SHUNT_HANDOVER_FD_LANES + 2 * i];
@@ -222,14 +221,14 @@ static int adopt_socket(struct shunt_af_xdp *af, struct parcel *parcel, uint32_t
 	xsk->before = lane->before;
 	xsk->key = lane->key;
 	strcpy(xsk->ifname, af->interface);
-	xsk->xskmap_fd = fcntl(xskmap_fd, F_DUPFD_CLOEXEC, 3);
-	if (xsk->xskmap_fd < 0)
+	xsk->xskmap_fd = xskmap_fd < 0 ? -1 : fcntl(xskmap_fd, F_DUPFD_CLOEXEC, 3);
+	if (xsk->xskmap_fd < 0 && xskmap_fd >= 0)
 		return -errno;
 	return adopt_queue(xsk, af->own, parcel->state, i);
 }
 
-static int adopt_sockets(struct shunt_af_xdp *af, struct parcel *parcel, int xskmap_fd,
-			 struct shunt_err *err)
+static int adopt_sockets(struct shunt_af_xdp *af, struct shunt_parcel *parcel,
+			 int xskmap_fd, struct shunt_err *err)
 {
 	uint32_t i;
 	int ret = 0;
@@ -246,27 +245,19 @@ static int adopt_sockets(struct shunt_af_xdp *af, struct parcel *parcel, int xsk
 		   : 0;
 }
 
-/* --- from here on it is ours -------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------ */
 
-static void begin(struct shunt_af_xdp *af, struct parcel *parcel,
-		  struct shunt_seats *seats)
+static void begin(struct shunt_af_xdp *af, const struct shunt_parcel *parcel)
 {
 	uint32_t i;
 
 	for (i = 0; i < af->lanes; i++) {
 		const struct shunt_handover_lane *from = &parcel->state->lane[i];
-		struct shunt_af_xdp_lane *lane = &af->lane[i];
-		struct shunt_seat *seat = shunt_seat_adopt(
-			seats, from->facts.queue,
-			shunt_steal_fd(
-				&parcel->fd[SHUNT_HANDOVER_FD_LANES + 2 * i + 1]));
+		struct shunt_xsk *xsk = af->lane[i].xsk;
 
-		lane->teller = (struct shunt_teller){ .seat = seat,
-						      .seats = seats,
-						      .past = *seat };
-		lane->xsk->posts = from->posts;
-		lane->xsk->has_rx = from->has_rx;
-		lane->xsk->has_tx = from->has_tx;
+		xsk->posts = from->posts;
+		xsk->has_rx = from->has_rx;
+		xsk->has_tx = from->has_tx;
 		af->receives |= from->has_rx;
 	}
 	af->port.caps = parcel->state->caps;
@@ -275,7 +266,43 @@ static void begin(struct shunt_af_xdp *af, struct parcel *parcel,
 	af->fed = true;
 }
 
-static int ask(struct parcel *parcel, uint64_t queues, struct shunt_seats *seats,
+int shunt_parcel_take(struct shunt_parcel *parcel, struct shunt_af_xdp *af,
+		      int xskmap_fd, struct shunt_err *err)
+{
+	int ret;
+
+	af->gone = true; /* should it fail, nothing but our own part of it is closed */
+	ret = take_memory(af, parcel, err);
+	if (!ret)
+		ret = adopt_sockets(af, parcel, xskmap_fd, err);
+	if (!ret && !shunt_handover_turn(parcel->state, SHUNT_HANDOVER_OFFERED,
+					 SHUNT_HANDOVER_TAKEN))
+		ret = fail_taking(parcel, -EBUSY, "we were too slow for it", err);
+	if (!ret)
+		begin(af, parcel);
+	return ret;
+}
+
+/* --- from a process that runs --------------------------------------------------------- */
+
+static void take_seats(struct shunt_af_xdp *af, struct shunt_parcel *parcel,
+		       struct shunt_seats *seats)
+{
+	uint32_t i;
+
+	for (i = 0; i < af->lanes; i++) {
+		int *claim = &parcel->fd[SHUNT_HANDOVER_FD_LANES + 2 * i + 1];
+		struct shunt_seat *seat =
+			shunt_seat_adopt(seats, parcel->state->lane[i].facts.queue,
+					 shunt_steal_fd(claim));
+
+		af->lane[i].teller = (struct shunt_teller){ .seat = seat,
+							    .seats = seats,
+							    .past = *seat };
+	}
+}
+
+static int ask(struct shunt_parcel *parcel, uint64_t queues, struct shunt_seats *seats,
 	       struct shunt_err *err)
 {
 	uint32_t place = (uint32_t)__builtin_ctzll(queues);
@@ -292,30 +319,21 @@ static int ask(struct parcel *parcel, uint64_t queues, struct shunt_seats *seats
 		       : 0;
 }
 
+/* The running one looks at the word when the connection ends. */
 int shunt_handover_take(struct shunt_af_xdp *af, uint64_t queues, int xskmap_fd,
 			struct shunt_seats *seats, struct shunt_err *err)
 {
-	struct parcel parcel
-		__attribute__((cleanup(parcel_close))) = { .asked_fd = -1 };
+	struct shunt_parcel parcel __attribute__((cleanup(shunt_parcel_close))) =
+		SHUNT_PARCEL;
 	int ret = ask(&parcel, queues, seats, err);
 
 	if (!ret)
 		ret = receive(&parcel, err);
 	if (!ret)
-		ret = map_state(&parcel, err);
-	if (!ret)
 		ret = check_queues(&parcel, queues, err);
-	if (ret)
-		return ret;
-	af->gone = true; /* should it fail, nothing but our own part of it is closed */
-	ret = take_memory(af, &parcel, err);
 	if (!ret)
-		ret = adopt_sockets(af, &parcel, xskmap_fd, err);
-	if (!ret && !shunt_handover_turn(parcel.state, SHUNT_HANDOVER_OFFERED,
-					 SHUNT_HANDOVER_TAKEN))
-		ret = fail_taking(&parcel, -EBUSY, "we were too slow for it", err);
-	if (ret)
-		return ret;
-	begin(af, &parcel, seats);
-	return 0; /* the running one looks at the word when the connection ends */
+		ret = shunt_parcel_take(&parcel, af, xskmap_fd, err);
+	if (!ret)
+		take_seats(af, &parcel, seats);
+	return ret;
 }

@@ -4,7 +4,8 @@
 
 /*
  * The port shows that it lives whenever frames are asked of it. While it sleeps a timer,
- * which its waiter polls beside the sockets, wakes it in time.
+ * which its waiter polls beside the sockets, wakes it in time. Where it may not write its
+ * seats it writes pages that look like them (user/io/serve.h).
  */
 #include <poll.h>
 #include <stdint.h>
@@ -13,20 +14,23 @@
 #include "user/base/err.h"
 
 struct shunt_heart {
-	struct shunt_seats *seats; /* NULL: nobody is shown anything */
-	int timer_fd;		   /* -1: as long as it has none */
+	struct shunt_seats *seats;
+	struct shunt_seat *page; /* instead of seats, several in a row */
+	unsigned int pages;
+	uint64_t beat_ns; /* of the last heartbeat on a page */
+	int timer_fd;	  /* where there are seats or pages */
 };
 
-/* The seats must outlive the heart; NULL: none. */
+/* The seats or pages must outlive the heart; neither: nobody is shown anything. */
 SHUNT_MUST_CHECK int shunt_heart_open(struct shunt_heart *heart,
-				      struct shunt_seats *seats, struct shunt_err *err);
+				      struct shunt_seats *seats,
+				      struct shunt_seat *page, unsigned int pages,
+				      struct shunt_err *err);
+
+/* Fine on a zeroed one. */
 void shunt_heart_close(struct shunt_heart *heart);
 
-static inline void shunt_heart_beat(struct shunt_heart *heart, uint64_t now_ns)
-{
-	if (heart->seats)
-		shunt_seats_beat(heart->seats, now_ns);
-}
+void shunt_heart_beat(struct shunt_heart *heart, uint64_t now_ns);
 
 /* Winds up the timer anew; fills in one entry, and returns how many it has filled. */
 unsigned int shunt_heart_wait(struct shunt_heart *heart, struct pollfd *fd,
