@@ -28,6 +28,9 @@ BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
+IO_SRC := $(sort $(wildcard tests/io/*.c))
+SUITE_SRC := $(sort $(wildcard tests/io/suite/*.c))
+NET_SRC := $(sort $(wildcard tests/net/*.c))
 BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 MODEL_SRC := $(sort $(wildcard tests/model/*.c))
@@ -41,6 +44,10 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
+IO_BIN := $(IO_SRC:tests/io/%.c=$(B)/tests/io/%)
+SUITE_OBJ := $(SUITE_SRC:%.c=$(B)/obj/%.o)
+PLUGIN_SRC := $(sort $(wildcard user/io/dpdk/*.c))
+NET_BIN := $(NET_SRC:tests/net/%.c=$(B)/tests/net/%)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
@@ -68,11 +75,11 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: san-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: plugins san-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/shunt $(B)/libshunt.a $(B)/libshunt.so $(B)/shunt.pc ## build the command and the libraries
+all: $(B)/shunt $(B)/libshunt.a $(B)/libshunt.so $(B)/shunt.pc plugins ## build the command and the libraries
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -135,6 +142,21 @@ $(B)/shunt.pc: Makefile
 		'Libs: -L$${libdir} -lshunt' 'Libs.private: -lelf -lz' \
 		'Cflags: -I$${includedir}' >$@
 
+# --- plug-ins: what of Shunt they use is linked into them (user/io/plugin.h) --------------
+DPDK := $(shell pkg-config --exists libdpdk 2>/dev/null && echo $(B)/plugins/dpdk.so)
+DPDK_CFLAGS = $(eval DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell \
+	pkg-config --cflags libdpdk)))$(DPDK_CFLAGS)
+
+plugins: $(DPDK)
+	$(if $(DPDK),,@echo '  dpdk: not built: libdpdk-dev is missing')
+
+$(PLUGIN_SRC:%.c=$(B)/obj/%.o): private ALL_CFLAGS += $(DPDK_CFLAGS)
+
+$(B)/plugins/dpdk.so: $(PLUGIN_SRC:%.c=$(B)/obj/%.o) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -shared -Wl,-z,defs $(ALL_LDFLAGS) $^ \
+		$(shell pkg-config --libs libdpdk) $(LIBS) -o $@
+
 # --- tests and benchmarks ----------------------------------------------------------------
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
@@ -143,6 +165,16 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(MODEL_OBJ) $(B)/libshunt.a
 $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
+# Ports, each by the same tests (tests/io/suite).
+$(B)/tests/io/%: $(B)/obj/tests/io/%.o $(SUITE_OBJ) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
+# What the namespace tests drive by hand.
+$(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
 # This one makes allocations and system calls of the library fail, by their number.
 FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \
@@ -168,6 +200,10 @@ DPDK_LIBS = $(if $(DPDK_CFLAGS),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
 $(B)/obj/bench/rt.o: private ALL_CFLAGS += $(DPDK_CFLAGS)
 $(B)/bench/rt: private LIBS += $(DPDK_LIBS)
 
+# Where DPDK is installed, its checksum is measured as well: a header, nothing is linked.
+$(B)/obj/bench/csum.o: CFLAGS += $(shell pkg-config --exists libdpdk 2>/dev/null && \
+	echo -DBENCH_DPDK && pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')
+
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
 $(B)/obj/tests/bpf/budget.o: $(SKEL)
@@ -186,9 +222,9 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
-san-tests: $(UNIT_BIN)
+san-tests: $(UNIT_BIN) $(IO_BIN)
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
@@ -230,6 +266,7 @@ install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	install -D -m 644 $(B)/libshunt.a $(DESTDIR)$(PREFIX)/lib/libshunt.a
 	install -D -m 755 $(B)/libshunt.so $(DESTDIR)$(PREFIX)/lib/libshunt.so.$(SOVERSION)
 	ln -sf libshunt.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshunt.so
+	$(if $(DPDK),install -D -m 755 $(DPDK) $(DESTDIR)$(PREFIX)/lib/shunt/dpdk.so)
 	install -D -m 644 $(B)/shunt.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
 	sed 's|@BINDIR@|$(PREFIX)/bin|' user/cli/shunt@.service.in >$(B)/shunt@.service
 	install -D -m 644 $(B)/shunt@.service \

@@ -10,6 +10,7 @@ packages="
 	libbpf-dev libxdp-dev libelf-dev zlib1g-dev libcjson-dev libpcap-dev libxxhash-dev libcmocka-dev
 	iproute2 iputils-ping ethtool curl patch iperf3 tcpdump tshark xdp-tools strace procps systemd
 	nftables iptables ipset
+	libdpdk-dev dpdk-dev
 	python3 python3-pytest python3-jsonschema
 	clang-format clang-tidy shellcheck man-db groff-base
 "

@@ -317,7 +317,7 @@ def test_a_capture_of_another_link_type_is_refused(tmp_path):
     path = tmp_path / "raw.pcap"
     fr.write_pcap(path, [fr.ip4(fr.udp())], link=101)
     words = sh.refused("explain", "-p", POLICY, "--pcap", path)
-    assert words == ("--pcap %s: its packets are of link type RAW, and Shunt judges Ethernet "
+    assert words == ("--pcap %s: its packets are of link type RAW, and Shunt knows Ethernet "
                      "frames only" % path)
 
 

@@ -5,15 +5,15 @@
 #include <time.h>
 
 #include "user/apps/apps.h"
-#include "user/apps/capture.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
+#include "user/io/pcapng.h"
 #include "user/net/line.h"
 #include "loader/pkt_json.h"
 
 struct dump {
 	const struct shunt_consume_opts *opts;
-	struct shunt_capture *file; /* NULL: lines, or objects */
+	struct shunt_pcapng *file; /* NULL: lines, or objects */
 };
 
 /* --- one packet -------------------------------------------------------------- */
@@ -77,19 +77,25 @@ static int dump_json(const struct dump *dump, const struct timespec *now,
 
 /* --- the sink ---------------------------------------------------------------- */
 
-static FILE *dump_stream(const struct dump *dump)
+static int check_output(const struct dump *dump, struct shunt_err *err)
 {
-	return dump->file ? shunt_capture_stream(dump->file) : dump->opts->out;
+	if (!ferror(dump->opts->out))
+		return 0;
+	return shunt_fail(err, -EIO,
+			  "write to the output: it is closed or its disk is full");
 }
 
-static int check_stream(const struct dump *dump, struct shunt_err *err)
+static int dump_write(const struct dump *dump, const struct timespec *now,
+		      const struct shunt_frame *frame, struct shunt_err *err)
 {
-	const char *name = dump->file ? dump->opts->write : "the output";
+	const struct shunt_pcapng_packet packet = {
+		.time_ns = (uint64_t)now->tv_sec * 1000000000u + (uint64_t)now->tv_nsec,
+		.bytes = frame->data,
+		.captured = frame->len,
+		.len = frame->len,
+	};
 
-	if (!ferror(dump_stream(dump)))
-		return 0;
-	return shunt_fail(err, -EIO, "write to %s: it is closed or its disk is full",
-			  name);
+	return shunt_pcapng_put(dump->file, &packet, err);
 }
 
 static int dump_burst(void *self, unsigned int queue, const struct shunt_frame *frames,
@@ -103,22 +109,23 @@ static int dump_burst(void *self, unsigned int queue, const struct shunt_frame *
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (i = 0; i < n && !code; i++) {
 		if (dump->file)
-			shunt_capture_put(dump->file, &now, frames[i].data,
-					  frames[i].len, frames[i].len);
+			code = dump_write(dump, &now, &frames[i], err);
 		else if (dump->opts->json)
 			code = dump_json(dump, &now, queue, &frames[i], err);
 		else
 			code = dump_line(dump, &now, queue, &frames[i]);
 	}
-	return code ? code : check_stream(dump, err);
+	return code ? code : check_output(dump, err);
 }
 
 static int dump_idle(void *self, struct shunt_err *err)
 {
 	const struct dump *dump = self;
 
-	fflush(dump_stream(dump));
-	return check_stream(dump, err);
+	if (dump->file)
+		return shunt_pcapng_flush(dump->file, err);
+	fflush(dump->opts->out);
+	return check_output(dump, err);
 }
 
 static int dump_tick(void *self, const struct shunt_consume_totals *totals,
@@ -142,12 +149,16 @@ int shunt_app_dump(const struct shunt_consume_opts *opts, struct shunt_err *err)
 							.tick = dump_tick,
 							.idle = dump_idle };
 	struct dump dump = { .opts = opts };
-	int code = 0;
+	const struct shunt_pcapng_opts format = {
+		.sz = sizeof(format),
+		.format = opts->write ? shunt_pcapng_format_of(opts->write) : 0
+	};
+	int code = 0, later;
 
 	if (opts->write)
-		code = shunt_capture_open(&dump.file, opts->write, err);
+		code = shunt_pcapng_open(&dump.file, opts->write, &format, err);
 	if (!code)
 		code = shunt_consume(opts, &sink, &dump, err);
-	shunt_capture_close(dump.file);
-	return code;
+	later = shunt_pcapng_close(dump.file, code ? NULL : err);
+	return code ? code : later;
 }

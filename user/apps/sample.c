@@ -11,9 +11,9 @@
 #include "maps/reason.h"
 #include "maps/ring.h"
 #include "user/apps/apps.h"
-#include "user/apps/capture.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
+#include "user/io/pcapng.h"
 #include "user/io/ring.h"
 #include "user/net/line.h"
 
@@ -21,8 +21,8 @@
 
 struct sample {
 	const struct shunt_consume_opts *opts;
-	struct shunt_capture *file; /* NULL: lines, or objects */
-	int64_t offset_ns;	    /* of the wall clock to that of the events */
+	struct shunt_pcapng *file; /* NULL: lines, or objects */
+	int64_t offset_ns;	   /* of the wall clock to that of the events */
 };
 
 static const char *kind_name(uint32_t kind)
@@ -138,15 +138,25 @@ static int put_object(const struct sample *sample, const struct shunt_ring_event
 
 /* --- the sink ---------------------------------------------------------------- */
 
-static int check_stream(const struct sample *sample, struct shunt_err *err)
+static int check_output(const struct sample *sample, struct shunt_err *err)
 {
-	FILE *stream =
-		sample->file ? shunt_capture_stream(sample->file) : sample->opts->out;
-
-	if (!ferror(stream))
+	if (!ferror(sample->opts->out))
 		return 0;
-	return shunt_fail(err, -EIO, "write to %s: it is closed or its disk is full",
-			  sample->file ? sample->opts->write : "the output");
+	return shunt_fail(err, -EIO,
+			  "write to the output: it is closed or its disk is full");
+}
+
+static int put_packet(const struct sample *sample, const struct shunt_ring_event *event,
+		      const uint8_t *frame, struct shunt_err *err)
+{
+	const struct shunt_pcapng_packet packet = {
+		.time_ns = event->time_ns + (uint64_t)sample->offset_ns,
+		.bytes = frame,
+		.captured = event->captured,
+		.len = event->len,
+	};
+
+	return shunt_pcapng_put(sample->file, &packet, err);
 }
 
 static int sample_burst(void *self, unsigned int queue,
@@ -161,25 +171,25 @@ static int sample_burst(void *self, unsigned int queue,
 	for (i = 0; i < n && !code; i++) {
 		const uint8_t *frame = frames[i].data;
 		const struct shunt_ring_event *event = shunt_ring_event_of(frame);
-		struct timespec time = when(sample, event);
 
 		if (sample->file)
-			shunt_capture_put(sample->file, &time, frame, event->captured,
-					  event->len);
+			code = put_packet(sample, event, frame, err);
 		else if (sample->opts->json)
 			code = put_object(sample, event, frame, err);
 		else
 			put_line(sample, event, frame);
 	}
-	return code ? code : check_stream(sample, err);
+	return code ? code : check_output(sample, err);
 }
 
 static int sample_idle(void *self, struct shunt_err *err)
 {
 	const struct sample *sample = self;
 
-	fflush(sample->file ? shunt_capture_stream(sample->file) : sample->opts->out);
-	return check_stream(sample, err);
+	if (sample->file)
+		return shunt_pcapng_flush(sample->file, err);
+	fflush(sample->opts->out);
+	return check_output(sample, err);
 }
 
 static int sample_tick(void *self, const struct shunt_consume_totals *totals,
@@ -211,12 +221,16 @@ int shunt_app_sample(const struct shunt_consume_opts *opts, struct shunt_err *er
 		.opts = opts,
 		.offset_ns = to_ns(CLOCK_REALTIME) - to_ns(CLOCK_MONOTONIC),
 	};
-	int code = 0;
+	const struct shunt_pcapng_opts format = {
+		.sz = sizeof(format),
+		.format = opts->write ? shunt_pcapng_format_of(opts->write) : 0
+	};
+	int code = 0, later;
 
 	if (opts->write)
-		code = shunt_capture_open(&sample.file, opts->write, err);
+		code = shunt_pcapng_open(&sample.file, opts->write, &format, err);
 	if (!code)
 		code = shunt_consume(opts, &sink, &sample, err);
-	shunt_capture_close(sample.file);
-	return code;
+	later = shunt_pcapng_close(sample.file, code ? NULL : err);
+	return code ? code : later;
 }

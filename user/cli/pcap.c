@@ -2,42 +2,50 @@
 #include "user/cli/pcap.h"
 
 #include <errno.h>
+#include <poll.h>
 
-#include <pcap/pcap.h>
+#include "user/io/pcapfile.h"
 
-static void cleanup_pcap(pcap_t **pcap)
+static void cleanup_file(struct shunt_pcapfile **file)
 {
-	if (*pcap)
-		pcap_close(*pcap);
+	shunt_pcapfile_close(*file);
 }
 
-#define _pcap_ __attribute__((cleanup(cleanup_pcap)))
+static int wait_for(struct shunt_pcapfile *file, struct shunt_err *err)
+{
+	struct pollfd fd = { .fd = shunt_pcapfile_fd(file), .events = POLLIN };
+
+	if (poll(&fd, 1, -1) < 0 && errno != EINTR)
+		return shunt_fail_errno(err, -errno, "wait for packets");
+	return 0;
+}
+
+static int read_all(struct shunt_pcapfile *file, shunt_pcap_fn *each, void *self,
+		    struct shunt_err *err)
+{
+	struct shunt_pcapfile_packet packet;
+	int ret;
+
+	while ((ret = shunt_pcapfile_next(file, &packet, err))) {
+		if (ret == 1)
+			ret = each(self, packet.number, packet.bytes, packet.captured,
+				   err);
+		else if (ret == -EAGAIN)
+			ret = wait_for(file, err);
+		else
+			return shunt_fail_in(err, ret, "--pcap ");
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
 
 int shunt_pcap_each(const char *path, shunt_pcap_fn *each, void *self,
 		    struct shunt_err *err)
 {
-	char why[PCAP_ERRBUF_SIZE];
-	_pcap_ pcap_t *pcap = pcap_open_offline(path, why);
-	struct pcap_pkthdr *head;
-	const unsigned char *frame;
-	uint64_t number = 0;
-	int ret;
+	struct shunt_pcapfile *file __attribute__((cleanup(cleanup_file))) = NULL;
+	int ret = shunt_pcapfile_open(&file, path, err);
 
-	if (!pcap)
-		return shunt_fail(err, -EINVAL, "--pcap %s: %s", path, why);
-	if (pcap_datalink(pcap) != DLT_EN10MB)
-		return shunt_fail(
-			err, -EINVAL,
-			"--pcap %s: its packets are of link type %s, and Shunt "
-			"judges Ethernet frames only",
-			path, pcap_datalink_val_to_name(pcap_datalink(pcap)));
-	while ((ret = pcap_next_ex(pcap, &head, &frame)) == 1) {
-		ret = each(self, ++number, frame, head->caplen, err);
-		if (ret)
-			return ret;
-	}
-	if (ret != PCAP_ERROR_BREAK)
-		return shunt_fail(err, -EINVAL, "--pcap %s, behind packet %llu: %s",
-				  path, (unsigned long long)number, pcap_geterr(pcap));
-	return 0;
+	return ret ? shunt_fail_in(err, ret, "--pcap ")
+		   : read_all(file, each, self, err);
 }

@@ -95,6 +95,8 @@ static unsigned int af_xdp_rx(struct shunt_port *port, struct shunt_frame *frame
 static unsigned int af_xdp_tx(struct shunt_port *port, struct shunt_frame *frames,
 			      unsigned int n)
 {
+	if (!(port->caps & SHUNT_PORT_TX))
+		return shunt_port_tx_none(port, frames, n);
 	return shunt_xsk_tx(of(port)->lane[0].xsk, frames, n);
 }
 

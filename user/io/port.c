@@ -9,13 +9,21 @@
 
 #include "user/base/cleanup.h"
 #include "user/io/af_xdp.h"
+#include "user/io/backends.h"
+#include "user/io/dpdk.h"
 
 #define SLEEP_FDS 256
 
+/* clang-format off: one a line */
 const struct shunt_port_ops *const shunt_port_backends[] = {
 	&shunt_af_xdp_ops,
+	&shunt_af_packet_ops,
+	&shunt_dpdk_ops,
+	&shunt_ringbuf_ops,
+	&shunt_pcap_ops,
 	NULL,
 };
+/* clang-format on */
 
 static int fail_scheme(const char *scheme, struct shunt_err *err)
 {
@@ -56,14 +64,6 @@ void shunt_port_close(struct shunt_port *port)
 		port->ops->close(port);
 }
 
-void shunt_port_init(struct shunt_port *port, const struct shunt_port_ops *ops,
-		     const struct shunt_spec *spec)
-{
-	port->ops = ops;
-	snprintf(port->name, sizeof(port->name), "%s:%.*s", spec->scheme,
-		 (int)(sizeof(port->name) - sizeof(spec->scheme) - 1), spec->device);
-}
-
 int shunt_port_sleep(struct shunt_port *const *ports, unsigned int n,
 		     uint64_t timeout_ns)
 {
@@ -84,21 +84,38 @@ int shunt_port_stats(struct shunt_port *port, struct shunt_port_stats *stats,
 	return port->ops->stats(port, stats, err);
 }
 
+static const struct {
+	uint32_t bit;
+	const char *name, *help;
+} cap_rows[] = {
+#define CAP_ROW(name, bit, text, help) { 1u << (bit), text, help },
+	SHUNT_PORT_CAPS(CAP_ROW)
+};
+
+#define CAP_ROWS (sizeof(cap_rows) / sizeof(*cap_rows))
+
+int shunt_port_need(const struct shunt_port *port, uint32_t caps, struct shunt_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < CAP_ROWS; i++)
+		if (caps & ~port->caps & cap_rows[i].bit)
+			return shunt_fail(err, -EOPNOTSUPP,
+					  "port %s lacks the capability \"%s\" (%s), "
+					  "as it was opened",
+					  port->name, cap_rows[i].name,
+					  cap_rows[i].help);
+	return 0;
+}
+
 static bool add_caps(cJSON *json, uint32_t caps)
 {
-	static const struct {
-		uint32_t bit;
-		const char *name;
-	} rows[] = {
-#define CAP_ROW(name, bit, text, help) { 1u << (bit), text },
-		SHUNT_PORT_CAPS(CAP_ROW)
-	};
 	cJSON *list = cJSON_AddArrayToObject(json, "capabilities");
 	size_t i;
 
-	for (i = 0; list && i < sizeof(rows) / sizeof(*rows); i++)
-		if (caps & rows[i].bit &&
-		    !cJSON_AddItemToArray(list, cJSON_CreateString(rows[i].name)))
+	for (i = 0; list && i < CAP_ROWS; i++)
+		if (caps & cap_rows[i].bit &&
+		    !cJSON_AddItemToArray(list, cJSON_CreateString(cap_rows[i].name)))
 			return false;
 	return list;
 }
@@ -113,33 +130,4 @@ cJSON *shunt_port_describe(struct shunt_port *port)
 	    port->ops->describe(port, json))
 		return NULL;
 	return shunt_steal(&json);
-}
-
-/* --- packets of several frames -------------------------------------------------------- */
-
-uint32_t shunt_packet_copy(uint8_t *to, const struct shunt_frame *frames,
-			   unsigned int n)
-{
-	uint32_t bytes = 0;
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		memcpy(to + bytes, frames[i].data, frames[i].len);
-		bytes += frames[i].len;
-	}
-	return bytes;
-}
-
-unsigned int shunt_packet_frames(const struct shunt_frame *frames, unsigned int n,
-				 uint32_t *bytes)
-{
-	unsigned int i;
-
-	*bytes = 0;
-	for (i = 0; i < n; i++) {
-		*bytes += frames[i].len;
-		if (!(frames[i].flags & SHUNT_FRAME_MORE))
-			return i + 1;
-	}
-	return 0;
 }

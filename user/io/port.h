@@ -143,6 +143,10 @@ SHUNT_MUST_CHECK int shunt_port_open(struct shunt_port **port, const char *text,
 /* NULL is fine. */
 void shunt_port_close(struct shunt_port *port);
 
+/* -EOPNOTSUPP, with a sentence, unless the port can do all of that (SHUNT_PORT_…). */
+SHUNT_MUST_CHECK int shunt_port_need(const struct shunt_port *port, uint32_t caps,
+				     struct shunt_err *err);
+
 static inline unsigned int shunt_port_rx(struct shunt_port *port,
 					 struct shunt_frame *frames, unsigned int max)
 {
@@ -195,3 +199,15 @@ uint32_t shunt_packet_copy(uint8_t *to, const struct shunt_frame *frames,
 /* The packet that begins at frames[0]: how many frames, 0 if it isn't whole, and bytes. */
 unsigned int shunt_packet_frames(const struct shunt_frame *frames, unsigned int n,
 				 uint32_t *bytes);
+
+/*
+ * Copies a packet into as many frames of a pool as it takes, at most max; returns how
+ * many, 0 if there were too few.
+ */
+unsigned int shunt_packet_fill(struct shunt_pool *pool, const uint8_t *bytes,
+			       uint32_t len, struct shunt_frame *frames,
+			       unsigned int max);
+
+/* tx of a port that does not transmit: takes all, counts it as refused, gives it back. */
+unsigned int shunt_port_tx_none(struct shunt_port *port, struct shunt_frame *frames,
+				unsigned int n);

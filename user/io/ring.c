@@ -88,6 +88,7 @@ unsigned int shunt_ring_rx(struct shunt_ring *ring, struct shunt_ring_record *re
 		if (head & BPF_RINGBUF_DISCARD_BIT ||
 		    len < sizeof(struct shunt_ring_event))
 			continue;
+		records[n].end = ring->at;
 		records[n].event = (const void *)at;
 		records[n++].frame = at + sizeof(struct shunt_ring_event);
 	}
@@ -98,6 +99,13 @@ void shunt_ring_release(struct shunt_ring *ring)
 {
 	/* pairs with the writers' acquire: we are done with what lies in front of it */
 	__atomic_store_n(ring->consumer, ring->at, __ATOMIC_RELEASE);
+}
+
+void shunt_ring_release_to(struct shunt_ring *ring,
+			   const struct shunt_ring_record *record)
+{
+	/* as above */
+	__atomic_store_n(ring->consumer, record->end, __ATOMIC_RELEASE);
 }
 
 int shunt_ring_fd(const struct shunt_ring *ring)

@@ -29,6 +29,7 @@ void shunt_ring_close(struct shunt_ring *ring);
 struct shunt_ring_record {
 	const struct shunt_ring_event *event;
 	const uint8_t *frame; /* event->captured bytes */
+	unsigned long end;    /* where it ends in the ring */
 };
 
 /* The event of a frame that was borrowed from a ring. */
@@ -43,6 +44,10 @@ unsigned int shunt_ring_rx(struct shunt_ring *ring, struct shunt_ring_record *re
 
 /* Gives all records back that shunt_ring_rx() has handed out. */
 void shunt_ring_release(struct shunt_ring *ring);
+
+/* Gives this one back, and all that came before it; the later ones stay borrowed. */
+void shunt_ring_release_to(struct shunt_ring *ring,
+			   const struct shunt_ring_record *record);
 
 /* More records than that cannot wait in it. */
 uint32_t shunt_ring_places(const struct shunt_ring *ring);

@@ -12,6 +12,7 @@
  * are marked SHUNT_FRAME_MORE. Ports without SHUNT_PORT_MULTI neither make nor take them.
  */
 #include <stdint.h>
+#include <string.h>
 
 struct shunt_pool;
 
@@ -19,6 +20,13 @@ struct shunt_pool;
 
 /* The packet goes on in the next frame. */
 #define SHUNT_FRAME_MORE 1u
+
+/*
+ * What is known of a packet lies in front of its data, until data is moved or what is in
+ * front of it is written to; whoever does either clears these.
+ */
+#define SHUNT_FRAME_TIME 2u  /* when it was received: shunt_frame_time() */
+#define SHUNT_FRAME_EVENT 4u /* what the program says of it: user/io/ringbuf.h */
 
 struct shunt_frame {
 	uint8_t *data;		 /* the first byte; may be moved within the buffer */
@@ -29,3 +37,20 @@ struct shunt_frame {
 };
 
 _Static_assert(sizeof(struct shunt_frame) == 32, "two in a cache line");
+
+/* Nanoseconds since 1970; 0: not known. */
+static inline uint64_t shunt_frame_time(const struct shunt_frame *frame)
+{
+	uint64_t time_ns = 0;
+
+	if (frame->flags & SHUNT_FRAME_TIME)
+		memcpy(&time_ns, frame->data - sizeof(time_ns), sizeof(time_ns));
+	return time_ns;
+}
+
+/* Needs 8 bytes of headroom. */
+static inline void shunt_frame_stamp(struct shunt_frame *frame, uint64_t time_ns)
+{
+	memcpy(frame->data - sizeof(time_ns), &time_ns, sizeof(time_ns));
+	frame->flags |= SHUNT_FRAME_TIME;
+}

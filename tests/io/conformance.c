@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every test over every backend; see tests/io/suite/rig.h. */
+
+/*
+ *   conformance [BACKEND [WORDS]]     only this row, and only tests that have the words
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <bpf/libbpf.h>
+
+#include "tests/io/suite/tests.h"
+
+#define TESTS_MAX 512
+#define MEMORY_FRAMES 4096
+
+struct run {
+	const struct rig_row *row;
+	const struct rig_test *test;
+	char name[128];
+	struct rig rig;
+};
+
+static struct run runs[TESTS_MAX];
+static struct CMUnitTest tests[TESTS_MAX];
+static size_t count;
+
+static int begin(void **state)
+{
+	const struct shunt_memory_opts opts = { .sz = sizeof(opts),
+						.frames = MEMORY_FRAMES };
+	struct run *run = *state;
+
+	run->rig = (struct rig){ .row = run->row, .length = rig_mixed };
+	run->rig.mtu = run->test->jumbo ? run->row->jumbo - 14 : WIRE_MTU;
+	if (shunt_memory_open(&run->rig.memory, &opts, NULL))
+		return -1;
+	if (run->row->begin(&run->rig))
+		return 0;
+	print_error("%s\n", run->rig.why);
+	run->row->end(&run->rig);
+	return -1;
+}
+
+static void go(void **state)
+{
+	struct run *run = *state;
+
+	run->test->run(&run->rig);
+}
+
+static int end(void **state)
+{
+	struct run *run = *state;
+
+	rig_close(&run->rig);
+	run->row->end(&run->rig);
+	shunt_memory_close(run->rig.memory);
+	return 0;
+}
+
+/* Why a test is not for a row; NULL: it is. */
+static const char *why_not(const struct rig_row *row, const struct rig_test *test)
+{
+	const struct rig_not *entry;
+
+	if (test->needs & ~row->can)
+		return "";
+	for (entry = row->not ; entry->test; entry++)
+		if (!strcmp(entry->test, test->name))
+			return entry->why;
+	return NULL;
+}
+
+static void add_all(const struct rig_row *row, const struct rig_test *test,
+		    const char *words)
+{
+	for (; test->name; test++) {
+		const char *why = why_not(row, test);
+		struct run *run = &runs[count];
+
+		if (words && !strstr(test->name, words))
+			continue;
+		if (why) {
+			if (*why)
+				printf("%s: not \"%s\": %s\n", row->name, test->name,
+				       why);
+			continue;
+		}
+		*run = (struct run){ .row = row, .test = test };
+		snprintf(run->name, sizeof(run->name), "%s: %s", row->name, test->name);
+		tests[count++] = (struct CMUnitTest){ run->name, go, begin, end, run };
+	}
+}
+
+static void absent(void **state)
+{
+	const struct run *run = *state;
+
+	print_message("%s\n", run->rig.why);
+	skip();
+}
+
+/* A row that this machine cannot serve is one skipped test, with the reason. */
+static bool is_here(const struct rig_row *row)
+{
+	struct run *run = &runs[count];
+	bool here;
+
+	*run = (struct run){ .row = row, .rig = { .row = row, .mtu = WIRE_MTU } };
+	here = row->begin(&run->rig);
+	row->end(&run->rig);
+	if (here)
+		return true;
+	snprintf(run->name, sizeof(run->name), "%s: it is here", row->name);
+	tests[count++] = (struct CMUnitTest){ run->name, absent, NULL, NULL, run };
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	const char *words = argc > 2 ? argv[2] : NULL;
+	const struct rig_row *const *row;
+
+	libbpf_set_print(NULL);
+	wire_enter();
+	for (row = rig_rows; *row; row++) {
+		if ((argc > 1 && strcmp(argv[1], (*row)->name) != 0) || !is_here(*row))
+			continue;
+		add_all(*row, rig_tests_rx, words);
+		add_all(*row, rig_tests_tx, words);
+		add_all(*row, rig_tests_life, words);
+	}
+	fflush(stdout);
+	return _cmocka_run_group_tests("ports", tests, count, NULL, NULL);
+}

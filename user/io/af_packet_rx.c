@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+
+#include "user/base/cleanup.h"
+#include "user/io/af_packet.h"
+
+/* In front of a frame: room for a tag, for a stamp, and for who puts a header there. */
+#define HEADROOM 64u
+#define TAG_BYTES 4u
+
+struct block {
+	_Alignas(64) atomic_uint lent; /* frames that are not back yet */
+	atomic_uint taken; /* the reader has begun it, and it isn't free yet */
+};
+
+struct shunt_packet_rx {
+	struct shunt_pool pool;
+	int fd;
+	uint8_t *area;
+	uint32_t blocks, block_bytes;
+	uint32_t at;   /* the block that is read, or comes next */
+	uint32_t left; /* frames in it that were not taken yet */
+	uint8_t *next; /* the first of these */
+	struct block block[];
+};
+
+static struct tpacket_block_desc *desc_of(struct shunt_packet_rx *rx, uint32_t block)
+{
+	return (void *)(rx->area + (size_t)block * rx->block_bytes);
+}
+
+/* --- blocks --------------------------------------------------------------------------- */
+
+static void put_block(struct shunt_packet_rx *rx, uint32_t at, unsigned int n)
+{
+	struct block *block = &rx->block[at];
+
+	/* release: whoever brings the last one back sees that the others are done */
+	if (atomic_fetch_sub_explicit(&block->lent, n, memory_order_acq_rel) != n)
+		return;
+	/* pairs with the kernel's look at the status: we are done with the block */
+	__atomic_store_n(&desc_of(rx, at)->hdr.bh1.block_status, TP_STATUS_KERNEL,
+			 __ATOMIC_RELEASE);
+	/* pairs with begin_block(): the status is the kernel's again */
+	atomic_store_explicit(&block->taken, 0, memory_order_release);
+}
+
+static void rx_put(struct shunt_pool *pool, const struct shunt_frame *frames,
+		   unsigned int n)
+{
+	struct shunt_packet_rx *rx = (struct shunt_packet_rx *)pool;
+	unsigned int i = 0, end;
+
+	while (i < n) {
+		for (end = i + 1; end < n && frames[end].token == frames[i].token;)
+			end++;
+		put_block(rx, (uint32_t)frames[i].token, end - i);
+		i = end;
+	}
+}
+
+static unsigned int rx_get(struct shunt_pool *pool, struct shunt_frame *frames,
+			   unsigned int n)
+{
+	(void)pool;
+	(void)frames;
+	(void)n;
+	return 0;
+}
+
+static const struct shunt_pool_ops rx_ops = { .get = rx_get, .put = rx_put };
+
+/* Is there a block to read? The kernel gives none away that is empty. */
+static bool begin_block(struct shunt_packet_rx *rx)
+{
+	struct block *block = &rx->block[rx->at];
+	const struct tpacket_hdr_v1 *head = &desc_of(rx, rx->at)->hdr.bh1;
+
+	/* pairs with put_block(): the ring has come around to a block that is still lent */
+	if (atomic_load_explicit(&block->taken, memory_order_acquire))
+		return false;
+	/* pairs with the kernel's barrier: the block is written */
+	if (!(__atomic_load_n(&head->block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+		return false;
+	rx->left = head->num_pkts;
+	rx->next = (uint8_t *)desc_of(rx, rx->at) + head->offset_to_first_pkt;
+	atomic_store_explicit(&block->lent, rx->left, memory_order_relaxed);
+	atomic_store_explicit(&block->taken, 1, memory_order_relaxed);
+	return true;
+}
+
+/* --- frames --------------------------------------------------------------------------- */
+
+/* The sum over bytes as words of the network's order, carries folded in (RFC 1071). */
+static uint16_t sum_up(const uint8_t *bytes, uint32_t len)
+{
+	uint64_t sum = 0;
+	uint32_t word;
+	uint16_t half;
+
+	for (; len >= sizeof(word); len -= sizeof(word), bytes += sizeof(word)) {
+		memcpy(&word, bytes, sizeof(word));
+		sum += word;
+	}
+	if (len >= sizeof(half)) {
+		memcpy(&half, bytes, sizeof(half));
+		sum += half;
+		len -= sizeof(half);
+		bytes += sizeof(half);
+	}
+	if (len)
+		sum += htons((uint16_t)(*bytes << 8));
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* What the sender left to its NIC: the sum of the pseudo header is in the field already. */
+static void fill_checksum(const struct virtio_net_hdr *head, uint8_t *data,
+			  uint32_t len)
+{
+	uint32_t start = head->csum_start, at = start + head->csum_offset;
+	uint16_t sum;
+
+	if (!(head->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) || at + sizeof(sum) > len)
+		return;
+	sum = (uint16_t)~sum_up(data + start, len - start);
+	/* for UDP, zero means that there is none */
+	if (!sum && head->csum_offset == 6)
+		sum = 0xffff;
+	memcpy(data + at, &sum, sizeof(sum));
+}
+
+/* The tag goes back between the addresses and the type. */
+static uint8_t *put_tag(const struct tpacket3_hdr *head, uint8_t *data)
+{
+	uint16_t tag[2] = {
+		htons(head->tp_status & TP_STATUS_VLAN_TPID_VALID
+			      ? head->hv1.tp_vlan_tpid
+			      : ETHERTYPE_VLAN),
+		htons((uint16_t)head->hv1.tp_vlan_tci),
+	};
+
+	memmove(data - TAG_BYTES, data, 2 * ETH_ALEN);
+	memcpy(data - TAG_BYTES + 2 * ETH_ALEN, tag, sizeof(tag));
+	return data - TAG_BYTES;
+}
+
+/* The next frame of the block; false: it was longer than a block, and is lost. */
+static bool take(struct shunt_packet_rx *rx, struct shunt_frame *frame)
+{
+	struct tpacket3_hdr head;
+	struct virtio_net_hdr offload;
+	uint8_t *at = rx->next, *data;
+
+	memcpy(&head, at, sizeof(head));
+	rx->next += head.tp_next_offset;
+	rx->left--;
+	if (head.tp_snaplen < head.tp_len)
+		return false;
+	data = at + head.tp_mac;
+	memcpy(&offload, data - sizeof(offload), sizeof(offload));
+	fill_checksum(&offload, data, head.tp_snaplen);
+	*frame = (struct shunt_frame){
+		.data = data, .pool = &rx->pool, .token = rx->at, .len = head.tp_snaplen
+	};
+	if (head.tp_status & TP_STATUS_VLAN_VALID) {
+		frame->data = put_tag(&head, data);
+		frame->len += TAG_BYTES;
+	}
+	shunt_frame_stamp(frame, head.tp_sec * UINT64_C(1000000000) + head.tp_nsec);
+	return true;
+}
+
+unsigned int shunt_packet_rx_take(struct shunt_packet_rx *rx,
+				  struct shunt_frame *frames, unsigned int max,
+				  struct shunt_port_stats *count)
+{
+	unsigned int n = 0;
+
+	while (n < max && (rx->left || begin_block(rx))) {
+		uint32_t at = rx->at;
+
+		if (take(rx, &frames[n])) {
+			__builtin_prefetch(rx->next);
+			count->rx_bytes += frames[n++].len;
+		} else {
+			count->rx_dropped++;
+			put_block(rx, at, 1);
+		}
+		if (!rx->left)
+			rx->at = rx->at + 1 == rx->blocks ? 0 : rx->at + 1;
+	}
+	count->rx_packets += n;
+	return n;
+}
+
+/* --- opening ---------------------------------------------------------------------------- */
+
+static int set(int fd, int option, const void *value, socklen_t bytes)
+{
+	return setsockopt(fd, SOL_PACKET, option, value, bytes) ? -errno : 0;
+}
+
+static int set_int(int fd, int option, int value)
+{
+	return set(fd, option, &value, sizeof(value));
+}
+
+static int make_ring(struct shunt_packet_rx *rx,
+		     const struct shunt_packet_rx_opts *opts, struct shunt_err *err)
+{
+	struct tpacket_req3 request = {
+		.tp_block_size = opts->block_bytes,
+		.tp_block_nr = opts->blocks,
+		.tp_frame_size =
+			opts->block_bytes, /* in this version it means nothing */
+		.tp_frame_nr = opts->blocks,
+		.tp_retire_blk_tov = opts->timeout_ms,
+	};
+	size_t bytes = (size_t)opts->blocks * opts->block_bytes;
+	void *area;
+	int ret = set_int(rx->fd, PACKET_VERSION, TPACKET_V3);
+
+	if (!ret)
+		ret = set_int(rx->fd, PACKET_RESERVE, HEADROOM + TAG_BYTES);
+	if (!ret)
+		ret = set_int(rx->fd, PACKET_VNET_HDR, 1);
+	if (!ret)
+		ret = set(rx->fd, PACKET_RX_RING, &request, sizeof(request));
+	if (ret)
+		return shunt_fail_errno(
+			err, ret,
+			"port %s: make a receive ring of %u blocks of %u "
+			"bytes",
+			opts->name, opts->blocks, opts->block_bytes);
+	area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, rx->fd, 0);
+	if (area == MAP_FAILED)
+		return shunt_fail_errno(err, -errno,
+					"port %s: map %zu bytes of receive ring",
+					opts->name, bytes);
+	rx->area = area;
+	return 0;
+}
+
+static int join(int fd, const struct shunt_packet_rx_opts *opts, struct shunt_err *err)
+{
+	const struct sockaddr_ll address = { .sll_family = AF_PACKET,
+					     .sll_protocol = htons(ETH_P_ALL),
+					     .sll_ifindex = opts->ifindex };
+	const struct packet_mreq promisc = { .mr_ifindex = opts->ifindex,
+					     .mr_type = PACKET_MR_PROMISC };
+	const uint32_t group = opts->fanout | opts->fanout_mode << 16;
+	int ret = set_int(fd, PACKET_IGNORE_OUTGOING, 1);
+
+	if (ret)
+		return shunt_fail_errno(err, ret, "port %s: leave out what goes out",
+					opts->name);
+	if (opts->promisc)
+		ret = set(fd, PACKET_ADD_MEMBERSHIP, &promisc, sizeof(promisc));
+	if (ret)
+		return shunt_fail_errno(err, ret,
+					"port %s: receive frames for other addresses "
+					"(promisc=off does without)",
+					opts->name);
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)))
+		return shunt_fail_errno(err, -errno, "port %s: bind a packet socket",
+					opts->name);
+	if (opts->fanout)
+		ret = set(fd, PACKET_FANOUT, &group, sizeof(group));
+	if (ret)
+		return shunt_fail_errno(
+			err, ret,
+			"port %s: join fanout group %u (its members have "
+			"one fanout-mode, and one interface)",
+			opts->name, opts->fanout);
+	return 0;
+}
+
+int shunt_packet_rx_open(struct shunt_packet_rx **out,
+			 const struct shunt_packet_rx_opts *opts, struct shunt_err *err)
+{
+	size_t bytes =
+		sizeof(struct shunt_packet_rx) + opts->blocks * sizeof(struct block);
+	struct shunt_packet_rx *rx = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	int ret;
+
+	*out = NULL;
+	if (!rx)
+		return shunt_fail_errno(err, -ENOMEM, "open port %s", opts->name);
+	memset(rx, 0, bytes);
+	rx->pool = (struct shunt_pool){ .ops = &rx_ops, .headroom = HEADROOM };
+	rx->blocks = opts->blocks;
+	rx->block_bytes = opts->block_bytes;
+	/* without a protocol nothing comes before the ring is there */
+	rx->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ret = rx->fd < 0
+		      ? shunt_fail_errno(err, -errno,
+					 "port %s: open a packet socket, which needs "
+					 "CAP_NET_RAW",
+					 opts->name)
+		      : make_ring(rx, opts, err);
+	if (!ret)
+		ret = join(rx->fd, opts, err);
+	if (ret)
+		shunt_packet_rx_close(rx);
+	else
+		*out = rx;
+	return ret;
+}
+
+void shunt_packet_rx_close(struct shunt_packet_rx *rx)
+{
+	if (!rx)
+		return;
+	if (rx->area)
+		munmap(rx->area, (size_t)rx->blocks * rx->block_bytes);
+	shunt_cleanup_fd(&rx->fd);
+	free(rx);
+}
+
+struct shunt_pool *shunt_packet_rx_pool(struct shunt_packet_rx *rx)
+{
+	return &rx->pool;
+}
+
+int shunt_packet_rx_fd(const struct shunt_packet_rx *rx)
+{
+	return rx->fd;
+}
+
+int shunt_packet_rx_stats(struct shunt_packet_rx *rx, struct shunt_port_stats *count,
+			  struct shunt_err *err)
+{
+	struct tpacket_stats_v3 stats;
+	socklen_t bytes = sizeof(stats);
+
+	if (getsockopt(rx->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &bytes))
+		return shunt_fail_errno(err, -errno,
+					"ask a packet socket what it lost");
+	count->rx_ring_full += stats.tp_drops;
+	count->rx_fill_empty += stats.tp_freeze_q_cnt;
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Plug-ins: backends of ports whose libraries the core does not need. */
+#pragma once
+
+/*
+ *     a row of shunt_port_backends[] ── first use ──▶ NAME.so ── shunt_plugin ──▶ ops
+ *
+ * A plug-in is a shared object that brings all it needs along: what it uses of Shunt is
+ * linked into it and keeps no state, so that the program it is opened by need not export
+ * anything. It is looked for in $SHUNT_PLUGINS and nowhere else where that is set; else
+ * beside the program or libshunt.so in its build folder (plugins/), then where `make
+ * install` puts it (PREFIX/lib/shunt/). Once opened it stays until the process ends.
+ */
+#include <stdint.h>
+
+#include "user/base/err.h"
+#include "user/io/port.h"
+
+/* Goes up when a type that both sides use changes in a way that no size shows. */
+#define SHUNT_PLUGIN_ABI 1u
+
+/* What a plug-in exports, under the name "shunt_plugin". */
+struct shunt_plugin {
+	uint32_t abi;	      /* SHUNT_PLUGIN_ABI */
+	uint32_t frame_bytes; /* sizeof(struct shunt_frame), … */
+	uint32_t port_bytes;
+	uint32_t ops_bytes;
+	const struct shunt_port_ops *ops;
+};
+
+#define SHUNT_PLUGIN(port_ops)                                                         \
+	SHUNT_API extern const struct shunt_plugin shunt_plugin;                       \
+	const struct shunt_plugin shunt_plugin = {                                     \
+		.abi = SHUNT_PLUGIN_ABI,                                               \
+		.frame_bytes = sizeof(struct shunt_frame),                             \
+		.port_bytes = sizeof(struct shunt_port),                               \
+		.ops_bytes = sizeof(struct shunt_port_ops),                            \
+		.ops = (port_ops),                                                     \
+	}
+
+/*
+ * The backend of a plug-in ("dpdk"). -EPROTONOSUPPORT: it is not there, a library of its
+ * own is missing (`package` names what to install), or it is of another build.
+ */
+SHUNT_MUST_CHECK int shunt_plugin_open(const struct shunt_port_ops **ops,
+				       const char *name, const char *package,
+				       struct shunt_err *err);
