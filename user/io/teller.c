@@ -49,7 +49,7 @@ void shunt_teller_drops(struct shunt_teller *teller, uint64_t ring_full,
 
 void shunt_teller_leave(struct shunt_teller *teller)
 {
-	if (teller->seats)
+	if (teller->seat && teller->seats)
 		shunt_seat_leave(teller->seats, teller->seat);
 	teller->seat = NULL;
 }
