@@ -111,7 +111,7 @@ def test_a_client_that_is_killed_or_stalls_is_found_out_and_followed(wire):
 
 def test_a_queue_has_one_client_and_a_client_has_limits(wire):
     wire.attach(POLICY)
-    server = Server(wire, "--frames", "6000")
+    server = Server(wire, "--frames", "8000")
     client = server.echo()
     second = server.client("echo", "--address", US + "/24")
     assert second.end() == 1 and b"another process serves this consumer" in second.err or \
@@ -119,9 +119,9 @@ def test_a_queue_has_one_client_and_a_client_has_limits(wire):
     assert server.told("refused")["uid"] == NOBODY
     assert client.end(signal.SIGINT) == 0
     server.told("left")
-    for options, words in ((",frames=6001", "6001 frames: a client may have 6000"),
-                           (",ring=4096", "frames, and a client may have 6000"),
-                           (",queues=7", "none of its queues exists"),
+    for options, words in ((",frames=8001", "8001 frames: a client may have 8000"),
+                           (",ring=4096", "frames, and a client may have 8000"),
+                           (",queues=7", "b0 has no receive queue 7"),
                            (",mode=native", "serve= goes with queues, ring"),
                            (",consumer=tap", "serve= goes with queues, ring")):
         refused = server.client("echo", "--address", US + "/24", options=options)

@@ -201,6 +201,23 @@ def test_a_consumer_to_which_nothing_comes_is_not_taken_for_a_stalled_one(wire):
     assert process.end(signal.SIGINT) == 0
 
 
+@pytest.mark.parametrize("kind, port", [("xsk", "af_xdp:b0,consumer=tap"),
+                                        ("ring", "ringbuf:b0,consumer=tap")])
+def test_a_port_shows_that_it_lives_and_stalls_like_any_consumer(wire, kind, port):
+    wire.attach(policy(kind, heartbeat="450ms"))
+    process = wire.b.start(sh.BINARY, "run", "drop", port, "--netns", wire.b.name)
+    sh.wait(lambda: told(wire)[0] == "redirect-consumer" or process.popen.poll() is not None,
+            "the port to be fed")
+    end = time.monotonic() + 1.2  # it sleeps in a poll() of its worker
+    while time.monotonic() < end:
+        assert told(wire) == ("redirect-consumer", "rule"), process.err
+    halt(process)
+    sh.wait(lambda: told(wire) == ("pass", "consumer-stalled"), "the stall to be seen")
+    process.popen.send_signal(signal.SIGCONT)
+    sh.wait(lambda: told(wire) == ("redirect-consumer", "rule"), "it to be back")
+    assert process.end(signal.SIGINT) == 0
+
+
 def test_a_stalled_consumer_s_packets_are_dropped_where_if_down_says_so(wire):
     wire.attach(policy(if_down="drop", heartbeat="50ms"))
     server, process = Server(wire), consume(wire, wire.file("got.pcap"))

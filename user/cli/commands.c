@@ -171,7 +171,8 @@ static const struct shunt_option serve_options[] = {
 	CONSUMER,
 	{ "socket", 's', "PATH", "where its clients connect: a UNIX socket" },
 	{ "group", 'g', "GROUP", "the group that may connect" },
-	{ "mode", 0, "MODE", "of the socket; 0660 is the default with --group, else 0600" },
+	{ "mode", 0, "MODE",
+	  "of the socket; 0660 is the default with --group, else 0600" },
 	{ "clients", 0, "COUNT", "clients at a time; 16 is the default" },
 	{ "frames", 0, "COUNT", "frames that a client may have; 16384 is the default" },
 	END,
@@ -192,7 +193,8 @@ static const struct shunt_option capture_options[] = {
 	CONSUMER,
 	{ "copies", 'C', NULL, "capture what rules sample and mirror" },
 	{ "write", 'w', "FILE",
-	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - is "
+	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - "
+	  "is "
 	  "standard output" },
 	{ "filter", 'f', "EXPRESSION",
 	  "only packets that tcpdump's expression takes: \"udp port 53\"" },
@@ -443,8 +445,8 @@ const struct shunt_command shunt_commands[] = {
 	  "forward af_xdp:eth1 af_xdp:eth2`.",
 	  forward_options, shunt_cli_run_forward, false, false },
 	{ "run drop", "PORT...", 1, 64, "receive frames and throw them away, counting",
-	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop,
-	  false, false },
+	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, false,
+	  false },
 	{ "run echo", "PORT...", 1, 16, "answer ARP, NDP, ping and UDP in user space",
 	  "For addresses that the kernel does not own, so that a plain ping and any "
 	  "UDP client are answered: `shunt run echo af_xdp:eth1 --address "
@@ -469,9 +471,11 @@ const struct shunt_command shunt_commands[] = {
 	  app_options, shunt_cli_run_app, true, false },
 	{ "serve", "INTERFACE", 1, 1,
 	  "hand a consumer's sockets to processes that are not root",
-	  "Whoever may write to the socket PATH is handed AF_XDP sockets that are bound "
+	  "Whoever may write to the socket PATH is handed AF_XDP sockets that are "
+	  "bound "
 	  "to queues of the consumer, and their memory: the port "
-	  "af_xdp:INTERFACE,serve=PATH. A queue has one client at a time. It can receive "
+	  "af_xdp:INTERFACE,serve=PATH. A queue has one client at a time. It can "
+	  "receive "
 	  "what the policy redirects there, and send any frame out of the interface. "
 	  "Takes Linux 6.5. Ends at ^C; its clients get nothing from then on. For "
 	  "example: shunt serve eth1 --consumer dns --socket /run/dns.sock --group dns",

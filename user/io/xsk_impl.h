@@ -71,8 +71,9 @@ struct shunt_xsk {
 	int fd;
 	struct shunt_xsk_map rx_map, tx_map;
 	struct shunt_xsk_facts facts;
-	struct shunt_xsk_stats before; /* counted for a process that has handed it over */
-	int xskmap_fd; /* -1: not registered */
+	struct shunt_xsk_stats
+		before; /* counted for a process that has handed it over */
+	int xskmap_fd;	/* -1: not registered */
 	uint32_t key;
 	char ifname[IF_NAMESIZE];
 };
