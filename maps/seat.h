@@ -28,9 +28,13 @@
 #define SHUNT_SEATS (SHUNT_QUEUE_MAX + 1)
 #define SHUNT_SEAT_MAX (SHUNT_CONSUMER_SLOTS * SHUNT_SEATS)
 
-#define SHUNT_HEARTBEAT_NS 1000000000ull       /* promised where the policy is silent */
-#define SHUNT_HEARTBEAT_NS_MIN 10000000ull     /* a sleeper wakes four times in it */
-#define SHUNT_HEARTBEAT_NS_MAX 600000000000ull /* ten minutes */
+/*
+ * The interval where the policy is silent; the shortest one, in which a sleeper wakes four
+ * times for less than 1 % of a core; and the longest one.
+ */
+#define SHUNT_HEARTBEAT_NS 1000000000ull
+#define SHUNT_HEARTBEAT_NS_MIN 20000000ull
+#define SHUNT_HEARTBEAT_NS_MAX 600000000000ull
 
 struct shunt_seat {
 	__u64 due_ns; /* CLOCK_MONOTONIC, as the kernel's first time namespace has it; 0:

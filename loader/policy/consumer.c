@@ -82,7 +82,7 @@ static uint64_t read_heartbeat(const struct shunt_node *heartbeat)
 		return 0;
 	if (!in_ns(text, &ns))
 		shunt_node_error(heartbeat,
-				 "%s is no time from 10ms to 10m: write a whole number "
+				 "%s is no time from 20ms to 10m: write a whole number "
 				 "with ms, s or m behind it, or \"off\"",
 				 SHUNT_QUOTE(text));
 	return ns;

@@ -283,7 +283,7 @@ static void a_heartbeat_is_the_time_that_is_written(void **ctx)
 	} rows[] = {
 		{ "", 1000000000 },
 		{ ",\"heartbeat\":\"off\"", 0 },
-		{ ",\"heartbeat\":\"10ms\"", 10000000 },
+		{ ",\"heartbeat\":\"20ms\"", 20000000 },
 		{ ",\"heartbeat\":\"600000ms\"", 600000000000 },
 		{ ",\"heartbeat\":\"7s\"", 7000000000 },
 		{ ",\"heartbeat\":\"10m\"", 600000000000 },
