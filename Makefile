@@ -189,7 +189,7 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 
 # And this one looks at the clock around the steps of an apply (bench/phases.h).
 BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_make \
-	history_keep history_trim seats_make state_stage state_commit watch_start \
+	history_keep history_trim state_stage state_commit watch_start \
 	plan_flip plan_tidy
 $(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
 

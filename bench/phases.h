@@ -122,10 +122,6 @@ PHASE_TIME(PHASE_RECORD, shunt_history_keep,
 PHASE_TIME(PHASE_RECORD, shunt_history_trim,
 	   (const char *name, uint64_t generation, struct shunt_err *err),
 	   (name, generation, err))
-PHASE_TIME(PHASE_RECORD, shunt_seats_make,
-	   (const struct shunt_instance *i, const struct shunt_state *state,
-	    struct shunt_err *err),
-	   (i, state, err))
 PHASE_TIME(PHASE_RECORD, shunt_state_stage,
 	   (const struct shunt_state *state, const char *instance,
 	    struct shunt_err *err),

@@ -100,11 +100,13 @@ static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_tr
 		if (queue < SHUNT_QUEUE_MAX)
 			code = bpf_redirect_map(
 				&shunt_xsk, shunt_consumer_key(rule->arg, queue), down);
-		if (code == XDP_REDIRECT) {
+		if (code == XDP_REDIRECT && !shunt_is_stalled(rule->arg, queue, 1)) {
 			if (live)
 				shunt_hand(rule->arg, queue);
 			return code;
 		}
+		if (code == XDP_REDIRECT)
+			t->reason = SHUNT_REASON_CONSUMER_STALLED;
 	}
 	return shunt_consumer_down(t) ? XDP_PASS : XDP_DROP;
 }

@@ -9,7 +9,6 @@
 #include "loader/probation.h"
 #include "loader/rehearse.h"
 #include "loader/reply.h"
-#include "loader/seat.h"
 #include "loader/shunt.h"
 #include "loader/takeover.h"
 #include "loader/watch.h"
@@ -99,8 +98,6 @@ static int write_plan(struct shunt_instance *instance, struct shunt_plan *plan,
 	if (!ret)
 		ret = shunt_history_keep(instance->name, instance->state->generation,
 					 err);
-	if (!ret)
-		ret = shunt_seats_make(instance, plan->next, err);
 	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
 	if (ret) {

@@ -20,7 +20,6 @@
 #include "loader/reply.h"
 #include "loader/residue.h"
 #include "loader/ruling.h"
-#include "loader/seat.h"
 #include "loader/shunt.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
@@ -238,7 +237,7 @@ static int place_all(struct attach *attach, struct shunt_err *err)
 }
 
 /* Before a packet can be redirected: what the watch misses would never balance. */
-static int prepare_ledger(struct attach *attach, struct shunt_err *err)
+static void prepare_ledger(struct attach *attach)
 {
 	struct shunt_instance *instance = attach->instance;
 	struct shunt_err note;
@@ -246,7 +245,6 @@ static int prepare_ledger(struct attach *attach, struct shunt_err *err)
 	shunt_watch_start(instance, instance->state, &note);
 	if (*note.message)
 		shunt_reply_warn(attach->warnings, "%s", note.message);
-	return shunt_seats_make(instance, instance->state, err);
 }
 
 /* Maps, programs, and the policy in them; no packet meets it yet. */
@@ -314,10 +312,10 @@ static int go(struct attach *attach, struct shunt_err *err)
 
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
-	if (!ret)
-		ret = prepare_ledger(attach, err);
-	if (!ret)
+	if (!ret) {
+		prepare_ledger(attach);
 		ret = place_all(attach, err);
+	}
 	if (ret && shunt_pin_remove_all(instance->name, NULL))
 		shunt_fail_in(err, ret,
 			      "what was pinned could not be removed; after: ");
@@ -444,9 +442,10 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		ret = shunt_plan_targets(&instance->maps, instance->state, err);
 	if (!ret)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
-	if (!ret)
-		ret = prepare_ledger(attach, err);
-	return ret ? ret : place_all(attach, err);
+	if (ret)
+		return ret;
+	prepare_ledger(attach);
+	return place_all(attach, err);
 }
 
 /* Opens what is there; *fresh: nothing that lives, and no residue any more. */

@@ -14,6 +14,7 @@
 #include "loader/percpu.h"
 #include "loader/program.h"
 #include "loader/reply.h"
+#include "loader/seat_json.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
@@ -348,24 +349,18 @@ static void put_seat(cJSON *list, const struct balance *b, uint32_t slot,
 {
 	const struct shunt_flow *flow = &b->now->flow;
 	const struct shunt_seat *seat = &flow->seat[shunt_seat_key(slot, place)];
-	bool served = shunt_seat_is_served(&b->instance->maps, slot, place);
+	bool served;
 	uint64_t handed = shunt_flow_handed(flow, slot, place), full = 0;
 	int64_t open = shunt_flow_open(flow, slot, place);
 	cJSON *item;
 	uint32_t hook;
 
-	if (!handed && !served && !seat->received)
+	if (!handed && !seat->pid && !seat->received)
 		return;
 	item = cJSON_CreateObject();
 	cJSON_AddItemToArray(list, item);
-	if (place == SHUNT_SEAT_RING)
-		cJSON_AddNullToObject(item, "queue");
-	else
-		cJSON_AddNumberToObject(item, "queue", place);
-	if (served && seat->pid)
-		cJSON_AddNumberToObject(item, "pid", seat->pid);
-	else
-		cJSON_AddNullToObject(item, "pid");
+	shunt_seat_put_place(item, place);
+	served = shunt_seat_put(item, &b->instance->maps, seat, slot, place);
 	shunt_json_add_u64(item, "handed", handed);
 	put_losses(item, b, SHUNT_LOSS_CONSUMER, shunt_consumer_key(slot, place));
 	if (place == SHUNT_SEAT_RING) {
@@ -383,7 +378,7 @@ static void put_seat(cJSON *list, const struct balance *b, uint32_t slot,
 	}
 	shunt_json_add_u64(item, "received", seat->received);
 	shunt_json_add_u64(item, "discarded", seat->discarded);
-	put_signed(item, "waiting", served && seat->pid ? open : 0);
+	put_signed(item, "waiting", served ? open : 0);
 	put_signed(item, "lost",
 		   seat->lost + (seat->pid && !served && open > 0 ? open : 0));
 }

@@ -148,6 +148,11 @@ static void show_consumers(cJSON *reply, const struct shunt_state *state)
 		cJSON_AddStringToObject(item, "kind", ring ? "ring" : "xsk");
 		cJSON_AddStringToObject(item, "if_down",
 					shunt_action_name(consumer->if_down));
+		if (consumer->heartbeat_ns)
+			shunt_json_add_u64(item, "heartbeat_ms",
+					   consumer->heartbeat_ns / 1000000);
+		else
+			cJSON_AddNullToObject(item, "heartbeat_ms");
 		if (ring)
 			cJSON_AddNumberToObject(item, "bytes", consumer->ring_bytes);
 		else

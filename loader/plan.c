@@ -109,6 +109,7 @@ static void bind_consumers(struct shunt_plan *plan, const struct shunt_state *ol
 		strcpy(next->name, consumer->name);
 		next->queues = consumer->queues;
 		next->if_down = consumer->if_down;
+		next->heartbeat_ns = consumer->heartbeat_ns;
 		next->kind = consumer->kind;
 		next->ring_bytes = consumer->ring_bytes;
 		next->slot = same ? same->slot : take_id(taken);

@@ -10,12 +10,9 @@
 #include "maps/handed.h"
 #include "maps/seat.h"
 
-/*
- * Makes and pins the seats where `state` names consumers and there are none yet. Under the
- * lock; what a killed one has made, the next one finds.
- */
-SHUNT_MUST_CHECK int shunt_seats_make(struct shunt_instance *instance,
-				      const struct shunt_state *state,
+/* Copies all SHUNT_SEAT_MAX of them. */
+SHUNT_MUST_CHECK int shunt_seats_read(struct shunt_seat *all,
+				      const struct shunt_maps *maps,
 				      struct shunt_err *err);
 
 /* What the ledger is made of behind the programs, read once. */

@@ -336,7 +336,44 @@ SHUNT_API int shunt_seat_take(struct shunt_seats *seats, uint32_t place, uint32_
 			      struct shunt_seat **seat, struct shunt_err *err);
 
 /* All that it was handed is accounted for, and no more can come. */
-SHUNT_API void shunt_seat_leave(struct shunt_seat *seat);
+SHUNT_API void shunt_seat_leave(struct shunt_seats *seats, struct shunt_seat *seat);
+
+/*
+ * The heartbeat of all the seats that were taken: to be called once a turn of the loop
+ * that empties them, with what shunt_now_ns() says; it writes a few times in an interval.
+ * Without it the programs give the packets to nobody once the interval that the policy
+ * asks for ("heartbeat") is over. A new policy's interval is taken up by itself.
+ */
+SHUNT_API void shunt_seats_beat(struct shunt_seats *seats, uint64_t now_ns);
+
+/*
+ * Passing a seat on to another process, without a moment in which nobody has it: that one
+ * adopts it with a descriptor of the claim (which becomes the seats'), then this one forgets
+ * it, and writes nothing more into it. The name is that under which the two may meet: of
+ * an abstract UNIX socket.
+ */
+#define SHUNT_SEAT_NAME 64
+SHUNT_API void shunt_seat_name(const struct shunt_seats *seats, uint32_t place,
+			       char name[SHUNT_SEAT_NAME]);
+SHUNT_API int shunt_seat_claim_fd(const struct shunt_seats *seats, uint32_t place);
+SHUNT_API struct shunt_seat *shunt_seat_adopt(struct shunt_seats *seats, uint32_t place,
+					      int claim_fd);
+SHUNT_API void shunt_seat_forget(struct shunt_seats *seats, struct shunt_seat *seat);
+
+/*
+ * For a consumer of another user, which cannot write its seat: it writes a page of its own
+ * that looks like one, and this puts what stands there into the seat, as far as it is
+ * plausible (a heartbeat is never promised for longer than the policy has it), and the
+ * interval that the policy asks for into the page. To be called a few times in an interval.
+ */
+SHUNT_API void shunt_seat_relay(struct shunt_seats *seats, struct shunt_seat *seat,
+				struct shunt_seat *page, uint32_t pid);
+
+/* Who serves the seat, or did when it died; 0: nobody. */
+SHUNT_API uint32_t shunt_seat_pid(const struct shunt_seats *seats, uint32_t place);
+
+/* How long that loop may sleep at most, lest a heartbeat is late. */
+SHUNT_API uint64_t shunt_seats_nap_ns(const struct shunt_seats *seats);
 
 /* NULL is fine. A seat that was not left is that of a consumer that died. */
 SHUNT_API void shunt_seats_close(struct shunt_seats *seats);

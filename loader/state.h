@@ -52,6 +52,7 @@ struct shunt_state_consumer {
 	uint8_t if_down;
 	uint8_t kind;	     /* enum shunt_consumer_kind */
 	uint32_t ring_bytes; /* of RING */
+	uint64_t heartbeat_ns;
 };
 
 /* How a policy came into force: X(ENUM, value, name). Explicit, append-only. */

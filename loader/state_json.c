@@ -124,6 +124,7 @@ static void put_consumers(cJSON *root, const struct shunt_state *state)
 		cJSON_AddNumberToObject(item, "if_down", consumer->if_down);
 		cJSON_AddNumberToObject(item, "kind", consumer->kind);
 		cJSON_AddNumberToObject(item, "ring_bytes", consumer->ring_bytes);
+		shunt_json_add_u64(item, "heartbeat_ns", consumer->heartbeat_ns);
 		cJSON_AddItemToArray(list, item);
 	}
 }
@@ -265,6 +266,7 @@ static void get_consumers(struct shunt_state *state, const cJSON *list)
 		consumer->if_down = shunt_json_u64(item, "if_down");
 		consumer->kind = shunt_json_u64(item, "kind");
 		consumer->ring_bytes = shunt_json_u64(item, "ring_bytes");
+		consumer->heartbeat_ns = shunt_json_u64(item, "heartbeat_ns");
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "loader/plan.h"
 #include "loader/program.h"
 #include "loader/reply.h"
+#include "loader/seat_json.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
@@ -229,6 +230,7 @@ int shunt_stats(const char *interface, cJSON **reply, struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	struct ledger ledger = { .instance = &instance };
+	_json_ cJSON *made = NULL;
 	int ret;
 
 	*reply = NULL;
@@ -237,7 +239,11 @@ int shunt_stats(const char *interface, cJSON **reply, struct shunt_err *err)
 		return ret;
 	ret = read_ledger(&ledger, err);
 	if (!ret)
-		*reply = answer(&ledger);
+		made = answer(&ledger);
 	shunt_ledger_free(&ledger.counted);
+	if (!ret)
+		ret = shunt_seats_put(made, &instance, err);
+	if (!ret)
+		*reply = shunt_steal(&made);
 	return ret;
 }

@@ -7,4 +7,4 @@
  * It is stored in the instance's state record; a record with another number is
  * refused, never reinterpreted.
  */
-#define SHUNT_ABI 3
+#define SHUNT_ABI 4

@@ -29,7 +29,8 @@
 	X(REWRITE, 12, "rewrite", "changed headers")                                   \
 	X(RING, 13, "ring", "consumers that are served by a ring buffer")              \
 	X(VLAN_TAG, 14, "vlan-tag", "the VLAN tag that the NIC has taken off (XDP)")   \
-	X(CARRY, 15, "carry", "a packet's generation goes with it from XDP to TC")
+	X(CARRY, 15, "carry", "a packet's generation goes with it from XDP to TC")     \
+	X(HEARTBEAT, 16, "heartbeat", "consumers that are watched for stalling")
 
 enum shunt_feature {
 #define X(id, bit, name, help) SHUNT_HAS_##id = 1 << bit,

@@ -51,6 +51,9 @@
 	X(ICMP6_SHORT, 26, "icmp6-short", 1, "packet ends inside the ICMPv6 header")   \
 	X(DEEP, 27, "headers-deep", 1,                                                 \
 	  "headers reach beyond the part of the packet that the hook can see")         \
+	X(CONSUMER_STALLED, 28, "consumer-stalled", 0,                                 \
+	  "a rule redirects to a consumer whose heartbeat is overdue: its if_down "    \
+	  "decided")                                                                   \
 	X(REWRITE, 31, "rewrite-failed", 0,                                            \
 	  "a rule's rewrite was impossible, as where a driver leaves no room for a "   \
 	  "tag: dropped")

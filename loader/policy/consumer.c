@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/policy/consumer.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "loader/policy/word.h"
+#include "maps/seat.h"
 
 #define RING_BYTES (1 << 20)
 #define RING_BYTES_MIN 4096 /* a page: the kernel takes nothing else */
@@ -41,6 +46,48 @@ uint32_t shunt_ring_bytes_read(const struct shunt_node *object)
 	return value;
 }
 
+static bool in_ns(const char *text, uint64_t *ns)
+{
+	static const struct {
+		const char *unit;
+		uint64_t ns;
+	} units[] = { { "ms", 1000000 }, { "s", 1000000000 }, { "m", 60000000000 } };
+	uint64_t value;
+	char *end;
+	size_t i;
+
+	if (*text < '1' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	for (i = 0; !errno && i < sizeof(units) / sizeof(*units); i++)
+		if (!strcmp(end, units[i].unit))
+			return !__builtin_mul_overflow(value, units[i].ns, ns) &&
+			       *ns >= SHUNT_HEARTBEAT_NS_MIN &&
+			       *ns <= SHUNT_HEARTBEAT_NS_MAX;
+	return false;
+}
+
+static uint64_t read_heartbeat(const struct shunt_node *heartbeat)
+{
+	uint64_t ns = SHUNT_HEARTBEAT_NS;
+	const char *text;
+
+	if (!heartbeat->json)
+		return ns;
+	text = shunt_node_string(heartbeat, "a time such as \"1s\", or \"off\",");
+	if (!text)
+		return ns;
+	if (!strcmp(text, "off"))
+		return 0;
+	if (!in_ns(text, &ns))
+		shunt_node_error(heartbeat,
+				 "%s is no time from 20ms to 10m: write a whole number "
+				 "with ms, s or m behind it, or \"off\"",
+				 SHUNT_QUOTE(text));
+	return ns;
+}
+
 static uint64_t read_queues(const struct shunt_node *queues)
 {
 	const char *text = cJSON_GetStringValue(queues->json);
@@ -74,8 +121,9 @@ static uint64_t read_queues(const struct shunt_node *queues)
 void shunt_consumer_read(struct shunt_policy_consumer *consumer,
 			 const struct shunt_node *node)
 {
-	static const char *const keys[] = { "kind",    "queues",      "bytes",
-					    "if_down", "description", NULL };
+	static const char *const keys[] = { "kind",    "queues",    "bytes",
+					    "if_down", "heartbeat", "description",
+					    NULL };
 	static const struct shunt_name kinds[] = {
 		{ "xsk", SHUNT_CONSUMER_XSK },
 		{ "ring", SHUNT_CONSUMER_RING },
@@ -84,6 +132,7 @@ void shunt_consumer_read(struct shunt_policy_consumer *consumer,
 	struct shunt_node kind = shunt_node_get(node, "kind");
 	struct shunt_node queues = shunt_node_get(node, "queues");
 	struct shunt_node bytes = shunt_node_get(node, "bytes");
+	struct shunt_node heartbeat = shunt_node_get(node, "heartbeat");
 	int value = -1;
 
 	if (!shunt_node_object(node, keys))
@@ -108,4 +157,5 @@ void shunt_consumer_read(struct shunt_policy_consumer *consumer,
 					 "consumer has sockets: remove it, or write "
 					 "\"kind\": \"ring\"");
 	consumer->if_down = shunt_fate_read(node, "if_down");
+	consumer->heartbeat_ns = read_heartbeat(&heartbeat);
 }

@@ -74,7 +74,7 @@ static uint32_t of_layer(const struct shunt_policy *policy,
 uint32_t shunt_policy_features(const struct shunt_policy *policy)
 {
 	uint32_t features = 0;
-	size_t r;
+	size_t r, c;
 
 	for (r = 0; r < policy->rules; r++) {
 		const struct shunt_policy_rule *rule = &policy->rule[r];
@@ -89,6 +89,9 @@ uint32_t shunt_policy_features(const struct shunt_policy *policy)
 	/* what goes into sockets in XDP goes by a ring in TC */
 	if (policy->consumers)
 		features |= SHUNT_HAS_RING;
+	for (c = 0; c < policy->consumers; c++)
+		if (policy->consumer[c].heartbeat_ns)
+			features |= SHUNT_HAS_HEARTBEAT;
 	return features;
 }
 

@@ -138,10 +138,11 @@ struct shunt_policy_set {
 
 struct shunt_policy_consumer {
 	char name[SHUNT_NAME_MAX];
-	uint8_t kind;	     /* enum shunt_consumer_kind */
-	uint32_t ring_bytes; /* of RING: a power of two, at least 4096 */
-	uint64_t queues;     /* bit q: receive queue q; all bits: "all" */
-	uint8_t if_down;     /* SHUNT_VERDICT_PASS or _DROP */
+	uint8_t kind;	       /* enum shunt_consumer_kind */
+	uint32_t ring_bytes;   /* of RING: a power of two, at least 4096 */
+	uint64_t queues;       /* bit q: receive queue q; all bits: "all" */
+	uint8_t if_down;       /* SHUNT_VERDICT_PASS or _DROP */
+	uint64_t heartbeat_ns; /* it promises one within this time; 0: it need not */
 };
 
 struct shunt_policy {

@@ -463,8 +463,8 @@ class Stats(dict):
             hooks = sum(item[what] for item in self["hooks"])
             assert reasons == sum(item[what] for item in self["verdicts"]) == hooks, self
             decided = sum(self.reason(name, what) for name in
-                          ("rule", "default", "consumer-down", "target-down", "hook-cannot",
-                           "limited", "ttl-expired", "rewrite-failed"))
+                          ("rule", "default", "consumer-down", "consumer-stalled", "target-down",
+                           "hook-cannot", "limited", "ttl-expired", "rewrite-failed"))
             rules = sum(item[what] for item in self["rules"] if item["action"] != "count")
             assert rules + self["default"][what] + self["retired"][what] == decided, self
             for item in self["rules"]:

@@ -14,7 +14,9 @@ from shunt import B4
 
 TAP = {"name": "tap", "match": {"proto": "udp", "dport": "5000-5999"},
        "action": {"redirect": {"consumer": "tap"}}}
-TAPPED = {"consumers": {"tap": {"kind": "xsk", "if_down": "drop"}}, "rules": [TAP]}
+# who is stopped here is to fill its ring, however long the test takes
+TAPPED = {"consumers": {"tap": {"kind": "xsk", "if_down": "drop", "heartbeat": "off"}},
+          "rules": [TAP]}
 FRAME = fr.eth(fr.ip4(fr.udp(b"x" * 18, 4000, 5000)))
 LINKS = ["watch_bulk_tx", "watch_cpumap_enqueue", "watch_cpumap_kthread", "watch_devmap_xmit",
          "watch_exception", "watch_redirect_err"]
@@ -301,7 +303,8 @@ def test_packets_that_came_after_the_limit_are_told_as_discarded(wire):
 
 @pytest.mark.parametrize("hook", ["xdp", "tc-ingress", "tc-egress"])
 def test_a_ring_buffer_balances_in_every_hook(wire, hook):
-    policy = {"consumers": {"tap": {"kind": "ring", "if_down": "drop", "bytes": 4096}},
+    policy = {"consumers": {"tap": {"kind": "ring", "if_down": "drop", "bytes": 4096,
+                                       "heartbeat": "off"}},
               "rules": [TAP]}
     wire.attach(policy, "--hook", hook)
     raw = wire.b.raw("b0") if hook == "tc-egress" else wire.a.raw("a0")

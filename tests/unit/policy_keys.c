@@ -9,9 +9,11 @@
 
 #include <cmocka.h>
 
+#include "loader/policy/features.h"
 #include "loader/policy/name.h"
 #include "loader/policy/policy.h"
 #include "loader/policy/spans.h"
+#include "maps/config.h"
 #include "user/base/cleanup.h"
 
 #define HEAD "{\"schema\":\"shunt.policy/1\",\"default\":\"drop\""
@@ -273,6 +275,39 @@ static void consumers_and_defaults_are_what_they_say(void **ctx)
 	shunt_diags_free(&diags);
 }
 
+static void a_heartbeat_is_the_time_that_is_written(void **ctx)
+{
+	static const struct {
+		const char *text;
+		uint64_t ns;
+	} rows[] = {
+		{ "", 1000000000 },
+		{ ",\"heartbeat\":\"off\"", 0 },
+		{ ",\"heartbeat\":\"20ms\"", 20000000 },
+		{ ",\"heartbeat\":\"600000ms\"", 600000000000 },
+		{ ",\"heartbeat\":\"7s\"", 7000000000 },
+		{ ",\"heartbeat\":\"10m\"", 600000000000 },
+	};
+	char text[512];
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct shunt_policy *p;
+
+		snprintf(text, sizeof(text),
+			 HEAD ",\"consumers\":{\"a\":{\"kind\":\"xsk\"%s}},"
+			      "\"rules\":[{\"name\":\"r\",\"action\":{\"redirect\":{"
+			      "\"consumer\":\"a\"}}}]}",
+			 rows[i].text);
+		p = good(text);
+		assert_true(p->consumer[0].heartbeat_ns == rows[i].ns);
+		/* who need not watch pays nothing */
+		assert_int_equal(!!(shunt_policy_features(p) & SHUNT_HAS_HEARTBEAT),
+				 !!rows[i].ns);
+		shunt_policy_free(p);
+	}
+}
+
 /* --- sets -------------------------------------------------------------------- */
 
 static void sets_have_room_for_twice_their_elements(void **ctx)
@@ -406,6 +441,7 @@ int main(void)
 		cmocka_unit_test(addresses_and_sets_are_kept_apart),
 		cmocka_unit_test(actions_are_what_they_say),
 		cmocka_unit_test(consumers_and_defaults_are_what_they_say),
+		cmocka_unit_test(a_heartbeat_is_the_time_that_is_written),
 		cmocka_unit_test(sets_have_room_for_twice_their_elements),
 		cmocka_unit_test(a_set_without_elements_is_dynamic),
 		cmocka_unit_test(a_set_holds_so_many_of_each_family),

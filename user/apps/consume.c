@@ -27,11 +27,13 @@
 #define SPIN_NS (20 * UINT64_C(1000))
 
 #define SOURCES_MAX (SHUNT_QUEUE_MAX + 1)
+#define FDS_MAX (3 * SOURCES_MAX + 1) /* frames, heartbeat, who takes over; the end */
 #define PACKET_MAX (SHUNT_XSK_FRAMES_MAX * SHUNT_MEMORY_FRAME_BYTES)
 
 /* A port, or else the ring buffer, which takes its seat itself. */
 struct source {
 	struct shunt_port *port;
+	bool fed; /* the port was from the beginning */
 	struct shunt_ring *ring;
 	struct shunt_teller teller;
 	struct shunt_consume_queue count;
@@ -41,7 +43,6 @@ struct loop {
 	const struct shunt_consume_opts *opts;
 	const struct shunt_consume_sink *sink;
 	void *self;
-	struct shunt_memory *memory; /* of the ports */
 	struct source sources[SOURCES_MAX];
 	size_t count;
 	uint64_t packets;
@@ -50,6 +51,22 @@ struct loop {
 	int stop_event;
 	uint8_t packet[PACKET_MAX]; /* one that came in several frames */
 };
+
+/* --- the heartbeat ------------------------------------------------------------ */
+
+/* Shows the programs that we are at work. */
+static void beat(const struct loop *loop, uint64_t now)
+{
+	if (loop->opts->seats)
+		shunt_seats_beat(loop->opts->seats, now);
+}
+
+/* When the next heartbeat is due of one that sleeps. */
+static uint64_t next_beat(const struct loop *loop, uint64_t now)
+{
+	return loop->opts->seats ? now + shunt_seats_nap_ns(loop->opts->seats)
+				 : UINT64_MAX;
+}
 
 /* --- the ports, and the ring -------------------------------------------------- */
 
@@ -61,27 +78,31 @@ static void close_sources(struct loop *loop)
 		shunt_port_close(source->port);
 		shunt_ring_close(source->ring);
 	}
-	shunt_memory_close(loop->memory);
 }
 
+/* Each has its own memory, so that it can be handed over. */
 static int open_port(struct loop *loop, unsigned int queue, unsigned int ring,
 		     struct shunt_err *err)
 {
-	const struct shunt_port_opts opts = { .sz = sizeof(opts),
-					      .pool = &loop->memory->pool };
+	/* what waits, and as many with the kernel; a burst; a thread's cache */
+	const unsigned int frames = 2 * (ring + SHUNT_BURST) + 1024;
+	const struct shunt_port_opts plain = { .sz = sizeof(plain) };
+	const struct shunt_consume_opts *opts = loop->opts;
 	struct source *source = &loop->sources[loop->count];
 	struct shunt_spec spec = { .scheme = "af_xdp" };
-	char options[96];
+	char options[256];
 	int code;
 
 	/* not as one text: the name of an interface may have a comma in it */
-	snprintf(spec.device, sizeof(spec.device), "%s", loop->opts->interface);
-	snprintf(options, sizeof(options), "queues=%u,rx=on,tx=off,ring=%u", queue,
-		 ring);
+	snprintf(spec.device, sizeof(spec.device), "%s", opts->interface);
+	snprintf(options, sizeof(options), "queues=%u,tx=off,ring=%u,frames=%u,%s%s",
+		 queue, ring, frames, opts->take_over ? "take-over=on,consumer=" : "",
+		 opts->take_over ? opts->consumer : "rx=on");
 	spec.rest = options;
-	code = shunt_af_xdp_ops.open(&source->port, &spec, &opts, err);
+	code = shunt_af_xdp_ops.open(&source->port, &spec, &plain, err);
 	if (code)
 		return code;
+	source->fed = opts->take_over;
 	source->count.queue = queue;
 	loop->count++;
 	return 0;
@@ -89,19 +110,11 @@ static int open_port(struct loop *loop, unsigned int queue, unsigned int ring,
 
 static int open_ports(struct loop *loop, struct shunt_err *err)
 {
-	uint64_t queues = loop->opts->queues;
 	unsigned int ring = loop->opts->ring ? loop->opts->ring : SHUNT_XSK_RING, queue;
-	const struct shunt_memory_opts memory = {
-		.sz = sizeof(memory),
-		/* what waits, and as many with the kernel; a burst; a thread's cache */
-		.frames = (unsigned int)__builtin_popcountll(queues) * 2 *
-				  (ring + SHUNT_BURST) +
-			  1024,
-	};
-	int code = queues ? shunt_memory_open(&loop->memory, &memory, err) : 0;
+	int code = 0;
 
 	for (queue = 0; !code && queue < SHUNT_QUEUE_MAX; queue++)
-		if (queues >> queue & 1)
+		if (loop->opts->queues >> queue & 1)
 			code = open_port(loop, queue, ring, err);
 	return code;
 }
@@ -123,6 +136,8 @@ static int feed(struct loop *loop, struct source *source, struct shunt_err *err)
 {
 	if (source->ring)
 		return shunt_tap_feed(loop->opts->tap, err);
+	if (source->fed)
+		return 0;
 	return shunt_af_xdp_feed(source->port, loop->opts->xskmap_fd, loop->opts->slot,
 				 loop->opts->seats, err);
 }
@@ -141,6 +156,7 @@ static int open_sources(struct loop *loop, struct shunt_err *err)
 		return shunt_fail(err, -EINVAL,
 				  "consumer %s: no queue of %s is left to serve",
 				  loop->opts->consumer, loop->opts->interface);
+	beat(loop, shunt_now_ns()); /* to open them may have taken a while */
 	for (i = 0; i < loop->count; i++) {
 		struct source *source = &loop->sources[i];
 
@@ -152,6 +168,17 @@ static int open_sources(struct loop *loop, struct shunt_err *err)
 					     "consumer %s: ", loop->opts->consumer);
 	}
 	return 0;
+}
+
+/* Have other processes taken over all that we serve? */
+static bool handed_over(const struct loop *loop)
+{
+	size_t i;
+
+	for (i = 0; i < loop->count; i++)
+		if (loop->sources[i].ring || !loop->sources[i].port->ended)
+			return false;
+	return true;
 }
 
 /* --- the loop ---------------------------------------------------------------- */
@@ -343,7 +370,7 @@ static unsigned int wait_for(struct loop *loop, struct pollfd *fds)
 
 		if (source->port)
 			n += source->port->ops->wait(source->port, fds + n,
-						     SOURCES_MAX + 1 - n);
+						     FDS_MAX - n);
 		else
 			fds[n++] = (struct pollfd){ .fd = shunt_ring_fd(source->ring),
 						    .events = POLLIN };
@@ -358,7 +385,7 @@ static int sleep_until(struct loop *loop, uint64_t now, uint64_t deadline,
 	uint64_t left = deadline > now ? deadline - now : 0;
 	struct timespec timeout = { .tv_sec = left / NS_PER_S,
 				    .tv_nsec = left % NS_PER_S };
-	struct pollfd fds[SOURCES_MAX + 1];
+	struct pollfd fds[FDS_MAX];
 	int code = loop->sink->idle(loop->self, err);
 
 	if (code < 0)
@@ -410,12 +437,14 @@ static int run(struct loop *loop, struct shunt_err *err)
 	int code;
 
 	loop->start_ns = now;
-	while (!shunt_stop_wanted() && now < end && !limit_reached(loop, 0)) {
+	while (!shunt_stop_wanted() && now < end && !limit_reached(loop, 0) &&
+	       !handed_over(loop)) {
 		int n = serve_all(loop, err);
 
 		if (n < 0)
 			return n;
 		now = shunt_now_ns();
+		beat(loop, now);
 		if (now >= check) {
 			code = check_sources(loop, err);
 			if (code)
@@ -432,8 +461,10 @@ static int run(struct loop *loop, struct shunt_err *err)
 		if (n) {
 			busy = now;
 		} else if (may_sleep(opts->wait, now - busy)) {
+			uint64_t until = min_u64(min_u64(check, tick), end);
+
 			code = sleep_until(loop, now,
-					   min_u64(min_u64(check, tick), end), err);
+					   min_u64(until, next_beat(loop, now)), err);
 			if (code < 0)
 				return code;
 			now = busy = shunt_now_ns();

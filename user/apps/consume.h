@@ -12,6 +12,9 @@
  *
  * A packet of several frames is put together: the sink gets one frame a packet.
  *
+ * Each queue's socket has memory of its own, so that a successor can take it over while it
+ * is at work (user/io/handover.h); with the last one gone, the loop ends.
+ *
  * At the end it leaves the programs' maps first and empties the rings then, so that the
  * ledger balances: frames redirected = packets + unread + rx_dropped + rx_ring_full. What
  * finds the ring buffer full is not redirected: the consumer's if_down decides. The same
@@ -37,6 +40,7 @@ struct shunt_consume_opts {
 	int xskmap_fd;	       /* stays the caller's */
 	uint32_t slot;	       /* the consumer's (maps/consumer.h) */
 	uint64_t queues;       /* bit q: serve queue q by a port */
+	bool take_over;	       /* from the process that serves it, where there is one */
 	struct shunt_tap *tap; /* serve this ring buffer; the caller's; NULL: none */
 	struct shunt_seats *seats; /* where it tells the ledger; the caller's; NULL */
 

@@ -192,7 +192,7 @@ static bool has_option(const char *options, const char *key)
 static bool knows_source(const char *options)
 {
 	return has_option(options, "consumer=") || has_option(options, "xskmap=") ||
-	       has_option(options, "rx=");
+	       has_option(options, "serve=") || has_option(options, "rx=");
 }
 
 static int open_feed(struct shunt_feed **out, const char *interface,

@@ -170,6 +170,7 @@ int shunt_cli_run_generate(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_echo(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_save(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_serve(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_edit(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_list(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_set_test(struct shunt_cli *cli, struct shunt_err *err);

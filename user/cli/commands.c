@@ -14,6 +14,9 @@
 #define PACKETS { "packets", 'N', "COUNT", "stop after this many packets" }
 #define WAIT { "wait", 'w', "HOW", \
 	       "adaptive (the default: spin for a moment, then sleep), poll or spin" }
+#define TAKE_OVER { "take-over", 't', NULL, \
+		    "take over from the process that serves it, if there is one: no " \
+		    "packet is lost, and that one ends" }
 #define RING { "ring", 'R', "FRAMES", \
 	       "places in a receive ring, a power of two; 2048 is the default" }
 #define GUARD { "protect", 0, "PACKET", \
@@ -142,11 +145,11 @@ static const struct shunt_option diff_options[] = {
 	END,
 };
 static const struct shunt_option count_options[] = {
-	JSON,	  NETNS,
-	CONSUMER, DURATION,
-	PACKETS,  { "interval", 'i', "TIME", "between reports; 1s is the default" },
-	WAIT,	  RING,
-	END,
+	JSON,	   NETNS,
+	CONSUMER,  DURATION,
+	PACKETS,   { "interval", 'i', "TIME", "between reports; 1s is the default" },
+	WAIT,	   RING,
+	TAKE_OVER, END,
 };
 static const struct shunt_option dump_options[] = {
 	JSON,
@@ -159,6 +162,19 @@ static const struct shunt_option dump_options[] = {
 	  "standard output" },
 	WAIT,
 	RING,
+	TAKE_OVER,
+	END,
+};
+static const struct shunt_option serve_options[] = {
+	JSON,
+	NETNS,
+	CONSUMER,
+	{ "socket", 's', "PATH", "where its clients connect: a UNIX socket" },
+	{ "group", 'g', "GROUP", "the group that may connect" },
+	{ "mode", 0, "MODE",
+	  "of the socket; 0660 is the default with --group, else 0600" },
+	{ "clients", 0, "COUNT", "clients at a time; 16 is the default" },
+	{ "frames", 0, "COUNT", "frames that a client may have; 16384 is the default" },
 	END,
 };
 static const struct shunt_option sample_options[] = {
@@ -427,9 +443,9 @@ const struct shunt_command shunt_commands[] = {
 	  "a "
 	  "consumer of it. Ends on ^C, at a limit, or with all its files. `shunt run "
 	  "forward af_xdp:eth1 af_xdp:eth2`.",
-	  forward_options, shunt_cli_run_forward, true, false },
+	  forward_options, shunt_cli_run_forward, false, false },
 	{ "run drop", "PORT...", 1, 64, "receive frames and throw them away, counting",
-	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, true,
+	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, false,
 	  false },
 	{ "run echo", "PORT...", 1, 16, "answer ARP, NDP, ping and UDP in user space",
 	  "For addresses that the kernel does not own, so that a plain ping and any "
@@ -439,20 +455,31 @@ const struct shunt_command shunt_commands[] = {
 	  "packets with IP options get no answer; the summary says how many, and what "
 	  "else had none. A port that can only send (pcap:FILE,write) takes the "
 	  "answers of those that can only receive.",
-	  echo_options, shunt_cli_run_echo, true, false },
+	  echo_options, shunt_cli_run_echo, false, false },
 	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
 	  "Options as those of `explain` describe the frame: `shunt run generate "
 	  "af_packet:eth1 --src 192.0.2.1 --proto udp --dport 53 --rate 100k "
 	  "--number`. "
 	  "The rate is kept on average, also by a process that has to wait for its "
 	  "core: what is late is sent at up to twice the rate, --burst at a time.",
-	  generate_options, shunt_cli_run_generate, true, false },
+	  generate_options, shunt_cli_run_generate, false, false },
 	{ "run app", "FILE", 1, 1, "run what a configuration describes",
 	  "Memories, ports, cores, workers and applications, bound by name in one JSON "
 	  "file, comments allowed (docs/run.md). All that is wrong with it is told at "
 	  "once, each with its JSON pointer; nothing is started then. The limits given "
 	  "here count, not the file's.",
 	  app_options, shunt_cli_run_app, true, false },
+	{ "serve", "INTERFACE", 1, 1,
+	  "hand a consumer's sockets to processes that are not root",
+	  "Whoever may write to the socket PATH is handed AF_XDP sockets that are "
+	  "bound "
+	  "to queues of the consumer, and their memory: the port "
+	  "af_xdp:INTERFACE,serve=PATH. A queue has one client at a time. It can "
+	  "receive "
+	  "what the policy redirects there, and send any frame out of the interface. "
+	  "Takes Linux 6.5. Ends at ^C; its clients get nothing from then on. For "
+	  "example: shunt serve eth1 --consumer dns --socket /run/dns.sock --group dns",
+	  serve_options, shunt_cli_serve, true, false },
 	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
 	  "One JSON document with the instances of this network namespace: interface, "
 	  "hooks, policy, and the members that every set has now. Nothing else is "

@@ -90,6 +90,7 @@ static void print_seat(const char *consumer, const cJSON *seat)
 {
 	const cJSON *queue = cJSON_GetObjectItemCaseSensitive(seat, "queue");
 	const cJSON *pid = cJSON_GetObjectItemCaseSensitive(seat, "pid");
+	const char *state = shunt_json_true(seat, "stalled") ? ", stalled" : "";
 	char way[32] = "ring";
 	char who[96];
 
@@ -99,7 +100,8 @@ static void print_seat(const char *consumer, const cJSON *seat)
 	line(1, who, way, seat, "handed");
 	print_errors(2, seat);
 	if (cJSON_IsNumber(pid))
-		snprintf(who, sizeof(who), "received (by process %d)", pid->valueint);
+		snprintf(who, sizeof(who), "received (by process %d%s)", pid->valueint,
+			 state);
 	else
 		snprintf(who, sizeof(who), "received (nobody serves it now)");
 	line(2, who, "", seat, "received");

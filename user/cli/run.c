@@ -80,6 +80,7 @@ int shunt_cli_consume(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	if (!ret)
 		ret = shunt_cli_number(cli, "ring", &ring, err);
 	opts->ring = ring < UINT32_MAX ? ring : UINT32_MAX;
+	opts->take_over = shunt_cli_option(cli, "take-over");
 	if (!ret)
 		ret = shunt_consumer_open(opts->interface, opts->consumer, &consumer,
 					  err);
@@ -94,6 +95,13 @@ int shunt_cli_consume(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 		return shunt_fail(err, -ENOENT,
 				  "consumer %s: none of its queues exists on %s",
 				  opts->consumer, opts->interface);
+	if (consumer.ring && opts->take_over)
+		return shunt_fail(
+			err, -EOPNOTSUPP,
+			"consumer %s is served by a ring buffer, which cannot "
+			"be taken over: end the process that serves it, then "
+			"start this one without --take-over",
+			opts->consumer);
 	if (consumer.ring)
 		ret = shunt_tap_open(&tap, opts->interface, opts->consumer, err);
 	opts->tap = tap;

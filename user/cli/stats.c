@@ -64,6 +64,45 @@ static void print_copies(const cJSON *reply, const cJSON *before, double seconds
 	}
 }
 
+static void print_seat(const char *consumer, const cJSON *seat)
+{
+	const cJSON *queue = cJSON_GetObjectItemCaseSensitive(seat, "queue");
+	const cJSON *pid = cJSON_GetObjectItemCaseSensitive(seat, "pid");
+	const cJSON *beat = cJSON_GetObjectItemCaseSensitive(seat, "heartbeat");
+	char way[32] = "ring";
+
+	if (cJSON_IsNumber(queue))
+		snprintf(way, sizeof(way), "queue %d", queue->valueint);
+	printf("  %-24s %-20s ", consumer, way);
+	if (!cJSON_IsNumber(pid))
+		printf("nobody: who served it died\n");
+	else if (!cJSON_IsObject(beat))
+		printf("process %d, not watched\n", pid->valueint);
+	else
+		printf("process %d, %slast heartbeat %llu ms ago, promised within %llu "
+		       "ms\n",
+		       pid->valueint,
+		       shunt_json_true(seat, "stalled") ? "STALLED: " : "",
+		       (unsigned long long)shunt_json_u64(beat, "age_ms"),
+		       (unsigned long long)shunt_json_u64(beat, "interval_ms"));
+}
+
+/* Who serves the consumers. */
+static void print_consumers(const cJSON *reply)
+{
+	const cJSON *item, *seats, *seat;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "consumers"))
+	{
+		const char *name = shunt_json_str(item, "name");
+
+		seats = cJSON_GetObjectItemCaseSensitive(item, "seats");
+		if (!cJSON_GetArraySize(seats))
+			printf("  %-24s %-20s nobody serves it\n", name, "consumer");
+		cJSON_ArrayForEach(seat, seats) print_seat(name, seat);
+	}
+}
+
 static void print_text(const cJSON *reply, const cJSON *before, double seconds)
 {
 	const cJSON *old = cJSON_GetObjectItemCaseSensitive(before, "rules"), *item;
@@ -91,6 +130,7 @@ static void print_text(const cJSON *reply, const cJSON *before, double seconds)
 	print_seen(reply, before, "reasons", "reason", seconds);
 	print_seen(reply, before, "verdicts", "verdict", seconds);
 	print_copies(reply, before, seconds);
+	print_consumers(reply);
 	fflush(stdout);
 }
 

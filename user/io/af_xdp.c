@@ -27,15 +27,44 @@ static void tell_received(struct shunt_af_xdp_lane *lane)
 	shunt_teller_frames(&lane->teller, received - lane->discarded, lane->discarded);
 }
 
-static int ask_drops(struct shunt_af_xdp_lane *lane, struct shunt_xsk_stats *drops,
-		     struct shunt_err *err)
+static int ask_drops(const struct shunt_af_xdp *af, struct shunt_af_xdp_lane *lane,
+		     struct shunt_xsk_stats *drops, struct shunt_err *err)
 {
-	int ret = shunt_xsk_stats(lane->xsk, drops, err);
+	int ret = 0;
+
+	if (af->gone)
+		*drops = lane->lost;
+	else
+		ret = shunt_xsk_stats(lane->xsk, drops, err);
 
 	if (!ret)
 		shunt_teller_drops(&lane->teller, drops->rx_ring_full,
 				   drops->rx_dropped, drops->rx_fill_ring_empty);
 	return ret;
+}
+
+void shunt_af_xdp_tell(struct shunt_af_xdp *af)
+{
+	struct shunt_xsk_stats drops;
+	unsigned int i;
+
+	for (i = 0; i < af->lanes; i++) {
+		tell_received(&af->lane[i]);
+		if (ask_drops(af, &af->lane[i], &drops, NULL))
+			return; /* kick tells what is wrong with it */
+	}
+}
+
+/* Between two bursts: shows that it lives, and looks for a successor. */
+static void tend(struct shunt_af_xdp *af, bool anyway)
+{
+	uint64_t now;
+
+	if (!af->fed)
+		return;
+	now = shunt_now_ns();
+	shunt_heart_beat(&af->heart, now);
+	shunt_handover_tend(af, now, anyway);
 }
 
 /* --- frames -------------------------------------------------------------------------- */
@@ -46,6 +75,9 @@ static unsigned int af_xdp_rx(struct shunt_port *port, struct shunt_frame *frame
 	struct shunt_af_xdp *af = of(port);
 	unsigned int i, n = 0, at = af->next;
 
+	tend(af, false);
+	if (shunt_handover_waits(&af->host))
+		return 0;
 	for (i = 0; i < af->lanes; i++) {
 		struct shunt_af_xdp_lane *lane = &af->lane[at];
 
@@ -74,12 +106,12 @@ static int look_after(struct shunt_af_xdp *af, struct shunt_err *err)
 {
 	struct shunt_xsk_stats drops;
 	unsigned int i;
-	int ret = 0;
+	int ret = shunt_serve_check(&af->served, err);
 
 	for (i = 0; !ret && i < af->lanes; i++) {
 		ret = shunt_xsk_check(af->lane[i].xsk, err);
 		if (!ret && af->lane[i].teller.seat)
-			ret = ask_drops(&af->lane[i], &drops, err);
+			ret = ask_drops(af, &af->lane[i], &drops, err);
 	}
 	return ret;
 }
@@ -87,10 +119,10 @@ static int look_after(struct shunt_af_xdp *af, struct shunt_err *err)
 static int af_xdp_kick(struct shunt_port *port, struct shunt_err *err)
 {
 	struct shunt_af_xdp *af = of(port);
-	int ret = shunt_xsk_kick(af->lane[0].xsk, err);
+	int ret = af->gone ? 0 : shunt_xsk_kick(af->lane[0].xsk, err);
 	uint64_t now;
 
-	if (ret)
+	if (ret || af->gone)
 		return ret;
 	now = shunt_now_ns();
 	if (now - af->looked_ns < LOOK_NS)
@@ -105,6 +137,13 @@ static unsigned int af_xdp_wait(struct shunt_port *port, struct pollfd *fds,
 	struct shunt_af_xdp *af = of(port);
 	unsigned int i, n = 0;
 
+	tend(af, true);
+	if (af->gone)
+		return 0;
+	n = shunt_heart_wait(&af->heart, fds, max);
+	if (shunt_handover_fd(&af->host) >= 0 && n < max)
+		fds[n++] = (struct pollfd){ .fd = shunt_handover_fd(&af->host),
+					    .events = POLLIN };
 	for (i = 0; af->receives && i < af->lanes && n < max; i++) {
 		tell_received(&af->lane[i]);
 		shunt_xsk_fill(af->lane[i].xsk);
@@ -122,7 +161,7 @@ static int af_xdp_stats(struct shunt_port *port, struct shunt_port_stats *stats,
 	unsigned int i;
 
 	for (i = 0; i < af->lanes; i++) {
-		int ret = ask_drops(&af->lane[i], &drops, err);
+		int ret = ask_drops(af, &af->lane[i], &drops, err);
 
 		if (ret)
 			return ret;
@@ -165,6 +204,8 @@ static void af_xdp_stop(struct shunt_port *port)
 		return;
 	for (i = 0; i < af->lanes; i++)
 		shunt_xsk_unregister(af->lane[i].xsk);
+	if (af->served.fd >= 0)
+		shunt_serve_starve(&af->served);
 	shunt_xsk_settle();
 	af->fed = false;
 }
@@ -175,6 +216,8 @@ uint64_t shunt_af_xdp_discard(struct shunt_port *port)
 	struct shunt_frame frames[SHUNT_BURST];
 	uint64_t before, sum = 0;
 	unsigned int i, n;
+
+	shunt_handover_close(&af->host); /* it is too late to ask */
 
 	for (i = 0; i < af->lanes; i++) {
 		struct shunt_af_xdp_lane *lane = &af->lane[i];
@@ -200,10 +243,13 @@ void shunt_af_xdp_close(struct shunt_port *port)
 	shunt_af_xdp_discard(port);
 	for (i = 0; i < af->lanes; i++) {
 		/* the watch has counted the drops as well */
-		if (!ask_drops(&af->lane[i], &drops, NULL))
+		if (!ask_drops(af, &af->lane[i], &drops, NULL))
 			shunt_teller_leave(&af->lane[i].teller);
 		shunt_xsk_close(af->lane[i].xsk);
 	}
+	shunt_serve_leave(&af->served);
+	shunt_handover_close(&af->host);
+	shunt_heart_close(&af->heart);
 	shunt_seats_close(af->seats);
 	shunt_memory_close(af->own);
 	free(af);

@@ -6,6 +6,9 @@
 
 #include "maps/consumer.h"
 #include "user/io/af_xdp.h"
+#include "user/io/handover.h"
+#include "user/io/heart.h"
+#include "user/io/serve.h"
 #include "user/io/teller.h"
 #include "user/io/xsk.h"
 
@@ -32,9 +35,10 @@ struct shunt_af_xdp_values {
 	unsigned int mode;  /* enum shunt_af_xdp_mode */
 	unsigned int rx;    /* enum shunt_af_xdp_switch */
 	unsigned int multi; /* enum shunt_xsk_multi */
-	unsigned int tx, need_wakeup, huge;
+	unsigned int tx, need_wakeup, huge, take_over;
 	char consumer[SHUNT_AF_XDP_NAME];
 	char xskmap[SHUNT_AF_XDP_PATH];
+	char serve[SHUNT_AF_XDP_PATH];
 };
 
 extern const struct shunt_spec_row shunt_af_xdp_options[];
@@ -45,7 +49,7 @@ struct shunt_af_xdp_lane {
 	struct shunt_teller teller;
 	uint64_t discarded;
 	uint64_t told; /* of what the socket has received, to the teller */
-	uint32_t ring;
+	struct shunt_xsk_stats lost; /* as it stood when it was handed over */
 };
 
 struct shunt_af_xdp {
@@ -54,10 +58,14 @@ struct shunt_af_xdp {
 	char consumer[SHUNT_AF_XDP_NAME]; /* "": none */
 	bool receives;
 	bool fed;
+	bool gone; /* another process has its sockets */
 	struct shunt_memory *memory;
 	struct shunt_memory *own;  /* the same, if it is to be closed; else NULL */
 	struct shunt_seats *seats; /* of its consumer=, else NULL */
-	uint64_t looked_ns;	   /* when it looked after its interface */
+	struct shunt_heart heart;  /* for those */
+	struct shunt_handover_host host;
+	struct shunt_served served; /* by `shunt serve` */
+	uint64_t looked_ns;	    /* when it looked after its interface */
 	unsigned int lanes;
 	unsigned int next; /* the lane that rx begins with */
 	struct shunt_af_xdp_lane lane[SHUNT_QUEUE_MAX];
@@ -69,3 +77,6 @@ SHUNT_MUST_CHECK int shunt_af_xdp_open(struct shunt_port **port,
 				       struct shunt_err *err);
 void shunt_af_xdp_close(struct shunt_port *port);
 int shunt_af_xdp_describe(struct shunt_port *port, cJSON *json);
+
+/* Tells the seats what has been received and lost by now. */
+void shunt_af_xdp_tell(struct shunt_af_xdp *af);

@@ -29,6 +29,12 @@ const struct shunt_spec_row shunt_af_xdp_options[] = {
 	  .help = "the consumer of the interface's policy that it serves" },
 	{ "xskmap", SHUNT_SPEC_TEXT, AT(xskmap), .value = "PATH",
 	  .help = "receive from a program of your own: its pinned XSKMAP, by queue" },
+	{ "serve", SHUNT_SPEC_TEXT, AT(serve), .value = "PATH",
+	  .help = "without root: be served by `shunt serve`, at its socket" },
+	{ "take-over", SHUNT_SPEC_SWITCH, AT(take_over), .value = "on|off",
+	  .help = "take over from the process that serves it, if there is one: no "
+		  "packet "
+		  "is lost" },
 	{ "queues", SHUNT_SPEC_QUEUES, AT(queues), .value = "QUEUES",
 	  .help = "0, 0-3, 0+2 or all (default: the consumer's; the first one, if it "
 		  "only transmits)" },
@@ -325,6 +331,33 @@ static int check_receives(struct shunt_af_xdp *af,
 	return 0;
 }
 
+/* Whose packets, and how they come, is for the one who serves to say. */
+static int open_served(struct shunt_af_xdp *af,
+		       const struct shunt_af_xdp_values *values, struct shunt_err *err)
+{
+	if (*values->consumer || *values->xskmap || values->take_over ||
+	    values->rx != SHUNT_AF_XDP_UNSAID || values->mode != SHUNT_AF_XDP_AUTO ||
+	    values->busy_poll_us || values->huge)
+		return shunt_fail(
+			err, -EINVAL,
+			"%s: serve= goes with queues, ring, tx, tx-ring, "
+			"frames, frame-bytes and multi-buffer alone: the rest "
+			"is for `shunt serve` to say",
+			af->port.name);
+	return shunt_serve_join(af, values, err);
+}
+
+/* -ENOENT: there is nobody to take over from. */
+static int take_over(struct shunt_af_xdp *af, uint64_t queues,
+		     const struct feeder *feeder, struct shunt_err *err)
+{
+	if (!af->seats)
+		return shunt_fail(err, -EINVAL,
+				  "%s: take-over=on, from whom? consumer=NAME says",
+				  af->port.name);
+	return shunt_handover_take(af, queues, feeder->map_fd, af->seats, err);
+}
+
 /* --- opening -------------------------------------------------------------------------- */
 
 static int open_parts(struct shunt_af_xdp *af, const struct shunt_af_xdp_values *values,
@@ -334,7 +367,11 @@ static int open_parts(struct shunt_af_xdp *af, const struct shunt_af_xdp_values 
 		__attribute__((cleanup(close_feeder))) = { .map_fd = -1,
 							   .queues = UINT64_MAX };
 	uint64_t queues;
-	int ret = check_receives(af, values, err);
+	int ret;
+
+	if (*values->serve)
+		return open_served(af, values, err);
+	ret = check_receives(af, values, err);
 
 	if (!ret)
 		ret = find_feeder(af, values, &feeder, err);
@@ -342,14 +379,22 @@ static int open_parts(struct shunt_af_xdp *af, const struct shunt_af_xdp_values 
 		ret = check_mode(af, values, err);
 	if (!ret)
 		ret = choose_queues(af, values, &feeder, &queues, err);
+	if (!ret && *af->consumer)
+		ret = shunt_seats_open(&af->seats, af->interface, feeder.slot, err);
+	if (!ret)
+		ret = shunt_heart_open(&af->heart, af->seats, NULL, 0, err);
+	if (!ret && values->take_over) {
+		ret = take_over(af, queues, &feeder, err);
+		if (ret != -ENOENT)
+			return ret;
+		ret = 0;
+	}
 	if (!ret)
 		ret = take_memory(af, values,
 				  (unsigned int)__builtin_popcountll(queues), pool,
 				  err);
 	if (!ret)
 		ret = open_lanes(af, values, queues, err);
-	if (!ret && *af->consumer)
-		ret = shunt_seats_open(&af->seats, af->interface, feeder.slot, err);
 	if (!ret && feeder.map_fd >= 0)
 		ret = shunt_af_xdp_feed(&af->port, feeder.map_fd, feeder.slot,
 					af->seats, err);
@@ -378,6 +423,8 @@ int shunt_af_xdp_open(struct shunt_port **port, const struct shunt_spec *spec,
 	if (!af)
 		return shunt_fail_errno(err, -ENOMEM, "open %s", spec->device);
 	shunt_port_init(&af->port, &shunt_af_xdp_ops, spec);
+	af->host = (struct shunt_handover_host)SHUNT_HANDOVER_HOST;
+	af->served = (struct shunt_served)SHUNT_SERVED_NONE;
 	strcpy(af->interface, spec->device);
 	strcpy(af->consumer, values.consumer);
 	ret = open_parts(af, &values, opts->pool, err);

@@ -13,6 +13,7 @@
 #include "user/base/clock.h"
 #include "user/io/backends.h"
 #include "user/io/link.h"
+#include "user/io/heart.h"
 #include "user/io/ring.h"
 #include "user/io/teller.h"
 
@@ -48,6 +49,7 @@ struct ringbuf_port {
 	uint64_t look_ns;	     /* when link and policy are looked at again */
 	struct shunt_memory *memory; /* NULL: the pool is the opener's */
 	struct shunt_seats *seats;
+	struct shunt_heart heart; /* for those */
 	struct shunt_teller teller;
 	struct shunt_tap *tap;
 	struct shunt_ring *ring;
@@ -89,6 +91,8 @@ static unsigned int ringbuf_rx(struct shunt_port *port, struct shunt_frame *fram
 
 	/* what was given last time is done with: else it is lost if we die */
 	shunt_teller_frames(&p->teller, port->count.rx_packets, 0);
+	if (p->seats)
+		shunt_heart_beat(&p->heart, shunt_now_ns());
 	while (n < max) {
 		if (p->at == p->n) {
 			p->at = 0;
@@ -110,10 +114,12 @@ static unsigned int ringbuf_rx(struct shunt_port *port, struct shunt_frame *fram
 static unsigned int ringbuf_wait(struct shunt_port *port, struct pollfd *fds,
 				 unsigned int max)
 {
+	struct ringbuf_port *p = of(port);
+
 	if (!max)
 		return 0;
-	*fds = (struct pollfd){ .fd = shunt_ring_fd(of(port)->ring), .events = POLLIN };
-	return 1;
+	*fds = (struct pollfd){ .fd = shunt_ring_fd(p->ring), .events = POLLIN };
+	return 1 + shunt_heart_wait(&p->heart, fds + 1, max - 1);
 }
 
 static int ringbuf_kick(struct shunt_port *port, struct shunt_err *err)
@@ -216,6 +222,8 @@ static int open_ring(struct ringbuf_port *p, const char *interface,
 		ret = shunt_teller_open(&p->teller, p->seats, SHUNT_SEAT_RING,
 					shunt_ring_places(p->ring) + SHUNT_BURST, err);
 	if (!ret)
+		ret = shunt_heart_open(&p->heart, p->seats, NULL, 0, err);
+	if (!ret)
 		ret = shunt_tap_feed(p->tap, err);
 	return ret ? shunt_fail_in(err, ret, "port %s: ", p->port.name) : 0;
 }
@@ -242,6 +250,7 @@ static void ringbuf_close(struct shunt_port *port)
 	discard(p);
 	shunt_ring_close(p->ring);
 	shunt_tap_close(p->tap);
+	shunt_heart_close(&p->heart);
 	shunt_seats_close(p->seats);
 	shunt_link_close(&p->link);
 	shunt_memory_close(p->memory);

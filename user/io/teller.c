@@ -17,6 +17,7 @@ int shunt_teller_open(struct shunt_teller *teller, struct shunt_seats *seats,
 		return ret;
 	teller->past = *seat;
 	teller->seat = seat;
+	teller->seats = seats;
 	return 0;
 }
 
@@ -47,7 +48,7 @@ void shunt_teller_drops(struct shunt_teller *teller, uint64_t ring_full,
 
 void shunt_teller_leave(struct shunt_teller *teller)
 {
-	if (teller->seat)
-		shunt_seat_leave(teller->seat);
+	if (teller->seat && teller->seats)
+		shunt_seat_leave(teller->seats, teller->seat);
 	teller->seat = NULL;
 }

@@ -14,7 +14,8 @@
 #include "user/rt/frame.h"
 
 struct shunt_teller {
-	struct shunt_seat *seat; /* NULL: nobody is told */
+	struct shunt_seat *seat;   /* NULL: nobody is told */
+	struct shunt_seats *seats; /* NULL: it is a page (user/io/serve.h) */
 	struct shunt_seat past;
 };
 

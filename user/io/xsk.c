@@ -176,11 +176,14 @@ int shunt_xsk_stats(const struct shunt_xsk *xsk, struct shunt_xsk_stats *stats,
 		return shunt_fail_errno(err, -errno, "read the drops of %s, queue %u",
 					xsk->ifname, xsk->facts.queue);
 	*stats = (struct shunt_xsk_stats){
-		.rx_dropped = kernel.rx_dropped,
-		.rx_ring_full = kernel.rx_ring_full,
-		.rx_fill_ring_empty = kernel.rx_fill_ring_empty_descs,
-		.rx_invalid_descs = kernel.rx_invalid_descs,
-		.tx_invalid_descs = kernel.tx_invalid_descs,
+		.rx_dropped = kernel.rx_dropped - xsk->before.rx_dropped,
+		.rx_ring_full = kernel.rx_ring_full - xsk->before.rx_ring_full,
+		.rx_fill_ring_empty = kernel.rx_fill_ring_empty_descs -
+				      xsk->before.rx_fill_ring_empty,
+		.rx_invalid_descs =
+			kernel.rx_invalid_descs - xsk->before.rx_invalid_descs,
+		.tx_invalid_descs =
+			kernel.tx_invalid_descs - xsk->before.tx_invalid_descs,
 	};
 	return 0;
 }

@@ -74,7 +74,9 @@ struct shunt_xsk {
 	int fd;
 	struct shunt_xsk_map rx_map, tx_map;
 	struct shunt_xsk_facts facts;
-	int xskmap_fd; /* -1: not registered */
+	struct shunt_xsk_stats
+		before; /* counted for a process that has handed it over */
+	int xskmap_fd;	/* -1: not registered */
 	uint32_t key;
 	char ifname[IF_NAMESIZE];
 };
@@ -88,6 +90,14 @@ struct shunt_xsk {
 SHUNT_MUST_CHECK int shunt_xsk_queue_make(struct shunt_xsk_queue **queue, int fd,
 					  struct shunt_memory *memory, uint32_t fill,
 					  uint32_t completion);
+/*
+ * The queue of a socket that another process has bound, on the same memory: its rings as they
+ * stand (Linux 6.5 maps those of a bound socket). What the kernel holds is for the caller to
+ * fill in.
+ */
+SHUNT_MUST_CHECK int shunt_xsk_queue_adopt(struct shunt_xsk_queue **queue, int fd,
+					   struct shunt_memory *memory, uint32_t fill,
+					   uint32_t completion);
 void shunt_xsk_queue_publish(struct shunt_xsk_queue *queue,
 			     const struct shunt_xsk_place *place);
 

@@ -104,16 +104,24 @@ static int register_memory(const struct shunt_xsk_queue *queue)
 									       : 0;
 }
 
-static int make_rings(struct shunt_xsk_queue *queue, uint32_t fill, uint32_t completion)
+static int make_rings(const struct shunt_xsk_queue *queue, uint32_t fill,
+		      uint32_t completion)
+{
+	return setsockopt(queue->fd, SOL_XDP, XDP_UMEM_FILL_RING, &fill,
+			  sizeof(fill)) ||
+			       setsockopt(queue->fd, SOL_XDP, XDP_UMEM_COMPLETION_RING,
+					  &completion, sizeof(completion))
+		       ? -errno
+		       : 0;
+}
+
+static int map_rings(struct shunt_xsk_queue *queue, uint32_t fill, uint32_t completion)
 {
 	struct xdp_mmap_offsets at;
 	socklen_t len = sizeof(at);
 	int fd = queue->fd, ret;
 
-	if (setsockopt(fd, SOL_XDP, XDP_UMEM_FILL_RING, &fill, sizeof(fill)) ||
-	    setsockopt(fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &completion,
-		       sizeof(completion)) ||
-	    getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &at, &len))
+	if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &at, &len))
 		return -errno;
 	ret = shunt_xsk_map_prod(&queue->fill_map, &queue->fill, fd, &at.fr, fill,
 				 sizeof(uint64_t), XDP_UMEM_PGOFF_FILL_RING);
@@ -123,9 +131,9 @@ static int make_rings(struct shunt_xsk_queue *queue, uint32_t fill, uint32_t com
 					XDP_UMEM_PGOFF_COMPLETION_RING);
 }
 
-int shunt_xsk_queue_make(struct shunt_xsk_queue **out, int fd,
-			 struct shunt_memory *memory, uint32_t fill,
-			 uint32_t completion)
+/* `bare`: the socket has neither a UMEM nor rings yet. */
+static int make_queue(struct shunt_xsk_queue **out, int fd, struct shunt_memory *memory,
+		      uint32_t fill, uint32_t completion, bool bare)
 {
 	struct shunt_xsk_queue *queue = calloc(1, sizeof(*queue));
 	uint32_t bytes = memory->frame_bytes;
@@ -144,15 +152,31 @@ int shunt_xsk_queue_make(struct shunt_xsk_queue **out, int fd,
 	queue->held = calloc((memory->frames + 63) / 64, sizeof(*queue->held));
 	if (queue->fd < 0 || !queue->held)
 		ret = queue->fd < 0 ? -errno : -ENOMEM;
-	if (!ret)
+	if (!ret && bare)
 		ret = register_memory(queue);
-	if (!ret)
+	if (!ret && bare)
 		ret = make_rings(queue, fill, completion);
+	if (!ret)
+		ret = map_rings(queue, fill, completion);
 	if (ret)
 		free_queue(queue);
 	else
 		*out = queue;
 	return ret;
+}
+
+int shunt_xsk_queue_make(struct shunt_xsk_queue **queue, int fd,
+			 struct shunt_memory *memory, uint32_t fill,
+			 uint32_t completion)
+{
+	return make_queue(queue, fd, memory, fill, completion, true);
+}
+
+int shunt_xsk_queue_adopt(struct shunt_xsk_queue **queue, int fd,
+			  struct shunt_memory *memory, uint32_t fill,
+			  uint32_t completion)
+{
+	return make_queue(queue, fd, memory, fill, completion, false);
 }
 
 void shunt_xsk_queue_publish(struct shunt_xsk_queue *queue,

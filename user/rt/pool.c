@@ -2,6 +2,7 @@
 #include "user/rt/pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,15 +170,16 @@ uint32_t shunt_memory_free_frames(const struct shunt_memory *memory)
 
 /* --- opening ------------------------------------------------------------------------ */
 
-static int map_area(struct shunt_memory *memory, int huge)
+static int map_area(struct shunt_memory *memory, int huge, int of)
 {
 	unsigned int flags = MFD_CLOEXEC | (huge ? MFD_HUGETLB : 0);
 	int ret;
 
-	memory->fd = memfd_create("shunt-frames", flags);
+	memory->fd = of < 0 ? memfd_create("shunt-frames", flags)
+			    : fcntl(of, F_DUPFD_CLOEXEC, 3);
 	if (memory->fd < 0)
 		return -errno;
-	if (!ftruncate(memory->fd, (off_t)memory->bytes)) {
+	if (of >= 0 || !ftruncate(memory->fd, (off_t)memory->bytes)) {
 		void *area = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE,
 				  MAP_SHARED | MAP_POPULATE, memory->fd, 0);
 
@@ -212,13 +214,13 @@ static int check_opts(const struct shunt_memory_opts *opts, struct shunt_err *er
 }
 
 /* Area and depot of a memory whose sizes are known. */
-static int fill_in(struct shunt_memory *memory, unsigned int huge,
+static int fill_in(struct shunt_memory *memory, unsigned int huge, int of,
 		   struct shunt_err *err)
 {
-	int ret = huge ? map_area(memory, 1) : -ENOMEM;
+	int ret = huge ? map_area(memory, 1, of) : -ENOMEM;
 
 	if (ret)
-		ret = map_area(memory, 0);
+		ret = map_area(memory, 0, of);
 	if (ret)
 		return shunt_fail_errno(err, ret,
 					"make a pool of %u frames of %u bytes",
@@ -226,8 +228,9 @@ static int fill_in(struct shunt_memory *memory, unsigned int huge,
 	return shunt_depot_open(&memory->depot, memory->frames, err);
 }
 
-int shunt_memory_open(struct shunt_memory **out, const struct shunt_memory_opts *opts,
-		      struct shunt_err *err)
+/* `of`: the area there is; -1: there is none yet. */
+static int open_memory(struct shunt_memory **out, const struct shunt_memory_opts *opts,
+		       int of, struct shunt_err *err)
 {
 	struct shunt_memory_opts given = { 0 };
 	struct shunt_memory *memory;
@@ -257,13 +260,25 @@ int shunt_memory_open(struct shunt_memory **out, const struct shunt_memory_opts 
 		.room = memory->frame_bytes - SHUNT_MEMORY_HEADROOM,
 		.headroom = SHUNT_MEMORY_HEADROOM,
 	};
-	ret = fill_in(memory, given.huge, err);
+	ret = fill_in(memory, given.huge, of, err);
 	if (ret) {
 		shunt_memory_close(memory);
 		return ret;
 	}
 	*out = memory;
 	return 0;
+}
+
+int shunt_memory_open(struct shunt_memory **memory,
+		      const struct shunt_memory_opts *opts, struct shunt_err *err)
+{
+	return open_memory(memory, opts, -1, err);
+}
+
+int shunt_memory_join(struct shunt_memory **memory, int fd,
+		      const struct shunt_memory_opts *opts, struct shunt_err *err)
+{
+	return open_memory(memory, opts, fd, err);
 }
 
 void shunt_memory_close(struct shunt_memory *memory)

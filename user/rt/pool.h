@@ -93,6 +93,15 @@ SHUNT_MUST_CHECK int shunt_memory_open(struct shunt_memory **memory,
 				       const struct shunt_memory_opts *opts,
 				       struct shunt_err *err);
 
+/*
+ * The memory of another process, by a descriptor of its area, which stays the caller's: all
+ * frames are free here. Which of them that process or the kernel has is for the two to agree
+ * on.
+ */
+SHUNT_MUST_CHECK int shunt_memory_join(struct shunt_memory **memory, int fd,
+				       const struct shunt_memory_opts *opts,
+				       struct shunt_err *err);
+
 /* Every port on it is closed; frames that are still out are void. NULL is fine. */
 void shunt_memory_close(struct shunt_memory *memory);
 
