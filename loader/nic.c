@@ -4,15 +4,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <linux/ethtool.h>
 #include <linux/genetlink.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 
+#include "loader/ethtool.h"
 #include "loader/netlink.h"
 #include "loader/queues.h"
 #include "user/base/cleanup.h"
@@ -23,33 +21,17 @@
 #define NETDEV_A_DEV_XDP_FEATURES 3
 #define NETDEV_A_DEV_XDP_RX_METADATA_FEATURES 5
 
-/* --- ethtool ----------------------------------------------------------------- */
-
-static int ethtool(const char *name, void *command)
-{
-	struct ifreq ifr = { .ifr_data = command };
-	_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	return fd < 0 || ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : 0;
-}
-
-/* The value of one of ethtool's simple questions; 0 where it is not answered. */
-static uint32_t ask(const char *name, uint32_t command)
-{
-	struct ethtool_value value = { .cmd = command };
-
-	return ethtool(name, &value) ? 0 : value.data;
-}
+/* --- the driver -------------------------------------------------------------- */
 
 static void look_driver(struct shunt_nic *nic)
 {
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
 
-	if (!ethtool(nic->name, &info))
+	if (!shunt_ethtool(nic->name, &info))
 		snprintf(nic->driver, sizeof(nic->driver), "%s", info.driver);
 	nic->vlan_known = true;
-	nic->vlan_beside = ask(nic->name, ETHTOOL_GFLAGS) & ETH_FLAG_RXVLAN;
+	nic->vlan_beside =
+		shunt_ethtool_ask(nic->name, ETHTOOL_GFLAGS) & ETH_FLAG_RXVLAN;
 	nic->queues = shunt_queues(nic->name);
 }
 
@@ -163,9 +145,9 @@ static void look_peer(struct shunt_nic *nic, const struct shunt_nl *nl)
 	    !if_indextoname(nic->peer, name) || get_link(&peer, nic->peer))
 		return;
 	nic->peer_here = true;
-	nic->peer_napi = link_xdp(&peer) || ask(name, ETHTOOL_GGRO);
+	nic->peer_napi = link_xdp(&peer) || shunt_ethtool_ask(name, ETHTOOL_GGRO);
 	nic->vlan_known = true;
-	nic->vlan_beside = ask(name, ETHTOOL_GFLAGS) & ETH_FLAG_TXVLAN;
+	nic->vlan_beside = shunt_ethtool_ask(name, ETHTOOL_GFLAGS) & ETH_FLAG_TXVLAN;
 }
 
 void shunt_nic_vlan_advice(const struct shunt_nic *nic, char text[SHUNT_NIC_ADVICE])
