@@ -22,6 +22,7 @@
 #include "loader/ruling.h"
 #include "loader/seat.h"
 #include "loader/shunt.h"
+#include "loader/steer.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
 #include "loader/watch.h"
@@ -306,8 +307,45 @@ static int rehearse(struct attach *attach, const struct shunt_policy *policy,
 	return ret;
 }
 
+/* What the NIC is to do, while no packet is judged yet. */
+static int steer(const struct attach *attach, const struct shunt_policy *policy,
+		 struct shunt_err *err)
+{
+	const struct shunt_steering steering = {
+		.policy = policy,
+		.generation = attach->instance->state->generation,
+		.sockets = attach->wanted[SHUNT_HOOK_XDP],
+	};
+
+	return shunt_steer_stage(attach->instance, &steering, attach->warnings, err);
+}
+
+/* Behind the record that says which hooks there are, or the lack of it. */
+static int settle(const struct attach *attach, struct shunt_err *err)
+{
+	const struct shunt_settling settling = { .state = attach->instance->state,
+						 .notes = attach->warnings };
+
+	return shunt_steer_settle(attach->instance, &settling, err);
+}
+
+/* Takes all back that go() has done. */
+static void undo(const struct attach *attach, int error, struct shunt_err *err)
+{
+	const char *instance = attach->instance->name;
+	int ret = shunt_steer_remove(instance, NULL);
+
+	if (!ret)
+		ret = shunt_pin_remove_all(instance, NULL);
+	if (ret)
+		shunt_fail_in(
+			err, error,
+			"what was pinned or steered could not be removed; after: ");
+}
+
 /* Pins, and then the hooks. */
-static int go(struct attach *attach, struct shunt_err *err)
+static int go(struct attach *attach, const struct shunt_policy *policy,
+	      struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
 	int ret = shunt_pin_mkdirs(instance->name, err);
@@ -317,11 +355,12 @@ static int go(struct attach *attach, struct shunt_err *err)
 	if (!ret)
 		ret = prepare_ledger(attach, err);
 	if (!ret)
+		ret = steer(attach, policy, err);
+	if (!ret)
 		ret = place_all(attach, err);
-	if (ret && shunt_pin_remove_all(instance->name, NULL))
-		shunt_fail_in(err, ret,
-			      "what was pinned could not be removed; after: ");
-	return ret;
+	if (ret)
+		undo(attach, ret, err);
+	return ret ? ret : settle(attach, err);
 }
 
 /* A first attach: everything is filled before anything is attached. */
@@ -350,20 +389,31 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		ret = rehearse(attach, policy, err);
 	}
 	shunt_plan_free(&plan);
-	return ret ? ret : go(attach, err);
+	return ret ? ret : go(attach, policy, err);
 }
 
-/* Hooks that join are asked about the policy that rules, whose sets are the maps'. */
-static int rehearse_ruling(struct attach *attach, struct shunt_err *err)
+/* Hooks that join go by the policy that rules, whose sets are the maps'. */
+static int join(struct attach *attach, const struct shunt_policy *ruling,
+		struct shunt_err *err)
 {
-	struct shunt_policy *ruling;
-	int ret = shunt_ruling_read(&ruling, attach->instance->state, err);
+	struct shunt_instance *instance = attach->instance;
+	int settled, ret = rehearse(attach, ruling, err);
 
+	if (!ret)
+		ret = shunt_plan_targets(&instance->maps, instance->state, err);
+	if (!ret)
+		ret = shunt_maps_pin(&instance->maps, instance->name, err);
+	if (!ret)
+		ret = prepare_ledger(attach, err);
 	if (ret)
 		return ret;
-	ret = rehearse(attach, ruling, err);
-	shunt_policy_free(ruling);
-	return ret;
+	if (attach->wanted[SHUNT_HOOK_XDP])
+		ret = steer(attach, ruling, err);
+	if (!ret)
+		ret = place_all(attach, err);
+	/* should it fail after a failure, the next command does it */
+	settled = settle(attach, ret ? NULL : err);
+	return ret ? ret : settled;
 }
 
 /*
@@ -403,6 +453,7 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		       struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
+	_policy_ struct shunt_policy *ruling = NULL;
 	int hook, ret;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
@@ -439,14 +490,8 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 	if (!ret)
 		ret = load_programs(attach, attach->features, err);
 	if (!ret)
-		ret = rehearse_ruling(attach, err);
-	if (!ret)
-		ret = shunt_plan_targets(&instance->maps, instance->state, err);
-	if (!ret)
-		ret = shunt_maps_pin(&instance->maps, instance->name, err);
-	if (!ret)
-		ret = prepare_ledger(attach, err);
-	return ret ? ret : place_all(attach, err);
+		ret = shunt_ruling_read(&ruling, instance->state, err);
+	return ret ? ret : join(attach, ruling, err);
 }
 
 /* Opens what is there; *fresh: nothing that lives, and no residue any more. */

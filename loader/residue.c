@@ -17,6 +17,7 @@
 #include "loader/objects.h"
 #include "loader/program.h"
 #include "loader/sets.h"
+#include "loader/steer.h"
 #include "user/base/cleanup.h"
 
 static int unpin(const char *instance, const char *folder, enum shunt_hook hook,
@@ -259,7 +260,8 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 		if (ret)
 			return ret;
 	}
-	return shunt_pin_remove_all(name, err);
+	ret = shunt_steer_remove(name, err);
+	return ret ? ret : shunt_pin_remove_all(name, err);
 }
 
 int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,
