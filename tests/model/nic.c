@@ -88,7 +88,7 @@ static int insert(struct nic_model *nic, struct ethtool_rxnfc *ask)
 	return done(nic);
 }
 
-static int delete (struct nic_model *nic, uint32_t at)
+static int take_out(struct nic_model *nic, uint32_t at)
 {
 	int ret = begin(nic);
 
@@ -137,7 +137,7 @@ static int rxnfc(struct nic_model *nic, struct ethtool_rxnfc *ask)
 	case ETHTOOL_SRXCLSRLINS:
 		return insert(nic, ask);
 	default:
-		return delete (nic, at);
+		return take_out(nic, at);
 	}
 }
 
