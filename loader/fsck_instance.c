@@ -252,7 +252,7 @@ static void check_steering(struct look *look)
 {
 	if (look->instance.gen.armed || !shunt_netns_is_of(look->at.instance))
 		return; /* the NIC has what both policies want */
-	if (shunt_steer_is_staged(look->name))
+	if (shunt_steer_is_staged(&look->instance))
 		shunt_finding_add(look->list, SHUNT_FINDING_STAGED_STEERING, look->name,
 				  look->instance.state->interface,
 				  "a command was killed after it had begun to change "

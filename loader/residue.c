@@ -261,7 +261,11 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 			return ret;
 	}
 	ret = shunt_steer_remove(name, err);
-	return ret ? ret : shunt_pin_remove_all(name, err);
+	if (!ret)
+		ret = shunt_pin_remove_all(name, err);
+	if (ret)
+		residue->maps = 0; /* nothing goes that could be waited for */
+	return ret;
 }
 
 int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,

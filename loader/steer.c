@@ -2,156 +2,14 @@
 #include "loader/steer.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "loader/namespaces.h"
-#include "loader/queues.h"
-#include "loader/reply.h"
-#include "loader/steer_flows.h"
 #include "loader/steer_nic.h"
 #include "loader/steer_record.h"
-
-/* --- what a policy wants ----------------------------------------------------- */
-
-static bool is_meant(const struct shunt_policy_rule *rule, const char *interface)
-{
-	bool named = false;
-	size_t i;
-
-	for (i = 0; i < rule->ifaces && !named; i++)
-		named = !fnmatch(rule->iface[i], interface, 0);
-	return !rule->ifaces || named != rule->iface_not;
-}
-
-/* The nth queue of those that there are, from the beginning again behind the last. */
-static uint32_t nth_queue(uint64_t queues, unsigned int n)
-{
-	unsigned int q = 0;
-
-	for (n %= __builtin_popcountll(queues);; q++)
-		if (queues >> q & 1 && !n--)
-			return q;
-}
-
-static int want_rule(struct shunt_steer *steer, const struct shunt_policy *policy,
-		     const struct shunt_policy_rule *rule, uint64_t queues,
-		     unsigned int *turn, cJSON *notes)
-{
-	const struct shunt_policy_consumer *consumer = &policy->consumer[rule->arg];
-	struct shunt_ntuple filter[SHUNT_STEER_OF_RULE];
-	struct shunt_err why;
-	int i, n = shunt_steer_flows(rule, filter, &why);
-
-	if (n < 0)
-		shunt_reply_warn(notes, "%s: its packets are not steered", why.message);
-	for (i = 0; i < n; i++) {
-		struct shunt_steer_filter *add;
-
-		if (shunt_steer_has_flow(steer, &filter[i]))
-			continue; /* an earlier rule's, which decides */
-		add = shunt_steer_add_filter(steer);
-		if (!add)
-			return -ENOMEM;
-		memcpy(add->rule, rule->name, sizeof(add->rule));
-		memcpy(add->consumer, consumer->name, sizeof(add->consumer));
-		add->is = filter[i];
-		add->is.queue = nth_queue(consumer->queues & queues, (*turn)++);
-	}
-	return 0;
-}
-
-static int want_filters(struct shunt_steer *steer, const struct shunt_policy *policy,
-			const char *interface, cJSON *notes)
-{
-	uint32_t count = policy->queues ? policy->queues->count : 0;
-	uint64_t queues = count >= SHUNT_QUEUE_MAX ? UINT64_MAX
-			  : count		   ? (1ull << count) - 1
-						   : shunt_queues(interface);
-	unsigned int turn[SHUNT_CONSUMER_MAX] = { 0 };
-	size_t r, c;
-	int ret = 0;
-
-	for (c = 0; c < policy->consumers; c++)
-		if (policy->consumer[c].steer && !(policy->consumer[c].queues & queues))
-			shunt_reply_warn(
-				notes,
-				"consumer %s: none of its queues exists on %s: "
-				"nothing is steered to it",
-				policy->consumer[c].name, interface);
-	for (r = 0; !ret && r < policy->rules; r++) {
-		const struct shunt_policy_rule *rule = &policy->rule[r];
-
-		if (shunt_steer_wanted(policy, rule) && is_meant(rule, interface) &&
-		    policy->consumer[rule->arg].queues & queues)
-			ret = want_rule(steer, policy, rule, queues, &turn[rule->arg],
-					notes);
-	}
-	return ret;
-}
-
-static bool is_set(const uint64_t cpus[SHUNT_CPU_WORDS])
-{
-	uint64_t any = 0;
-	size_t w;
-
-	for (w = 0; w < SHUNT_CPU_WORDS; w++)
-		any |= cpus[w];
-	return any;
-}
-
-static int want_cpus(struct shunt_steer *steer, enum shunt_steer_what what,
-		     const uint64_t cpus[][SHUNT_CPU_WORDS])
-{
-	uint32_t queue;
-
-	for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++) {
-		struct shunt_steer_setting *add;
-
-		if (!is_set(cpus[queue]))
-			continue;
-		add = shunt_steer_add_setting(steer);
-		if (!add)
-			return -ENOMEM;
-		add->what = what;
-		add->queue = queue;
-		shunt_cpus_format(cpus[queue], add->is);
-	}
-	return 0;
-}
-
-/* The number of queues first: others are of queues that it makes. */
-static int want_settings(struct shunt_steer *steer,
-			 const struct shunt_policy_queues *queues)
-{
-	struct shunt_steer_setting *count;
-	int ret;
-
-	if (queues->count) {
-		count = shunt_steer_add_setting(steer);
-		if (!count)
-			return -ENOMEM;
-		count->what = SHUNT_STEER_COUNT;
-		snprintf(count->is, sizeof(count->is), "%u", queues->count);
-	}
-	ret = want_cpus(steer, SHUNT_STEER_RPS, queues->rps);
-	return ret ? ret : want_cpus(steer, SHUNT_STEER_XPS, queues->xps);
-}
-
-static int want(struct shunt_steer *steer, const struct shunt_steering *steering,
-		const char *interface, cJSON *notes)
-{
-	const struct shunt_policy *policy = steering->policy;
-	int ret = policy->queues ? want_settings(steer, policy->queues) : 0;
-
-	steer->generation = steering->generation;
-	if (!ret && steering->sockets)
-		ret = want_filters(steer, policy, interface, notes);
-	return ret;
-}
+#include "loader/steer_want.h"
 
 /* --- staging ----------------------------------------------------------------- */
 
@@ -190,17 +48,24 @@ int shunt_steer_stage(const struct shunt_instance *instance,
 		      const struct shunt_steering *steering, cJSON *notes,
 		      struct shunt_err *err)
 {
-	_steer_ struct shunt_steer wanted = { .ifindex = instance->ifindex };
+	_steer_ struct shunt_steer wanted = { .ifindex = instance->ifindex,
+					      .generation = steering->generation };
 	_steer_ struct shunt_steer old = { .filters = 0 };
 	_steer_nic_ struct shunt_steer_nic nic = SHUNT_STEER_NIC_NONE;
+	struct shunt_steer_wish wish = { .policy = steering->policy,
+					 .sockets = steering->sockets,
+					 .old = &old,
+					 .notes = notes };
 	bool there;
 	int ret = shunt_steer_nic_open(&nic, instance->ifindex, notes);
 
 	if (!ret)
-		ret = want(&wanted, steering, nic.interface, notes);
-	if (ret)
-		return shunt_fail_errno(err, ret, "see what is to be steered");
-	ret = shunt_steer_read(&old, instance->name, false, &there, err);
+		ret = shunt_steer_read(&old, instance->name, false, &there, err);
+	else
+		ret = shunt_fail_errno(err, ret, "see what is to be steered");
+	wish.interface = nic.interface;
+	if (!ret)
+		ret = shunt_steer_want(&wanted, &wish, err);
 	if (ret || (!there && !wanted.filters && !wanted.settings))
 		return ret;
 	return stage(&nic, &wanted, &old, instance->name, err);
@@ -441,9 +306,16 @@ int shunt_steer_show(cJSON *reply, const char *instance, struct shunt_err *err)
 	return ret;
 }
 
-bool shunt_steer_is_staged(const char *instance)
+bool shunt_steer_is_staged(const struct shunt_instance *instance)
 {
-	return pinned(instance, true);
+	_steer_ struct shunt_steer steer = { .filters = 0 };
+
+	if (pinned(instance->name, true))
+		return true;
+	/* a detach of XDP was killed before it took them out */
+	return !instance->state->place[SHUNT_HOOK_XDP].on &&
+	       !shunt_steer_read(&steer, instance->name, false, NULL, NULL) &&
+	       steer.filters;
 }
 
 void shunt_steer_lost(const struct shunt_instance *instance,

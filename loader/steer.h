@@ -52,8 +52,11 @@ SHUNT_MUST_CHECK int shunt_steer_remove(const char *instance, struct shunt_err *
 SHUNT_MUST_CHECK int shunt_steer_show(cJSON *reply, const char *instance,
 				      struct shunt_err *err);
 
-/* Is a change of it not finished? On trial that is as it should be. */
-bool shunt_steer_is_staged(const char *instance);
+/*
+ * Is a change of it not finished? On trial that is as it should be. The instance's record
+ * is one that rules.
+ */
+bool shunt_steer_is_staged(const struct shunt_instance *instance);
 
 /*
  * Calls tell() for each filter and setting of the record that the NIC does not have any
