@@ -12,6 +12,8 @@
 
 #include "loader/ethtool.h"
 #include "loader/netlink.h"
+#include "loader/ntuple.h"
+#include "loader/queue_cpus.h"
 #include "loader/queues.h"
 #include "user/base/cleanup.h"
 
@@ -33,6 +35,54 @@ static void look_driver(struct shunt_nic *nic)
 	nic->vlan_beside =
 		shunt_ethtool_ask(nic->name, ETHTOOL_GFLAGS) & ETH_FLAG_RXVLAN;
 	nic->queues = shunt_queues(nic->name);
+}
+
+/* --- steering ---------------------------------------------------------------- */
+
+static void look_ntuple(struct shunt_nic *nic)
+{
+	_ntuples_ struct shunt_ntuple_table table = { .location = NULL };
+
+	nic->ntuple_known =
+		!shunt_ethtool_feature(nic->name, "rx-ntuple-filter", &nic->ntuple);
+	nic->has_ntuple = !shunt_ntuple_list(nic->name, &table);
+	nic->places = table.size;
+	nic->places_taken = table.rules;
+}
+
+static void look_cpus(struct shunt_nic *nic, int sysfs, enum shunt_queue_kind kind,
+		      struct shunt_nic_cpus *cpus)
+{
+	char text[SHUNT_CPUS_TEXT];
+	uint32_t queue;
+	size_t n = 0;
+
+	for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++) {
+		if (shunt_queue_cpus_read(sysfs, nic->name, kind, queue, text))
+			break;
+		cpus->known = true;
+		cpus->any |= shunt_cpus_any(text);
+		if (n < sizeof(cpus->text))
+			n += snprintf(cpus->text + n, sizeof(cpus->text) - n,
+				      "%s%s-%u %s", n ? ", " : "",
+				      kind == SHUNT_QUEUE_RPS ? "rx" : "tx", queue,
+				      text);
+	}
+}
+
+static void look_steering(struct shunt_nic *nic)
+{
+	struct shunt_ethtool_queues queues = { 0 };
+	_fd_ int sysfs = shunt_sysfs_open();
+
+	if (!shunt_ethtool_queues(nic->name, &queues))
+		nic->queues_max = queues.max;
+	look_ntuple(nic);
+	nic->indirection = shunt_ethtool_indirection(nic->name);
+	if (sysfs < 0)
+		return;
+	look_cpus(nic, sysfs, SHUNT_QUEUE_RPS, &nic->rps);
+	look_cpus(nic, sysfs, SHUNT_QUEUE_XPS, &nic->xps);
 }
 
 /* --- generic netlink: what the driver's XDP can do --------------------------- */
@@ -192,6 +242,7 @@ int shunt_nic_look(struct shunt_nic *nic, const char *interface, struct shunt_er
 	nic->xdp_prog = link_xdp(&nl);
 	nic->veth = link_is_veth(&nl);
 	look_driver(nic);
+	look_steering(nic);
 	look_xdp(nic);
 	if (nic->veth)
 		look_peer(nic, &nl);

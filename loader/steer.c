@@ -34,14 +34,15 @@ static int stage(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
 
 	keep_places(wanted, old);
 	shunt_steer_nic_remember(nic, wanted, old);
-	shunt_steer_nic_place(nic, wanted, old);
-	ret = shunt_steer_write(wanted, instance, true, err);
+	ret = shunt_steer_nic_place(nic, wanted, old, err);
+	if (!ret)
+		ret = shunt_steer_write(wanted, instance, true, err);
 	if (ret)
 		return ret;
 	/* fewer queues may have to wait for filters to leave */
 	shunt_steer_nic_put(nic, wanted, !old->filters);
-	shunt_steer_nic_insert(nic, wanted, old);
-	return shunt_steer_write(wanted, instance, true, err);
+	ret = shunt_steer_nic_insert(nic, wanted, old, err);
+	return ret ? ret : shunt_steer_write(wanted, instance, true, err);
 }
 
 int shunt_steer_stage(const struct shunt_instance *instance,
@@ -109,18 +110,18 @@ static int converge(struct shunt_steer_nic *nic, struct shunt_steer *won,
 {
 	int ret = shunt_steer_nic_delete(nic, lost, won, err);
 
+	if (!ret)
+		ret = shunt_steer_nic_give_back(nic, lost, won, err);
 	if (ret)
 		return ret;
-	shunt_steer_nic_give_back(nic, lost, won);
 	shunt_steer_nic_put(nic, won, true);
 	if (!won->filters)
 		return 0;
 	/* where a filter goes stands in the record before it is there */
-	shunt_steer_nic_place(nic, won, won);
-	ret = shunt_steer_write(won, instance, next, err);
+	ret = shunt_steer_nic_place(nic, won, won, err);
 	if (!ret)
-		shunt_steer_nic_insert(nic, won, NULL);
-	return ret;
+		ret = shunt_steer_write(won, instance, next, err);
+	return ret ? ret : shunt_steer_nic_insert(nic, won, NULL, err);
 }
 
 /* Without XDP nobody is there to be steered to: all filters are too many. */
@@ -182,6 +183,7 @@ static int settle(const struct shunt_instance *instance, struct records *records
 	ret = shunt_steer_nic_open(&nic, instance->ifindex, settling->notes);
 	if (ret)
 		return 0; /* it is gone, and what was in it */
+	nic.settles = true;
 	if (!state->place[SHUNT_HOOK_XDP].on)
 		drop_filters(won, lost);
 	won->ifindex = instance->ifindex;
@@ -230,9 +232,7 @@ static int remove_one(const struct shunt_steer *gone, struct shunt_err *err)
 	if (ret)
 		return 0;
 	ret = shunt_steer_nic_delete(&nic, gone, &nothing, err);
-	if (!ret)
-		shunt_steer_nic_give_back(&nic, gone, &nothing);
-	return ret;
+	return ret ? ret : shunt_steer_nic_give_back(&nic, gone, &nothing, err);
 }
 
 static int remove_here(void *ctx)

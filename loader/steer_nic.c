@@ -160,17 +160,31 @@ static void note_unsteered(struct shunt_steer_nic *nic,
 	}
 }
 
-void shunt_steer_nic_place(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
-			   const struct shunt_steer *old)
+/* Where there is no table, nothing is wanted of it. */
+static int look_for(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
+		    struct shunt_err *err)
 {
-	char text[SHUNT_NTUPLE_TEXT];
-	size_t f;
 	int ret = wanted->filters ? shunt_steer_nic_look(nic) : 0;
 
+	if (ret && ret != -EOPNOTSUPP && nic->settles)
+		return shunt_fail_errno(err, ret, "list the filters of %s",
+					nic->interface);
 	if (ret) {
 		note_unsteered(nic, wanted, ret);
 		wanted->filters = 0;
 	}
+	return 0;
+}
+
+int shunt_steer_nic_place(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
+			  const struct shunt_steer *old, struct shunt_err *err)
+{
+	char text[SHUNT_NTUPLE_TEXT];
+	size_t f;
+	int ret = look_for(nic, wanted, err);
+
+	if (ret)
+		return ret;
 	for (f = 0; f < wanted->filters;) {
 		struct shunt_steer_filter *filter = &wanted->filter[f];
 		const struct shunt_ntuple *theirs = rival(nic, &filter->is, old);
@@ -203,6 +217,7 @@ void shunt_steer_nic_place(struct shunt_steer_nic *nic, struct shunt_steer *want
 		}
 		f++;
 	}
+	return 0;
 }
 
 static void note_refused(struct shunt_steer_nic *nic,
@@ -224,16 +239,14 @@ static void note_refused(struct shunt_steer_nic *nic,
 	     hint);
 }
 
-void shunt_steer_nic_insert(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
-			    const struct shunt_steer *old)
+int shunt_steer_nic_insert(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
+			   const struct shunt_steer *old, struct shunt_err *err)
 {
 	size_t f;
-	int ret = wanted->filters ? shunt_steer_nic_look(nic) : 0;
+	int ret = look_for(nic, wanted, err);
 
-	if (ret) {
-		note_unsteered(nic, wanted, ret);
-		wanted->filters = 0;
-	}
+	if (ret)
+		return ret;
 	for (f = 0; f < wanted->filters;) {
 		struct shunt_ntuple *is = &wanted->filter[f].is;
 		uint32_t place = shunt_steer_nic_find(nic, is);
@@ -254,6 +267,7 @@ void shunt_steer_nic_insert(struct shunt_steer_nic *nic, struct shunt_steer *wan
 		note_refused(nic, &wanted->filter[f], ret);
 		leave_filter(wanted, f);
 	}
+	return 0;
 }
 
 static bool wants(const struct shunt_steer *wanted, const struct shunt_ntuple *is)
@@ -432,6 +446,13 @@ void shunt_steer_nic_remember(struct shunt_steer_nic *nic, struct shunt_steer *w
 	}
 }
 
+/* Is it the NIC's last word, that no other try would change? */
+static bool is_final(int error)
+{
+	return error == -ENOENT || error == -EINVAL || error == -EOPNOTSUPP ||
+	       error == -ENODEV;
+}
+
 void shunt_steer_nic_put(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
 			 bool last)
 {
@@ -441,38 +462,52 @@ void shunt_steer_nic_put(struct shunt_steer_nic *nic, struct shunt_steer *wanted
 	for (s = 0; s < wanted->settings;) {
 		struct shunt_steer_setting *setting = &wanted->setting[s];
 		int ret = shunt_steer_nic_get(nic, setting, now);
+		/* it may be what it is to be: then somebody has to give it back */
+		bool unknown = ret && !is_final(ret);
 
 		if (!ret && !shunt_steer_nic_is(setting, now))
 			ret = set(nic, setting, setting->is);
-		if (ret && last) {
+		if (ret && last)
 			note_setting(nic, setting, ret);
+		if (ret && last && !unknown)
 			leave_setting(wanted, s);
-		} else {
+		else
 			s++;
-		}
 	}
 }
 
-void shunt_steer_nic_give_back(struct shunt_steer_nic *nic,
-			       const struct shunt_steer *gone,
-			       const struct shunt_steer *wanted)
+static int give_back(struct shunt_steer_nic *nic,
+		     const struct shunt_steer_setting *setting, struct shunt_err *err)
 {
 	char now[SHUNT_CPUS_TEXT];
+	int ret = shunt_steer_nic_get(nic, setting, now);
+
+	if (!ret && !shunt_steer_nic_is(setting, now))
+		return 0;
+	if (!ret)
+		ret = set(nic, setting, setting->was);
+	if (ret && !is_final(ret))
+		return shunt_fail_errno(
+			err, ret, "give %s of queue %u of %s back what it was (%s)",
+			shunt_steer_what_name(setting->what), setting->queue,
+			nic->interface, setting->was);
+	if (ret)
+		note(nic, "queues: %s of queue %u of %s stays %s, and was %s: %s",
+		     shunt_steer_what_name(setting->what), setting->queue,
+		     nic->interface, setting->is, setting->was, strerror(-ret));
+	return 0;
+}
+
+int shunt_steer_nic_give_back(struct shunt_steer_nic *nic,
+			      const struct shunt_steer *gone,
+			      const struct shunt_steer *wanted, struct shunt_err *err)
+{
 	size_t s = gone->settings;
+	int ret = 0;
 
 	/* the number of queues, which comes first, last */
-	while (s-- > 0) {
-		const struct shunt_steer_setting *setting = &gone->setting[s];
-		int ret;
-
-		if (find(wanted, setting) || shunt_steer_nic_get(nic, setting, now) ||
-		    !shunt_steer_nic_is(setting, now))
-			continue;
-		ret = set(nic, setting, setting->was);
-		if (ret)
-			note(nic,
-			     "queues: %s of queue %u of %s stays %s, and was %s: %s",
-			     shunt_steer_what_name(setting->what), setting->queue,
-			     nic->interface, setting->is, setting->was, strerror(-ret));
-	}
+	while (!ret && s-- > 0)
+		if (!find(wanted, &gone->setting[s]))
+			ret = give_back(nic, &gone->setting[s], err);
+	return ret;
 }

@@ -18,8 +18,9 @@
 
 struct shunt_steer_nic {
 	char interface[IF_NAMESIZE];
-	int sysfs;	/* -1: not opened yet */
-	cJSON *notes;	/* gets warnings; NULL: nobody listens */
+	int sysfs;    /* -1: not opened yet */
+	cJSON *notes; /* gets warnings; NULL: nobody listens */
+	bool settles; /* filters may be in already: what cannot be asked is an error */
 	bool has_table; /* of filters, as read by shunt_steer_nic_look() */
 	struct shunt_ntuple_table table;
 	struct shunt_ntuple *rule; /* one a location; family 0: somebody else's kind */
@@ -52,15 +53,19 @@ uint32_t shunt_steer_nic_find(const struct shunt_steer_nic *nic,
  * has already: they are left out, as are all where the NIC has no table. `old` are the
  * filters that are Shunt's. Warns.
  */
-void shunt_steer_nic_place(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
-			   const struct shunt_steer *old);
+SHUNT_MUST_CHECK int shunt_steer_nic_place(struct shunt_steer_nic *nic,
+					   struct shunt_steer *wanted,
+					   const struct shunt_steer *old,
+					   struct shunt_err *err);
 
 /*
  * Puts in those that are missing, at their places. What the NIC does not take is left
  * out, with a note; unless a filter of `old`, which may be NULL, stands in its way.
  */
-void shunt_steer_nic_insert(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
-			    const struct shunt_steer *old);
+SHUNT_MUST_CHECK int shunt_steer_nic_insert(struct shunt_steer_nic *nic,
+					    struct shunt_steer *wanted,
+					    const struct shunt_steer *old,
+					    struct shunt_err *err);
 
 /* Takes out those of a record that another does not want. */
 SHUNT_MUST_CHECK int shunt_steer_nic_delete(struct shunt_steer_nic *nic,
@@ -89,6 +94,7 @@ void shunt_steer_nic_put(struct shunt_steer_nic *nic, struct shunt_steer *wanted
 			 bool last);
 
 /* Gives those back that another record does not want. */
-void shunt_steer_nic_give_back(struct shunt_steer_nic *nic,
-			       const struct shunt_steer *gone,
-			       const struct shunt_steer *wanted);
+SHUNT_MUST_CHECK int shunt_steer_nic_give_back(struct shunt_steer_nic *nic,
+					       const struct shunt_steer *gone,
+					       const struct shunt_steer *wanted,
+					       struct shunt_err *err);

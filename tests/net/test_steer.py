@@ -251,6 +251,16 @@ def test_an_interface_with_another_name_keeps_its_filters(wire, nic, monkeypatch
     assert nic.places() == []
 
 
+def test_probe_tells_of_the_table(wire, nic):
+    wire.attach(policy(DNS, NET))
+    reply = sh.shunt("probe", "b0", ns=wire.b)["interface"]
+    # whether they are on is the kernel's own answer, and it knows a veth
+    assert reply["ntuple"] == {"on": False, "fixed": True, "places": 16, "taken": 2}
+    assert reply["queues_max"] == 8 and reply["queues"] == 4
+    row = {row["name"]: row for row in reply["features"]}["ntuple"]
+    assert row["detail"] == "off (fixed), 2 of 16 places are taken" and row["answer"] == "no"
+
+
 # --- kills ------------------------------------------------------------------------------------
 
 FIRST, SECOND = policy(DNS, WEB), policy(NET, WEB)

@@ -337,12 +337,16 @@ static void others_rules_stay_whatever_fails(void **ctx)
 				 0);
 		for (i = 0; i < 3; i++) {
 			next = draw_record(&random, shunt_random_below(&random, 8));
-			shunt_steer_nic_place(&on, &next, &wanted);
-			shunt_steer_nic_insert(&on, &next, &wanted);
+			assert_int_equal(
+				shunt_steer_nic_place(&on, &next, &wanted, NULL), 0);
+			assert_int_equal(
+				shunt_steer_nic_insert(&on, &next, &wanted, NULL), 0);
 			while (shunt_steer_nic_delete(&on, &wanted, &next, NULL))
 				; /* the next command tries again */
-			shunt_steer_nic_place(&on, &next, &next);
-			shunt_steer_nic_insert(&on, &next, NULL);
+			assert_int_equal(shunt_steer_nic_place(&on, &next, &next, NULL),
+					 0);
+			assert_int_equal(shunt_steer_nic_insert(&on, &next, NULL, NULL),
+					 0);
 			shunt_steer_free(&wanted);
 			wanted = next;
 			assert_int_equal(count(), theirs + wanted.filters);
@@ -368,15 +372,15 @@ static void a_rule_that_somebody_has_put_into_our_place_stays(void **ctx)
 
 	(void)ctx;
 	assert_int_equal(shunt_steer_nic_open(&on, if_nametoindex(NIC), NULL), 0);
-	shunt_steer_nic_place(&on, &wanted, &nothing);
-	shunt_steer_nic_insert(&on, &wanted, NULL);
+	assert_int_equal(shunt_steer_nic_place(&on, &wanted, &nothing, NULL), 0);
+	assert_int_equal(shunt_steer_nic_insert(&on, &wanted, NULL, NULL), 0);
 	assert_int_equal(wanted.filter[0].is.location, 15);
 	assert_int_equal(shunt_ntuple_insert(NIC, &theirs), 0); /* over ours */
 	assert_int_equal(shunt_steer_nic_delete(&on, &wanted, &nothing, NULL), 0);
 	assert_true(nic.used[15]);
 	/* and a repair finds another place */
-	shunt_steer_nic_place(&on, &wanted, &wanted);
-	shunt_steer_nic_insert(&on, &wanted, NULL);
+	assert_int_equal(shunt_steer_nic_place(&on, &wanted, &wanted, NULL), 0);
+	assert_int_equal(shunt_steer_nic_insert(&on, &wanted, NULL, NULL), 0);
 	assert_int_equal(wanted.filter[0].is.location, 14);
 	assert_int_equal(count(), 2);
 	shunt_steer_free(&wanted);
@@ -391,8 +395,8 @@ static const char *warned(struct shunt_steer *wanted, const struct shunt_steer *
 	cJSON *notes = cJSON_CreateObject(), *one;
 
 	assert_int_equal(shunt_steer_nic_open(&on, if_nametoindex(NIC), notes), 0);
-	shunt_steer_nic_place(&on, wanted, old);
-	shunt_steer_nic_insert(&on, wanted, NULL);
+	assert_int_equal(shunt_steer_nic_place(&on, wanted, old, NULL), 0);
+	assert_int_equal(shunt_steer_nic_insert(&on, wanted, NULL, NULL), 0);
 	text[0] = 0;
 	cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(notes, "warnings"))
 		strncat(text, one->valuestring, sizeof(text) - strlen(text) - 1);
