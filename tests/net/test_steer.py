@@ -425,10 +425,8 @@ def on_cpu(number):
 
 
 def counter(wire):
-    process = wire.b.start(sh.BINARY, "run", "count", "b0", "--consumer", "second", "--netns",
-                           wire.b.name, "--interval", "20ms", "--json")
-    sh.wait(lambda: process.lines, "the consumer to be there")
-    return process
+    return sh.consume(wire, "count", lambda process: process.lines, "--interval", "20ms", "--json",
+                      consumer="second")
 
 
 def counted(process, packets):
