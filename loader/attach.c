@@ -13,6 +13,7 @@
 #include "loader/hook.h"
 #include "loader/instance.h"
 #include "loader/lock.h"
+#include "loader/mode.h"
 #include "loader/plan.h"
 #include "loader/probation.h"
 #include "loader/program.h"
@@ -43,22 +44,6 @@ struct attach {
 
 /* --- what is asked for ------------------------------------------------------- */
 
-static bool is_auto(const char *mode)
-{
-	return !mode || !strcmp(mode, "auto");
-}
-
-static bool mode_fits(const char *mode, int hook)
-{
-	if (is_auto(mode))
-		return true;
-	if (hook == SHUNT_HOOK_XDP)
-		return !strcmp(mode, "native") || !strcmp(mode, "generic");
-	if (hook == SHUNT_HOOK_NETFILTER)
-		return !strcmp(mode, "link");
-	return !strcmp(mode, "tcx") || !strcmp(mode, "clsact");
-}
-
 static int read_opts(struct attach *attach, struct shunt_err *err)
 {
 	static const char *const xdp[] = { "xdp" };
@@ -75,17 +60,18 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 		if (hook < 0)
 			return hook;
 		attach->wanted[hook] = true;
-		fits |= mode_fits(mode, hook);
-		unfit = mode_fits(mode, hook) ? unfit : mode;
-		if (!is_auto(mode) && mode_fits(mode, hook))
+		fits |= shunt_mode_fits(mode, hook);
+		unfit = shunt_mode_fits(mode, hook) ? unfit : mode;
+		if (!shunt_mode_is_auto(mode) && shunt_mode_fits(mode, hook))
 			attach->mode[hook] = mode;
 	}
 	if (!fits)
 		return shunt_fail(err, -EINVAL,
 				  "mode \"%s\" does not fit the hook: xdp knows auto, "
-				  "native and generic; tc knows auto, tcx and clsact; "
-				  "netfilter knows auto and link",
-				  unfit);
+				  "%s; tc knows auto, %s; netfilter knows auto and %s",
+				  unfit, SHUNT_MODES_XDP(SHUNT_MODE_TEXT, " and "),
+				  SHUNT_MODES_TC(SHUNT_MODE_TEXT, " and "),
+				  SHUNT_MODES_NETFILTER(SHUNT_MODE_TEXT, " and "));
 	if (opts->chain > SHUNT_CHAIN_PRIORITY_MAX)
 		return shunt_fail(err, -EINVAL,
 				  "priority %u is too large: a chain's are 1 to %d",

@@ -13,6 +13,7 @@
 #include "loader/bpffs.h"
 #include "loader/chain.h"
 #include "loader/hookpin.h"
+#include "loader/mode.h"
 #include "loader/netfilter.h"
 #include "loader/owner.h"
 #include "loader/program.h"
@@ -25,12 +26,6 @@
 /* A clsact filter of ours is known by these; the priority leaves room before it. */
 #define CLSACT_HANDLE 0x5348
 #define CLSACT_PRIORITY 0x5348
-
-static bool wants(const struct shunt_place_request *request, const char *mode)
-{
-	return !request->mode || !strcmp(request->mode, "auto") ||
-	       !strcmp(request->mode, mode);
-}
 
 static void placed(struct shunt_place *place, const char *mode, int prog_fd)
 {
@@ -105,7 +100,7 @@ static int attach_xdp(const struct shunt_place_request *request,
 
 	if (ret)
 		return ret;
-	if (wants(request, "native")) {
+	if (shunt_mode_allows(request->mode, "native")) {
 		*link_fd = bpf_link_create(request->prog_fd, request->ifindex, BPF_XDP,
 					   &native);
 		if (*link_fd >= 0) {
@@ -113,7 +108,7 @@ static int attach_xdp(const struct shunt_place_request *request,
 			return 0;
 		}
 		first = *link_fd;
-		if (!wants(request, "generic"))
+		if (!shunt_mode_allows(request->mode, "generic"))
 			return shunt_fail(
 				err, first,
 				"%s does not take an XDP program in native mode: "
@@ -238,7 +233,7 @@ static int attach_tc(const struct shunt_place_request *request,
 							  : ATTACH_TCX_EGRESS;
 	int first = 0;
 
-	if (wants(request, "tcx")) {
+	if (shunt_mode_allows(request->mode, "tcx")) {
 		*link_fd =
 			bpf_link_create(request->prog_fd, request->ifindex, type, NULL);
 		if (*link_fd >= 0) {
@@ -246,7 +241,7 @@ static int attach_tc(const struct shunt_place_request *request,
 			return 0;
 		}
 		first = *link_fd;
-		if (!wants(request, "clsact"))
+		if (!shunt_mode_allows(request->mode, "clsact"))
 			return shunt_fail(
 				err, first,
 				"%s does not take a TCX link: %s (needs Linux "
