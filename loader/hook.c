@@ -387,7 +387,7 @@ static int open_link(const char *instance, enum shunt_hook hook)
 {
 	char path[SHUNT_PIN_MAX];
 
-	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
+	shunt_hookpin_link_path(path, instance, hook);
 	return bpf_obj_get(path);
 }
 
@@ -395,20 +395,12 @@ static int open_link(const char *instance, enum shunt_hook hook)
 static int link_program(const char *instance, enum shunt_hook hook, uint32_t *id,
 			struct shunt_err *err)
 {
-	struct bpf_link_info info = { 0 };
-	__u32 len = sizeof(info);
+	bool sits;
+	int ret = shunt_hookpin_ask_link(instance, hook, id, &sits, err);
 
-	*id = 0;
-	_fd_ int fd = open_link(instance, hook);
-	if (fd == -ENOENT)
-		return 0;
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return shunt_fail_errno(err, -errno,
-					"ask for the link of hook %s of %s",
-					shunt_hook_name(hook), instance);
-	/* they begin with the interface, which is 0 once it is gone, or with a family */
-	*id = info.xdp.ifindex ? info.prog_id : 0;
-	return 0;
+	if (!sits)
+		*id = 0;
+	return ret;
 }
 
 int shunt_place_ask(enum shunt_hook hook, const struct shunt_place *place,
