@@ -46,20 +46,22 @@ bool shunt_instance_exists(const char *name)
 	return !access(path, F_OK);
 }
 
-static bool any_sits(const struct shunt_instance *instance)
+bool shunt_instance_sits(const struct shunt_instance *instance, unsigned int ifindex)
 {
 	int hook;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 		if (shunt_place_alive(hook, &instance->state->place[hook],
-				      instance->name, instance->state->ifindex))
+				      instance->name, ifindex))
 			return true;
 	return false;
 }
 
 static int ask_there(void *ctx)
 {
-	return any_sits(ctx);
+	const struct shunt_instance *instance = ctx;
+
+	return shunt_instance_sits(instance, instance->state->ifindex);
 }
 
 bool shunt_instance_alive(const struct shunt_instance *instance)

@@ -163,17 +163,6 @@ static bool note_name(struct shunt_instance *instance)
 	return true;
 }
 
-static bool any_alive(const struct shunt_instance *instance)
-{
-	int hook;
-
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		if (shunt_place_alive(hook, &instance->state->place[hook],
-				      instance->name, instance->ifindex))
-			return true;
-	return false;
-}
-
 int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 {
 	enum shunt_residue_hook is[SHUNT_HOOK_MAX] = { 0 };
@@ -190,7 +179,7 @@ int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 		ret = shunt_adopt(instance->name,
 				  shunt_maps_id(instance->maps.fd[SHUNT_MAP_GEN]),
 				  instance->ifindex, err);
-	if (ret || !any_alive(instance))
+	if (ret || !shunt_instance_sits(instance, instance->ifindex))
 		return ret;
 	/* attached last, taken off first: so the note of a qdisc is the last to go */
 	for (hook = SHUNT_HOOK_MAX - 1; !ret && hook >= 0; hook--) {
