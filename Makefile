@@ -183,6 +183,9 @@ $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 # And this one looks in where the library waits.
 $(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
 
+# This one is the driver that the library asks.
+$(B)/tests/unit/steer: private ALL_LDFLAGS += -Wl,--wrap=ioctl
+
 $(B)/bench/%: $(B)/obj/bench/%.o $(MODEL_OBJ) $(APP_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lm -o $@

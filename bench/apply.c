@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 
 #include "bench/gap.h"
 #include "bench/netfilter.h"
+#include "bench/options.h"
 #include "bench/phases.h"
 #include "loader/shunt.h"
 #include "user/base/cleanup.h"
@@ -445,32 +445,21 @@ static int run(struct shunt_err *err)
 	return ret;
 }
 
+static const struct bench_option rows[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("rounds", "1..64", &opt.rounds),
+	BENCH_OPTION("rules", "1|1000|16000", &opt.rules),
+	{ NULL },
+};
+
 static int read_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "rules", required_argument, NULL, 'n' },
-		{ NULL },
-	};
-	int c;
+	int first = bench_options(argc, argv, rows);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'j')
-			opt.json = true;
-		else if (c == 'q')
-			opt.quick = true;
-		else if (c == 'r')
-			opt.rounds = strtoul(optarg, NULL, 10);
-		else if (c == 'n')
-			opt.rules = strtoul(optarg, NULL, 10);
-		else
-			return -EINVAL;
-	}
 	if (opt.quick)
 		opt.rounds = 2;
-	return optind < argc || !opt.rounds || opt.rounds > ROUNDS_MAX ? -EINVAL : 0;
+	return first < argc || !opt.rounds || opt.rounds > ROUNDS_MAX ? -EINVAL : 0;
 }
 
 int main(int argc, char **argv)
@@ -478,13 +467,8 @@ int main(int argc, char **argv)
 	struct shunt_err err = { "" };
 	int ret;
 
-	if (read_options(argc, argv)) {
-		fprintf(stderr,
-			"usage: apply [--json] [--quick] [--rounds 1..%d] [--rules "
-			"1|1000|16000]\n",
-			ROUNDS_MAX);
-		return 2;
-	}
+	if (read_options(argc, argv))
+		return bench_usage("apply", rows, NULL);
 	libbpf_set_print(NULL);
 	ret = run(&err);
 	if (ret)

@@ -15,7 +15,6 @@
  * packet, and it is an error if they do not.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <glob.h>
 #include <math.h>
 #include <sched.h>
@@ -30,6 +29,7 @@
 
 #include "bench/contender.h"
 #include "bench/list.h"
+#include "bench/options.h"
 #include "bench/stat.h"
 #include "classify_peer.skel.h"
 #include "loader/plan.h"
@@ -473,37 +473,24 @@ static int complain(enum libbpf_print_level level, const char *fmt, va_list args
 	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, args) : 0;
 }
 
+static const struct bench_option rows[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("cpu", "N", &opt.cpu),
+	BENCH_OPTION("rounds", "1..64", &opt.rounds),
+	BENCH_OPTION("case", "NAME", &opt.only),
+	{ NULL },
+};
+
 static int read_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "cpu", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "case", required_argument, NULL, 'k' },
-		{ NULL },
-	};
-	int c;
+	int first = bench_options(argc, argv, rows);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'j')
-			opt.json = true;
-		else if (c == 'c')
-			opt.cpu = atoi(optarg);
-		else if (c == 'r')
-			opt.rounds = atoi(optarg);
-		else if (c == 'k')
-			opt.only = optarg;
-		else if (c == 'q')
-			opt.quick = true;
-		else
-			return -EINVAL;
-	}
 	if (opt.quick) {
 		opt.rounds = 3;
 		opt.runs = FLOWS_MAX;
 	}
-	return optind < argc || !opt.rounds || opt.rounds > BENCH_SAMPLES ? -EINVAL : 0;
+	return first < argc || !opt.rounds || opt.rounds > BENCH_SAMPLES ? -EINVAL : 0;
 }
 
 int main(int argc, char **argv)
@@ -511,13 +498,8 @@ int main(int argc, char **argv)
 	struct shunt_err err = { "" };
 	int ret;
 
-	if (read_options(argc, argv)) {
-		fprintf(stderr,
-			"usage: classify [--json] [--quick] [--cpu N] [--rounds 1..%d] "
-			"[--case NAME]\n",
-			BENCH_SAMPLES);
-		return 2;
-	}
+	if (read_options(argc, argv))
+		return bench_usage("classify", rows, NULL);
 	warn();
 	libbpf_set_print(complain);
 	ret = pin(&err);

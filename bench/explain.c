@@ -11,7 +11,6 @@
  * and its ratio to the floor the median of the ratios within a round.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
+#include "bench/options.h"
 #include "bench/stat.h"
 #include "loader/policy/witness.h"
 #include "loader/prove.h"
@@ -37,7 +37,7 @@ static const char *const figure_names[FIGURES] = { "floor", "run", "explain", "p
 
 static struct {
 	size_t rounds, times;
-	bool json;
+	bool json, quick;
 	const char *wanted;
 } options = { .rounds = 9, .times = 16 };
 
@@ -169,36 +169,30 @@ static void run_kind(const char *name, enum shunt_kind kind, uint32_t rules)
 	shunt_policy_free(policy);
 }
 
-static void read_options(int argc, char **argv)
-{
-	static const struct option longs[] = { { "quick", 0, NULL, 'q' },
-					       { "json", 0, NULL, 'j' },
-					       { "rounds", 1, NULL, 'r' },
-					       { "case", 1, NULL, 'c' },
-					       { NULL, 0, NULL, 0 } };
-	int c;
+static const struct bench_option rows[] = {
+	BENCH_OPTION("quick", NULL, &options.quick),
+	BENCH_OPTION("json", NULL, &options.json),
+	BENCH_OPTION("rounds", "1..64", &options.rounds),
+	BENCH_OPTION("case", "NAME", &options.wanted),
+	{ NULL },
+};
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'q') {
-			options.rounds = 2;
-			options.times = 1;
-		} else if (c == 'j') {
-			options.json = true;
-		} else if (c == 'r') {
-			options.rounds = strtoul(optarg, NULL, 10);
-		} else if (c == 'c') {
-			options.wanted = optarg;
-		} else {
-			exit(2);
-		}
+static int read_options(int argc, char **argv)
+{
+	int first = bench_options(argc, argv, rows);
+
+	if (options.quick) {
+		options.rounds = 2;
+		options.times = 1;
 	}
-	if (!options.rounds || options.rounds > BENCH_SAMPLES)
-		die("--rounds", "say 1 to 64");
+	return first < 0 || !options.rounds || options.rounds > BENCH_SAMPLES ? -EINVAL
+									      : 0;
 }
 
 int main(int argc, char **argv)
 {
-	read_options(argc, argv);
+	if (read_options(argc, argv))
+		return bench_usage("explain", rows, NULL);
 	libbpf_set_print(NULL);
 	if (!options.json)
 		printf("case      rules  figure         ns  range              a second"

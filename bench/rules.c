@@ -12,7 +12,6 @@
  * the stack behind is no part of them; in alternation, over all rounds.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "bench/contender.h"
 #include "bench/list.h"
 #include "bench/nft_tree.h"
+#include "bench/options.h"
 #include "bench/stat.h"
 #include "bench/wire.h"
 #include "loader/plan.h"
@@ -36,6 +36,7 @@ static struct {
 	bool json, quick;
 	unsigned int rounds;
 	double seconds;
+	const char *family_name;
 	int family, ip;
 	uint32_t rules;
 } opt = { .rounds = 5, .seconds = 0.5, .family = -1 };
@@ -505,42 +506,29 @@ static int run_sets(const struct bench_wire *wire, struct shunt_err *err)
 	return ret;
 }
 
+static const struct bench_option rows[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("rounds", "1..64", &opt.rounds),
+	BENCH_OPTION("seconds", "S", &opt.seconds),
+	BENCH_OPTION("family", "acl|fw|ipc", &opt.family_name),
+	BENCH_OPTION("ip", "4|6", &opt.ip),
+	BENCH_OPTION("rules", "N", &opt.rules),
+	{ NULL },
+};
+
 static int read_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "family", required_argument, NULL, 'f' },
-		{ "ip", required_argument, NULL, 'i' },
-		{ "rules", required_argument, NULL, 'n' },
-		{ NULL },
-	};
-	int c;
+	int first = bench_options(argc, argv, rows);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'j')
-			opt.json = true;
-		else if (c == 'q')
-			opt.quick = true;
-		else if (c == 'r')
-			opt.rounds = atoi(optarg);
-		else if (c == 's')
-			opt.seconds = atof(optarg);
-		else if (c == 'i')
-			opt.ip = atoi(optarg);
-		else if (c == 'n')
-			opt.rules = atoi(optarg);
-		else if (c != 'f' || (opt.family = shunt_classbench_family(optarg)) < 0)
-			return -EINVAL;
-	}
+	if (opt.family_name)
+		opt.family = shunt_classbench_family(opt.family_name);
 	if (opt.quick) {
 		opt.rounds = 1;
 		opt.seconds = 0.2;
 	}
-	return optind < argc || !opt.rounds || opt.rounds > ROUNDS_MAX ||
-			       opt.seconds <= 0
+	return first < argc || !opt.rounds || opt.rounds > ROUNDS_MAX ||
+			       opt.seconds <= 0 || (opt.family_name && opt.family < 0)
 		       ? -EINVAL
 		       : 0;
 }
@@ -551,14 +539,8 @@ int main(int argc, char **argv)
 	struct shunt_err err = { "" };
 	int ret;
 
-	if (read_options(argc, argv)) {
-		fprintf(stderr,
-			"usage: rules [--json] [--quick] [--rounds 1..%d] [--seconds "
-			"S]\n"
-			"             [--family acl|fw|ipc] [--ip 4|6] [--rules N]\n",
-			ROUNDS_MAX);
-		return 2;
-	}
+	if (read_options(argc, argv))
+		return bench_usage("rules", rows, NULL);
 	ret = wire_open(&wire, &err);
 	if (!ret)
 		ret = wire_command(

@@ -9,7 +9,6 @@
  * takes the address and does nothing. All must find the same number of addresses.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include <bpf/libbpf.h>
 #include <cjson/cJSON.h>
 
+#include "bench/options.h"
 #include "bench/stat.h"
 #include "loader/policy/policy.h"
 #include "loader/policy/prefix.h"
@@ -479,28 +479,20 @@ static void pin_to(int cpu)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static void parse(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "cpu", required_argument, NULL, 'c' },
-		{ "case", required_argument, NULL, 'k' },
-		{ 0 },
-	};
-	int got;
+static const struct bench_option rows[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("cpu", "N", &opt.cpu),
+	BENCH_OPTION("case", "NAME", &opt.only),
+	{ NULL },
+};
 
-	while ((got = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		opt.json |= got == 'j';
-		opt.quick |= got == 'q';
-		if (got == 'c')
-			opt.cpu = atoi(optarg);
-		if (got == 'k')
-			opt.only = optarg;
-		if (got == '?')
-			exit(2);
-	}
+static int read_options(int argc, char **argv)
+{
+	int first = bench_options(argc, argv, rows);
+
 	opt.rounds = opt.quick ? 1 : opt.rounds;
+	return first < 0 ? first : 0;
 }
 
 int main(int argc, char **argv)
@@ -509,7 +501,8 @@ int main(int argc, char **argv)
 	size_t i;
 	int load;
 
-	parse(argc, argv);
+	if (read_options(argc, argv))
+		return bench_usage("sets", rows, NULL);
 	libbpf_set_print(NULL);
 	pin_to(opt.cpu);
 	if (!opt.json)

@@ -21,6 +21,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "bench/options.h"
 #include "bench/stat.h"
 #include "bench/wire.h"
 #include "loader/instance.h"
@@ -34,7 +35,7 @@
 #define SETTLE_US 100000 /* the kernel lets links go in its own time */
 
 static struct {
-	bool json;
+	bool json, quick;
 	size_t rounds;
 	double seconds;
 } opt = { .rounds = 9, .seconds = 1 };
@@ -230,25 +231,27 @@ static int run(const struct bench_wire *wire, struct shunt_err *err)
 	return detach("shr-end", ret ? NULL : err) ? -EIO : ret;
 }
 
+static const struct bench_option rows[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	{ NULL },
+};
+
 static int read_options(int argc, char **argv)
 {
-	int i, numbers = 0;
+	int first = bench_options(argc, argv, rows);
 
-	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json")) {
-			opt.json = true;
-		} else if (!strcmp(argv[i], "--quick")) {
-			opt.rounds = 1;
-			opt.seconds = 0.2;
-		} else if (!numbers++) {
-			opt.rounds = strtoul(argv[i], NULL, 10);
-		} else {
-			opt.seconds = strtod(argv[i], NULL);
-		}
+	if (first < 0 || argc - first > 2)
+		return -EINVAL;
+	if (opt.quick) {
+		opt.rounds = 1;
+		opt.seconds = 0.2;
 	}
-	return numbers > 2 || !opt.rounds || opt.rounds > ROUNDS_MAX || opt.seconds <= 0
-		       ? -EINVAL
-		       : 0;
+	if (first < argc)
+		opt.rounds = strtoul(argv[first], NULL, 10);
+	if (first + 1 < argc)
+		opt.seconds = strtod(argv[first + 1], NULL);
+	return !opt.rounds || opt.rounds > ROUNDS_MAX || opt.seconds <= 0 ? -EINVAL : 0;
 }
 
 int main(int argc, char **argv)
@@ -257,10 +260,8 @@ int main(int argc, char **argv)
 	struct shunt_err err = { "" };
 	int ret;
 
-	if (read_options(argc, argv)) {
-		fprintf(stderr, "usage: watch [--json] [--quick] [ROUNDS [SECONDS]]\n");
-		return 2;
-	}
+	if (read_options(argc, argv))
+		return bench_usage("watch", rows, "[ROUNDS [SECONDS]]");
 	libbpf_set_print(NULL);
 	ret = wire_open(&wire, &err);
 	wire_pin(0);

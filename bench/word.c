@@ -15,13 +15,13 @@
  * differences and ratios are taken within a round. All packets pass.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "bench/contender.h"
+#include "bench/options.h"
 #include "classify_peer.skel.h"
 #include "fixed.skel.h"
 #include "loader/gen.h"
@@ -288,34 +288,23 @@ static int pin(struct shunt_err *err)
 		       : 0;
 }
 
+static const struct bench_option rows[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("cpu", "N", &opt.cpu),
+	BENCH_OPTION("rounds", "1..64", &opt.rounds),
+	{ NULL },
+};
+
 static int read_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "cpu", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ NULL },
-	};
-	int c;
+	int first = bench_options(argc, argv, rows);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'j')
-			opt.json = true;
-		else if (c == 'q')
-			opt.quick = true;
-		else if (c == 'c')
-			opt.cpu = atoi(optarg);
-		else if (c == 'r')
-			opt.rounds = strtoul(optarg, NULL, 10);
-		else
-			return -EINVAL;
-	}
 	if (opt.quick) {
 		opt.rounds = 3;
 		opt.runs = RUNS / 8;
 	}
-	return optind < argc || !opt.rounds || opt.rounds > BENCH_SAMPLES ? -EINVAL : 0;
+	return first < argc || !opt.rounds || opt.rounds > BENCH_SAMPLES ? -EINVAL : 0;
 }
 
 int main(int argc, char **argv)
@@ -324,12 +313,8 @@ int main(int argc, char **argv)
 	size_t i;
 	int ret;
 
-	if (read_options(argc, argv)) {
-		fprintf(stderr,
-			"usage: word [--json] [--quick] [--cpu N] [--rounds 1..%d]\n",
-			BENCH_SAMPLES);
-		return 2;
-	}
+	if (read_options(argc, argv))
+		return bench_usage("word", rows, NULL);
 	ret = pin(&err);
 	peer = ret ? NULL : classify_peer_bpf__open_and_load();
 	if (!ret && !peer)

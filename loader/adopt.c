@@ -15,32 +15,14 @@
 #include "loader/program.h"
 #include "user/base/cleanup.h"
 
-/* The id of the program that a pinned link holds; *id 0: there is none. */
-static int link_program(const char *instance, int hook, uint32_t *id,
-			struct shunt_err *err)
-{
-	struct bpf_link_info info = { 0 };
-	__u32 len = sizeof(info);
-	char path[SHUNT_PIN_MAX];
-
-	*id = 0;
-	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
-	_fd_ int fd = bpf_obj_get(path);
-	if (fd == -ENOENT)
-		return 0;
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return shunt_fail_errno(err, -errno, "ask for the link %s", path);
-	*id = info.prog_id;
-	return 0;
-}
-
 /* By what is pinned for one hook. */
 static int gen_of_hook(const char *instance, int hook, uint32_t *gen,
 		       struct shunt_err *err)
 {
 	struct shunt_program_object program;
 	uint32_t linked, pinned;
-	int ret = link_program(instance, hook, &linked, err);
+	bool sits;
+	int ret = shunt_hookpin_ask_link(instance, hook, &linked, &sits, err);
 
 	if (!ret)
 		ret = shunt_hookpin_ask(instance, hook, "", &pinned, err);

@@ -10,6 +10,7 @@
 #include "loader/rehearse.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
+#include "loader/steer.h"
 #include "loader/takeover.h"
 #include "loader/watch.h"
 #include "user/base/cleanup.h"
@@ -87,9 +88,33 @@ static int rehearse(const struct shunt_instance *instance,
 	return shunt_rehearse(instance, &rehearsal, err);
 }
 
+static int steer(const struct shunt_instance *instance, const struct shunt_plan *plan,
+		 cJSON *notes, struct shunt_err *err)
+{
+	const struct shunt_steering steering = {
+		.policy = plan->policy,
+		.generation = plan->next->generation,
+		.sockets = instance->state->place[SHUNT_HOOK_XDP].on,
+	};
+
+	return shunt_steer_stage(instance, &steering, notes, err);
+}
+
+/* What was filled for the idle slot, and put into the NIC, is named by no record. */
+static void undo(struct shunt_instance *instance)
+{
+	const struct shunt_settling settling = { .state = instance->state };
+	int ret = shunt_plan_tidy(&instance->maps, instance->state, false, NULL);
+
+	if (!ret)
+		ret = shunt_steer_settle(instance, &settling, NULL);
+	(void)ret; /* the next command does it; the first failure is the answer */
+}
+
 /* Everything that can fail comes before the flip. */
 static int write_plan(struct shunt_instance *instance, struct shunt_plan *plan,
-		      const struct shunt_guard *guard, struct shunt_err *err)
+		      const struct shunt_guard *guard, cJSON *notes,
+		      struct shunt_err *err)
 {
 	int ret = shunt_plan_write(plan, &instance->maps, err);
 
@@ -99,16 +124,11 @@ static int write_plan(struct shunt_instance *instance, struct shunt_plan *plan,
 		ret = shunt_history_keep(instance->name, instance->state->generation,
 					 err);
 	if (!ret)
+		ret = steer(instance, plan, notes, err);
+	if (!ret)
 		ret = shunt_state_stage(plan->next, instance->name, err);
-	if (ret) {
-		/* what was filled for the idle slot is named by no record; should
-		 * clearing it fail too, the next command does it: the first failure is
-		 * the answer */
-		int again =
-			shunt_plan_tidy(&instance->maps, instance->state, false, NULL);
-
-		(void)again;
-	}
+	if (ret)
+		undo(instance);
 	return ret;
 }
 
@@ -124,12 +144,15 @@ static void flip(struct shunt_instance *instance, const struct shunt_plan *plan,
 
 /* On trial, what the policy before it needs stays. */
 static int clear_away(struct shunt_instance *instance, const struct shunt_plan *plan,
-		      bool trial, struct shunt_err *err)
+		      bool trial, cJSON *notes, struct shunt_err *err)
 {
+	const struct shunt_settling settling = { .state = plan->next, .notes = notes };
 	int ret = shunt_state_commit(instance->name, err);
 
 	if (!ret && !trial)
 		ret = shunt_plan_tidy(&instance->maps, plan->next, true, err);
+	if (!ret && !trial)
+		ret = shunt_steer_settle(instance, &settling, err);
 	if (!ret)
 		ret = shunt_history_trim(instance->name, plan->next->generation, err);
 	return ret ? shunt_fail_in(
@@ -150,7 +173,7 @@ static int enforce(struct shunt_instance *instance, struct shunt_plan *plan,
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));
 	plan->next->origin = how->origin;
 	plan->next->again = how->again;
-	ret = write_plan(instance, plan, how->guard, err);
+	ret = write_plan(instance, plan, how->guard, notes, err);
 	if (ret)
 		return ret;
 	/* nothing can fail from here on, and no packet is redirected yet */
@@ -158,7 +181,7 @@ static int enforce(struct shunt_instance *instance, struct shunt_plan *plan,
 	if (*note.message)
 		shunt_reply_warn(notes, "%s", note.message);
 	flip(instance, plan, how->confirm_ns);
-	ret = clear_away(instance, plan, how->confirm_ns, err);
+	ret = clear_away(instance, plan, how->confirm_ns, notes, err);
 	if (!ret && !how->confirm_ns)
 		shunt_enforce_trim(instance, notes);
 	memcpy(plan->next->place, instance->state->place, sizeof(plan->next->place));

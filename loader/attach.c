@@ -13,6 +13,7 @@
 #include "loader/hook.h"
 #include "loader/instance.h"
 #include "loader/lock.h"
+#include "loader/mode.h"
 #include "loader/plan.h"
 #include "loader/probation.h"
 #include "loader/program.h"
@@ -21,6 +22,7 @@
 #include "loader/residue.h"
 #include "loader/ruling.h"
 #include "loader/shunt.h"
+#include "loader/steer.h"
 #include "loader/tag.h"
 #include "loader/takeover.h"
 #include "loader/watch.h"
@@ -41,22 +43,6 @@ struct attach {
 
 /* --- what is asked for ------------------------------------------------------- */
 
-static bool is_auto(const char *mode)
-{
-	return !mode || !strcmp(mode, "auto");
-}
-
-static bool mode_fits(const char *mode, int hook)
-{
-	if (is_auto(mode))
-		return true;
-	if (hook == SHUNT_HOOK_XDP)
-		return !strcmp(mode, "native") || !strcmp(mode, "generic");
-	if (hook == SHUNT_HOOK_NETFILTER)
-		return !strcmp(mode, "link");
-	return !strcmp(mode, "tcx") || !strcmp(mode, "clsact");
-}
-
 static int read_opts(struct attach *attach, struct shunt_err *err)
 {
 	static const char *const xdp[] = { "xdp" };
@@ -73,17 +59,18 @@ static int read_opts(struct attach *attach, struct shunt_err *err)
 		if (hook < 0)
 			return hook;
 		attach->wanted[hook] = true;
-		fits |= mode_fits(mode, hook);
-		unfit = mode_fits(mode, hook) ? unfit : mode;
-		if (!is_auto(mode) && mode_fits(mode, hook))
+		fits |= shunt_mode_fits(mode, hook);
+		unfit = shunt_mode_fits(mode, hook) ? unfit : mode;
+		if (!shunt_mode_is_auto(mode) && shunt_mode_fits(mode, hook))
 			attach->mode[hook] = mode;
 	}
 	if (!fits)
 		return shunt_fail(err, -EINVAL,
 				  "mode \"%s\" does not fit the hook: xdp knows auto, "
-				  "native and generic; tc knows auto, tcx and clsact; "
-				  "netfilter knows auto and link",
-				  unfit);
+				  "%s; tc knows auto, %s; netfilter knows auto and %s",
+				  unfit, SHUNT_MODES_XDP(SHUNT_MODE_TEXT, " and "),
+				  SHUNT_MODES_TC(SHUNT_MODE_TEXT, " and "),
+				  SHUNT_MODES_NETFILTER(SHUNT_MODE_TEXT, " and "));
 	if (opts->chain > SHUNT_CHAIN_PRIORITY_MAX)
 		return shunt_fail(err, -EINVAL,
 				  "priority %u is too large: a chain's are 1 to %d",
@@ -304,8 +291,45 @@ static int rehearse(struct attach *attach, const struct shunt_policy *policy,
 	return ret;
 }
 
+/* What the NIC is to do, while no packet is judged yet. */
+static int steer(const struct attach *attach, const struct shunt_policy *policy,
+		 struct shunt_err *err)
+{
+	const struct shunt_steering steering = {
+		.policy = policy,
+		.generation = attach->instance->state->generation,
+		.sockets = attach->wanted[SHUNT_HOOK_XDP],
+	};
+
+	return shunt_steer_stage(attach->instance, &steering, attach->warnings, err);
+}
+
+/* Behind the record that says which hooks there are, or the lack of it. */
+static int settle(const struct attach *attach, struct shunt_err *err)
+{
+	const struct shunt_settling settling = { .state = attach->instance->state,
+						 .notes = attach->warnings };
+
+	return shunt_steer_settle(attach->instance, &settling, err);
+}
+
+/* Takes all back that go() has done. */
+static void undo(const struct attach *attach, int error, struct shunt_err *err)
+{
+	const char *instance = attach->instance->name;
+	int ret = shunt_steer_remove(instance, NULL);
+
+	if (!ret)
+		ret = shunt_pin_remove_all(instance, NULL);
+	if (ret)
+		shunt_fail_in(
+			err, error,
+			"what was pinned or steered could not be removed; after: ");
+}
+
 /* Pins, and then the hooks. */
-static int go(struct attach *attach, struct shunt_err *err)
+static int go(struct attach *attach, const struct shunt_policy *policy,
+	      struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
 	int ret = shunt_pin_mkdirs(instance->name, err);
@@ -314,12 +338,13 @@ static int go(struct attach *attach, struct shunt_err *err)
 		ret = shunt_maps_pin(&instance->maps, instance->name, err);
 	if (!ret) {
 		prepare_ledger(attach);
-		ret = place_all(attach, err);
+		ret = steer(attach, policy, err);
 	}
-	if (ret && shunt_pin_remove_all(instance->name, NULL))
-		shunt_fail_in(err, ret,
-			      "what was pinned could not be removed; after: ");
-	return ret;
+	if (!ret)
+		ret = place_all(attach, err);
+	if (ret)
+		undo(attach, ret, err);
+	return ret ? ret : settle(attach, err);
 }
 
 /* A first attach: everything is filled before anything is attached. */
@@ -348,20 +373,30 @@ static int attach_new(struct attach *attach, const struct shunt_policy *policy,
 		ret = rehearse(attach, policy, err);
 	}
 	shunt_plan_free(&plan);
-	return ret ? ret : go(attach, err);
+	return ret ? ret : go(attach, policy, err);
 }
 
-/* Hooks that join are asked about the policy that rules, whose sets are the maps'. */
-static int rehearse_ruling(struct attach *attach, struct shunt_err *err)
+/* Hooks that join go by the policy that rules, whose sets are the maps'. */
+static int join(struct attach *attach, const struct shunt_policy *ruling,
+		struct shunt_err *err)
 {
-	struct shunt_policy *ruling;
-	int ret = shunt_ruling_read(&ruling, attach->instance->state, err);
+	struct shunt_instance *instance = attach->instance;
+	int settled, ret = rehearse(attach, ruling, err);
 
+	if (!ret)
+		ret = shunt_plan_targets(&instance->maps, instance->state, err);
+	if (!ret)
+		ret = shunt_maps_pin(&instance->maps, instance->name, err);
 	if (ret)
 		return ret;
-	ret = rehearse(attach, ruling, err);
-	shunt_policy_free(ruling);
-	return ret;
+	prepare_ledger(attach);
+	if (attach->wanted[SHUNT_HOOK_XDP])
+		ret = steer(attach, ruling, err);
+	if (!ret)
+		ret = place_all(attach, err);
+	/* should it fail after a failure, the next command does it */
+	settled = settle(attach, ret ? NULL : err);
+	return ret ? ret : settled;
 }
 
 /*
@@ -401,6 +436,7 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 		       struct shunt_err *err)
 {
 	struct shunt_instance *instance = attach->instance;
+	_policy_ struct shunt_policy *ruling = NULL;
 	int hook, ret;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
@@ -437,15 +473,8 @@ static int attach_more(struct attach *attach, const struct shunt_policy *policy,
 	if (!ret)
 		ret = load_programs(attach, attach->features, err);
 	if (!ret)
-		ret = rehearse_ruling(attach, err);
-	if (!ret)
-		ret = shunt_plan_targets(&instance->maps, instance->state, err);
-	if (!ret)
-		ret = shunt_maps_pin(&instance->maps, instance->name, err);
-	if (ret)
-		return ret;
-	prepare_ledger(attach);
-	return place_all(attach, err);
+		ret = shunt_ruling_read(&ruling, instance->state, err);
+	return ret ? ret : join(attach, ruling, err);
 }
 
 /* Opens what is there; *fresh: nothing that lives, and no residue any more. */

@@ -15,6 +15,7 @@
 #include "loader/bpffs.h"
 #include "loader/dispatch.h"
 #include "loader/exchange.h"
+#include "loader/mode.h"
 #include "loader/netns.h"
 #include "loader/state.h"
 #include "maps/image.h"
@@ -279,12 +280,6 @@ static int join(const struct shunt_chain_request *request, enum xdp_attach_mode 
 	return ret;
 }
 
-static bool wants(const struct shunt_chain_request *request, const char *mode)
-{
-	return !request->mode || !strcmp(request->mode, "auto") ||
-	       !strcmp(request->mode, mode);
-}
-
 /* A dispatcher that is there has its mode already; UNSPEC: there is none. */
 static enum xdp_attach_mode mode_there(unsigned int ifindex)
 {
@@ -301,13 +296,14 @@ static int join_by_mode(const struct shunt_chain_request *request,
 	int first;
 
 	if (mode != XDP_MODE_UNSPEC)
-		return wants(request, mode == XDP_MODE_SKB ? "generic" : "native")
+		return shunt_mode_allows(request->mode,
+					 mode == XDP_MODE_SKB ? "generic" : "native")
 			       ? join(request, mode)
 			       : -EEXIST;
-	if (!wants(request, "native"))
+	if (!shunt_mode_allows(request->mode, "native"))
 		return join(request, XDP_MODE_SKB);
 	first = join(request, XDP_MODE_NATIVE);
-	if (!first || !wants(request, "generic"))
+	if (!first || !shunt_mode_allows(request->mode, "generic"))
 		return first;
 	if (join(request, XDP_MODE_SKB))
 		return first;

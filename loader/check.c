@@ -12,6 +12,7 @@
 #include "loader/program.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
+#include "loader/steer_flows.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -119,6 +120,26 @@ static int warn_covered(const struct shunt_policy *policy,
 	return 0;
 }
 
+/* Rules of a consumer that wants to be steered, and that no filter can say. */
+static void warn_unsteered(const struct shunt_policy *policy, struct shunt_diags *diags)
+{
+	struct shunt_ntuple filter[SHUNT_STEER_OF_RULE];
+	struct shunt_err why;
+	char pointer[64];
+	size_t r;
+
+	for (r = 0; r < policy->rules; r++) {
+		if (!shunt_steer_wanted(policy, &policy->rule[r]) ||
+		    shunt_steer_flows(&policy->rule[r], filter, &why) >= 0)
+			continue;
+		snprintf(pointer, sizeof(pointer), "/rules/%zu/match", r);
+		shunt_diag_add(diags, true, pointer,
+			       "%s: its packets are not steered to the queues of "
+			       "consumer %s",
+			       why.message, policy->consumer[policy->rule[r].arg].name);
+	}
+}
+
 /* What the policy takes once it is compiled; too much is an error of the whole
  * document. */
 static int put_needs(cJSON *reply, const struct shunt_policy *policy,
@@ -144,6 +165,7 @@ static int put_needs(cJSON *reply, const struct shunt_policy *policy,
 	put_features(reply, compiled.image->features);
 	put_memory(reply, policy, compiled.image, diags);
 	put_set_sizes(reply, policy);
+	warn_unsteered(policy, diags);
 	ret = warn_covered(policy, compiled.image, diags);
 	free(compiled.image);
 	return ret;

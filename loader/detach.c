@@ -10,6 +10,7 @@
 #include "loader/reply.h"
 #include "loader/residue.h"
 #include "loader/shunt.h"
+#include "loader/steer.h"
 #include "loader/probation.h"
 #include "user/base/cleanup.h"
 #include "user/base/folder.h"
@@ -27,11 +28,14 @@ static bool others_on(const struct shunt_state *state, int hook)
 /* One hook of several leaves; the instance stays. */
 static int detach_one(struct shunt_instance *instance, int hook, struct shunt_err *err)
 {
+	const struct shunt_settling settling = { .state = instance->state };
 	int ret = shunt_residue_unhook(instance, hook, err);
 
 	if (!ret)
 		ret = shunt_state_stage(instance->state, instance->name, err);
-	return ret ? ret : shunt_state_commit(instance->name, err);
+	if (!ret)
+		ret = shunt_state_commit(instance->name, err);
+	return ret ? ret : shunt_steer_settle(instance, &settling, err);
 }
 
 static cJSON *answer(const struct shunt_state *state, int hook)

@@ -83,7 +83,13 @@
 	  "nothing: the kernel keeps it for whoever has pinned it elsewhere")          \
 	X(ORPHAN_MAP, 27, "orphan-map",                                                \
 	  "a map of Shunt's that no program or tree has",                              \
-	  "nothing: the kernel keeps it for whoever has pinned it elsewhere")
+	  "nothing: the kernel keeps it for whoever has pinned it elsewhere")          \
+	X(STAGED_STEERING, 28, "staged-steering",                                      \
+	  "a change of the NIC's filters and queues that was not finished",            \
+	  "finishes it, or takes it back where its policy does not rule")              \
+	X(STEERING_LOST, 29, "steering-lost",                                          \
+	  "a filter or setting of the record that the NIC does not have",              \
+	  "puts it in again")
 
 enum shunt_finding {
 #define X(id, value, name, help, repair) SHUNT_FINDING_##id = value,

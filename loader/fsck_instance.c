@@ -20,6 +20,7 @@
 #include "loader/residue.h"
 #include "loader/rings.h"
 #include "loader/sets.h"
+#include "loader/steer.h"
 #include "loader/whereabouts.h"
 #include "maps/ring.h"
 #include "maps/setblob.h"
@@ -238,6 +239,28 @@ static void check_rings(struct look *look)
 	}
 }
 
+static void found_lost(void *ctx, const char *what)
+{
+	struct look *look = ctx;
+
+	shunt_finding_add(look->list, SHUNT_FINDING_STEERING_LOST, look->name, what,
+			  "somebody has changed it, or the driver has forgotten it, as "
+			  "some do when an interface goes down");
+}
+
+static void check_steering(struct look *look)
+{
+	if (look->instance.gen.armed || !shunt_netns_is_of(look->at.instance))
+		return; /* the NIC has what both policies want */
+	if (shunt_steer_is_staged(&look->instance))
+		shunt_finding_add(look->list, SHUNT_FINDING_STAGED_STEERING, look->name,
+				  look->instance.state->interface,
+				  "a command was killed after it had begun to change "
+				  "the NIC's filters or queues");
+	else
+		shunt_steer_lost(&look->instance, found_lost, look);
+}
+
 /* --- all of them ------------------------------------------------------------- */
 
 /* Does any program of an instance that cannot be opened judge packets? */
@@ -291,6 +314,7 @@ static void check_living(struct look *look)
 	check_sets(look);
 	check_limits(look);
 	check_rings(look);
+	check_steering(look);
 }
 
 /* In the instance's namespace, if there is one. */
@@ -350,6 +374,14 @@ static void empty_idle(struct shunt_instance *instance)
 		memset(idle, 0, sizeof(*idle));
 }
 
+static int steer_again(const struct shunt_instance *instance, struct shunt_err *err)
+{
+	const struct shunt_settling settling = { .state = instance->state,
+						 .again = true };
+
+	return shunt_steer_settle(instance, &settling, err);
+}
+
 /* As a command that changes the instance begins, and it is under our lock already. */
 static int load(void *ctx)
 {
@@ -375,6 +407,8 @@ static int load(void *ctx)
 		ret = shunt_instance_load(&instance, repair->err);
 	if (!ret)
 		empty_idle(&instance);
+	if (!ret && !instance.gen.armed)
+		ret = steer_again(&instance, repair->err);
 	shunt_instance_forget(&instance);
 	return ret;
 }

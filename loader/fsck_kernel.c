@@ -25,7 +25,7 @@
 #define AGAIN_NAP_US 20000
 
 /* Where a program of Shunt's sits that no tree has. */
-struct seat {
+struct stray {
 	struct shunt_program_object program;
 	uint32_t link_id;     /* 0: a clsact filter, or nothing */
 	unsigned int ifindex; /* 0: it sits nowhere */
@@ -46,35 +46,35 @@ struct look {
 static bool look_for_filter(void *ctx)
 {
 	struct if_nameindex *all = if_nameindex(), *one;
-	struct seat *seat = ctx;
+	struct stray *stray = ctx;
 	bool found = false;
 
 	for (one = all; one && one->if_index && !found; one++) {
-		found = shunt_place_filter(seat->program.hook, one->if_index) ==
-			seat->program.id;
+		found = shunt_place_filter(stray->program.hook, one->if_index) ==
+			stray->program.id;
 		if (!found)
 			continue;
-		seat->ifindex = one->if_index;
-		snprintf(seat->interface, IF_NAMESIZE, "%s", one->if_name);
-		if (seat->take_off)
+		stray->ifindex = one->if_index;
+		snprintf(stray->interface, IF_NAMESIZE, "%s", one->if_name);
+		if (stray->take_off)
 			found = !shunt_place_take_filter(
-				seat->program.hook, one->if_index, seat->program.id);
+				stray->program.hook, one->if_index, stray->program.id);
 	}
 	if (all)
 		if_freenameindex(all);
 	return found;
 }
 
-static void find_seat(struct seat *seat)
+static void locate(struct stray *stray)
 {
 	struct shunt_link_object link;
 	uint32_t at = 0;
 
-	if (shunt_object_next_link(&at, seat->program.id, &link)) {
-		seat->link_id = link.id;
-		seat->ifindex = link.ifindex;
-	} else if (seat->program.hook != SHUNT_HOOK_XDP) {
-		shunt_namespaces_walk(look_for_filter, seat);
+	if (shunt_object_next_link(&at, stray->program.id, &link)) {
+		stray->link_id = link.id;
+		stray->ifindex = link.ifindex;
+	} else if (stray->program.hook != SHUNT_HOOK_XDP) {
+		shunt_namespaces_walk(look_for_filter, stray);
 	}
 }
 
@@ -94,21 +94,21 @@ static uint64_t newest_of(uint32_t gen)
 	return shunt_gen_of(value.word, false);
 }
 
-static bool names_program(const struct shunt_state *state, const struct seat *seat)
+static bool names_program(const struct shunt_state *state, const struct stray *stray)
 {
 	int hook;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 		if (state->place[hook].on &&
-		    state->place[hook].prog_id == seat->program.id)
+		    state->place[hook].prog_id == stray->program.id)
 			return true;
 	return false;
 }
 
 /* The record that names the program and the generation that rules: its map, or -1. */
-static int find_record(const struct seat *seat, struct shunt_state **state)
+static int find_record(const struct stray *stray, struct shunt_state **state)
 {
-	uint64_t newest = newest_of(seat->program.gen);
+	uint64_t newest = newest_of(stray->program.gen);
 	char name[16];
 	uint32_t id = 0;
 
@@ -118,7 +118,7 @@ static int find_record(const struct seat *seat, struct shunt_state **state)
 		_fd_ int fd = bpf_map_get_fd_by_id(id);
 		if (fd < 0 || shunt_state_read_map(state, fd, name, NULL))
 			continue;
-		if ((*state)->generation == newest && names_program(*state, seat))
+		if ((*state)->generation == newest && names_program(*state, stray))
 			return shunt_steal_fd(&fd);
 		shunt_state_free(*state);
 		*state = NULL;
@@ -127,7 +127,7 @@ static int find_record(const struct seat *seat, struct shunt_state **state)
 }
 
 struct adoption {
-	const struct seat *seat;
+	const struct stray *stray;
 	struct shunt_whereabouts at;
 	int record_fd;
 	struct shunt_err *err;
@@ -144,35 +144,35 @@ static int pin_all(void *ctx)
 	if (!ret && access(path, F_OK))
 		ret = shunt_pin_put(a->record_fd, path, a->err);
 	return ret ? ret
-		   : shunt_adopt(a->at.instance, a->seat->program.gen, a->at.ifindex,
+		   : shunt_adopt(a->at.instance, a->stray->program.gen, a->at.ifindex,
 				 a->err);
 }
 
-static int adopt(const struct seat *seat, struct shunt_err *err)
+static int adopt(const struct stray *stray, struct shunt_err *err)
 {
 	struct shunt_instance as = SHUNT_INSTANCE_NONE;
-	struct adoption a = { .seat = seat, .err = err };
-	uint32_t gen = seat->program.gen;
+	struct adoption a = { .stray = stray, .err = err };
+	uint32_t gen = stray->program.gen;
 	int lock, ret;
 
-	_fd_ int fd = find_record(seat, &as.state);
+	_fd_ int fd = find_record(stray, &as.state);
 	if (fd < 0)
 		return shunt_fail(err, -ENOENT,
 				  "the record of program %u is not alive any more, so "
 				  "that nobody knows its policy's text",
-				  seat->program.id);
+				  stray->program.id);
 	a.record_fd = fd;
 	ret = shunt_whereabouts(&as, true, &a.at);
 	shunt_instance_close(&as);
 	if (ret)
 		return shunt_fail(err, ret, "no interface has program %u",
-				  seat->program.id);
+				  stray->program.id);
 	ret = shunt_lock_try(&lock, a.at.instance, err);
 	if (ret)
 		return ret;
 	if (shunt_instance_exists(a.at.instance))
 		ret = shunt_adopt_gen(a.at.instance, &gen, err);
-	if (!ret && gen != seat->program.gen)
+	if (!ret && gen != stray->program.gen)
 		ret = shunt_fail(err, -EEXIST, "there is another instance %s",
 				 a.at.instance);
 	else if (!ret)
@@ -184,14 +184,14 @@ static int adopt(const struct seat *seat, struct shunt_err *err)
 	return ret;
 }
 
-static void take_off(struct seat *seat)
+static void take_off(struct stray *stray)
 {
-	seat->take_off = true;
-	if (!seat->link_id) {
-		shunt_namespaces_walk(look_for_filter, seat);
+	stray->take_off = true;
+	if (!stray->link_id) {
+		shunt_namespaces_walk(look_for_filter, stray);
 		return;
 	}
-	_fd_ int fd = bpf_link_get_fd_by_id(seat->link_id);
+	_fd_ int fd = bpf_link_get_fd_by_id(stray->link_id);
 	if (fd >= 0)
 		bpf_link_detach(fd);
 }
@@ -211,7 +211,7 @@ static void tell_held(cJSON *held, const char *what, uint32_t id, int pid)
 	cJSON_AddItemToArray(held, cJSON_CreateString(text));
 }
 
-static void found_program(struct look *look, const struct seat *seat)
+static void found_program(struct look *look, const struct stray *stray)
 {
 	char where[128], hint[160] = "";
 	int mounts = shunt_holders_mounts();
@@ -221,17 +221,17 @@ static void found_program(struct look *look, const struct seat *seat)
 			 ": %d file systems are mounted over each other at " SHUNT_BPFFS
 			 ", and `umount " SHUNT_BPFFS "` takes the upper one away",
 			 mounts);
-	snprintf(where, sizeof(where), "program %s (id %u)", seat->program.name,
-		 seat->program.id);
-	if (seat->ifindex)
+	snprintf(where, sizeof(where), "program %s (id %u)", stray->program.name,
+		 stray->program.id);
+	if (stray->ifindex)
 		shunt_finding_add(
 			look->list, SHUNT_FINDING_HIDDEN, NULL, where,
 			"it judges packets of ifindex %u by %s %u, and neither "
 			"a process nor a tree that can be seen has it: the "
 			"bpffs that it is pinned in is hidden or was unmounted%s",
-			seat->ifindex,
-			seat->link_id ? "link" : "a clsact filter, program",
-			seat->link_id ? seat->link_id : seat->program.id, hint);
+			stray->ifindex,
+			stray->link_id ? "link" : "a clsact filter, program",
+			stray->link_id ? stray->link_id : stray->program.id, hint);
 	else
 		shunt_finding_add(
 			look->list, SHUNT_FINDING_ORPHAN_PROGRAM, NULL, where,
@@ -250,27 +250,27 @@ static bool gone(uint32_t prog_id)
 
 static void check_programs(struct look *look, bool mend)
 {
-	struct seat seat = { .take_off = false };
+	struct stray stray = { .take_off = false };
 	uint32_t id = 0;
 
-	while (shunt_object_next_program(&id, &seat.program)) {
+	while (shunt_object_next_program(&id, &stray.program)) {
 		const struct shunt_holder *holder =
 			shunt_holder_of(&look->holders, SHUNT_OBJECT_PROGRAM, id);
 
-		seat.link_id = 0;
-		seat.ifindex = 0;
-		seat.interface[0] = 0;
+		stray.link_id = 0;
+		stray.ifindex = 0;
+		stray.interface[0] = 0;
 		if (holder && holder->pid && look->held)
-			tell_held(look->held, seat.program.name, id, holder->pid);
+			tell_held(look->held, stray.program.name, id, holder->pid);
 		if (holder || gone(id))
 			continue;
-		find_seat(&seat);
+		locate(&stray);
 		if (!mend)
-			found_program(look, &seat);
-		else if (seat.ifindex &&
-			 !(look->opts->adopt && !adopt(&seat, look->why)) &&
+			found_program(look, &stray);
+		else if (stray.ifindex &&
+			 !(look->opts->adopt && !adopt(&stray, look->why)) &&
 			 look->opts->take_off)
-			take_off(&seat);
+			take_off(&stray);
 	}
 }
 

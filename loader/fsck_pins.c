@@ -12,6 +12,7 @@
 #include "loader/maps.h"
 #include "loader/objects.h"
 #include "loader/program.h"
+#include "loader/steer_record.h"
 #include "user/base/cleanup.h"
 
 static bool is_map_leaf(const char *leaf)
@@ -118,6 +119,7 @@ static void check_pins(const char *instance, cJSON *list)
 
 		for (i = 0; i < sizeof(known) / sizeof(*known); i++)
 			is_known |= !strcmp(entry->d_name, known[i]);
+		is_known |= shunt_steer_is_pin(entry->d_name);
 		if (strlen(entry->d_name) > 64)
 			continue;
 		shunt_pin_path(path, instance, entry->d_name, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/holders.h"
 
-#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 
 #include "loader/bpffs.h"
 #include "user/base/cleanup.h"
+#include "user/base/folder.h"
 
 #define PATH_ROOM 1024
 
@@ -27,26 +28,9 @@ static void add(struct shunt_holders *holders, enum shunt_object kind, uint32_t 
 	grown[holders->count++] = (struct shunt_holder){ kind, id, pid };
 }
 
-/* Calls each() for the entries of a folder, with the path of each. */
-static void entries(struct shunt_holders *holders, const char *folder, int value,
-		    void (*each)(struct shunt_holders *, const char *path, int value))
-{
-	_dir_ DIR *dir = opendir(folder);
-	struct dirent *entry;
-	char path[PATH_ROOM];
-
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' ||
-		    snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >=
-			    (int)sizeof(path))
-			continue;
-		each(holders, path, value);
-	}
-}
-
 /* --- processes --------------------------------------------------------------- */
 
-static void of_descriptor(struct shunt_holders *holders, const char *path, int pid)
+void shunt_fdinfo_read(struct shunt_fdinfo *info, const char *path)
 {
 	static const char *const key[] = {
 		[SHUNT_OBJECT_PROGRAM] = "prog_id: %u",
@@ -55,31 +39,52 @@ static void of_descriptor(struct shunt_holders *holders, const char *path, int p
 	};
 	_file_ FILE *file = fopen(path, "re");
 	char line[128];
-	unsigned int id;
 	size_t k;
 
+	memset(info, 0, sizeof(*info));
 	while (file && fgets(line, sizeof(line), file))
 		for (k = 0; k < sizeof(key) / sizeof(*key); k++)
-			if (sscanf(line, key[k], &id) == 1)
-				add(holders, k, id, pid);
+			if (sscanf(line, key[k], &info->id[k]) == 1)
+				break;
 }
 
-static void of_process(struct shunt_holders *holders, const char *path, int value)
+/* A folder on the way: its entries' process, or the kind of what they are pins of. */
+struct way {
+	struct shunt_holders *holders;
+	int value;
+};
+
+static bool of_descriptor(void *ctx, const char *path)
 {
-	int pid = atoi(path + strlen("/proc/"));
+	const struct way *way = ctx;
+	struct shunt_fdinfo info;
+	size_t k;
+
+	shunt_fdinfo_read(&info, path);
+	for (k = 0; k < SHUNT_OBJECT_KINDS; k++)
+		if (info.id[k])
+			add(way->holders, k, info.id[k], way->value);
+	return false;
+}
+
+static bool of_process(void *holders, const char *path)
+{
+	struct way way = { holders, atoi(path + strlen("/proc/")) };
 	char folder[PATH_ROOM];
 
-	(void)value;
-	if (pid <= 0 || pid == getpid())
-		return;
-	snprintf(folder, sizeof(folder), "/proc/%d/fdinfo", pid);
-	entries(holders, folder, pid, of_descriptor);
+	if (way.value == getpid())
+		return false;
+	snprintf(folder, sizeof(folder), "/proc/%d/fdinfo", way.value);
+	shunt_folder_walk(folder, of_descriptor, &way);
+	return false;
 }
 
 /* --- trees ------------------------------------------------------------------- */
 
-static void of_pin(struct shunt_holders *holders, const char *path, int kind)
+static bool of_pin(void *ctx, const char *path)
 {
+	const struct way *way = ctx;
+	int kind = way->value;
 	union {
 		struct bpf_prog_info prog;
 		struct bpf_map_info map;
@@ -92,57 +97,61 @@ static void of_pin(struct shunt_holders *holders, const char *path, int kind)
 	memset(&info, 0, sizeof(info));
 	_fd_ int fd = bpf_obj_get(path);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return;
-	add(holders, kind,
+		return false;
+	add(way->holders, kind,
 	    kind == SHUNT_OBJECT_PROGRAM ? info.prog.id
 	    : kind == SHUNT_OBJECT_MAP	 ? info.map.id
 					 : info.link.id,
 	    0);
+	return false;
 }
 
-static void of_instance(struct shunt_holders *holders, const char *path, int value)
+static bool of_instance(void *holders, const char *path)
 {
 	static const char *const folders[] = {
 		[SHUNT_OBJECT_PROGRAM] = "progs",
 		[SHUNT_OBJECT_MAP] = "maps",
 		[SHUNT_OBJECT_LINK] = "links",
 	};
-	char folder[PATH_ROOM + 16];
+	char folder[PATH_MAX + 16];
 	size_t k;
 
-	(void)value;
 	for (k = 0; k < sizeof(folders) / sizeof(*folders); k++) {
+		struct way way = { holders, k };
+
 		snprintf(folder, sizeof(folder), "%s/%s", path, folders[k]);
-		entries(holders, folder, k, of_pin);
+		shunt_folder_walk(folder, of_pin, &way);
 	}
+	return false;
 }
 
 /* The tree as a process sees it: once a mount namespace. */
-static void of_root(struct shunt_holders *holders, const char *path, int value)
+static bool of_root(void *ctx, const char *path)
 {
-	char at[PATH_ROOM + 64];
+	struct shunt_holders *holders = ctx;
+	char at[PATH_MAX + 64];
 	struct stat st;
 	size_t i;
 
-	(void)value;
 	snprintf(at, sizeof(at), "%s/ns/mnt", path);
 	if (stat(at, &st))
-		return;
+		return false;
 	for (i = 0; i < holders->mounts; i++)
 		if (holders->mount[i] == st.st_ino)
-			return;
+			return false;
 	if (holders->mounts < sizeof(holders->mount) / sizeof(*holders->mount))
 		holders->mount[holders->mounts++] = st.st_ino;
 	snprintf(at, sizeof(at), "%s/root" SHUNT_BPFFS_TREE, path);
-	entries(holders, at, 0, of_instance);
+	shunt_folder_walk(at, of_instance, holders);
+	return false;
 }
 
 void shunt_holders_find(struct shunt_holders *holders)
 {
 	memset(holders, 0, sizeof(*holders));
-	entries(holders, "/proc", 0, of_process);
-	of_root(holders, "/proc/self", 0);
-	entries(holders, "/proc", 0, of_root);
+	shunt_processes_walk(of_process, holders);
+	of_root(holders, "/proc/self");
+	shunt_processes_walk(of_root, holders);
 }
 
 void shunt_holders_free(struct shunt_holders *holders)
@@ -166,20 +175,18 @@ const struct shunt_holder *shunt_holder_of(const struct shunt_holders *holders,
 	return found;
 }
 
+static bool knows(void *instance, const char *path)
+{
+	char at[PATH_MAX + PATH_ROOM];
+
+	snprintf(at, sizeof(at), "%s/root" SHUNT_BPFFS_TREE "/%s", path,
+		 (const char *)instance);
+	return !access(at, F_OK);
+}
+
 bool shunt_holders_know(const char *instance)
 {
-	_dir_ DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	char path[PATH_ROOM];
-	bool known = false;
-
-	while (proc && !known && (entry = readdir(proc)))
-		known = atoi(entry->d_name) > 0 &&
-			snprintf(path, sizeof(path),
-				 "/proc/%.20s/root" SHUNT_BPFFS_TREE "/%s",
-				 entry->d_name, instance) < (int)sizeof(path) &&
-			!access(path, F_OK);
-	return known;
+	return shunt_processes_walk(knows, (void *)instance);
 }
 
 int shunt_holders_mounts(void)

@@ -11,7 +11,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum shunt_object { SHUNT_OBJECT_PROGRAM, SHUNT_OBJECT_MAP, SHUNT_OBJECT_LINK };
+enum shunt_object {
+	SHUNT_OBJECT_PROGRAM,
+	SHUNT_OBJECT_MAP,
+	SHUNT_OBJECT_LINK,
+	SHUNT_OBJECT_KINDS,
+};
+
+/* What a descriptor stands for, by kind; 0: nothing. A link tells its program as well. */
+struct shunt_fdinfo {
+	uint32_t id[SHUNT_OBJECT_KINDS];
+};
+
+/* Reads a file of /proc/PID/fdinfo. */
+void shunt_fdinfo_read(struct shunt_fdinfo *info, const char *path);
 
 struct shunt_holder {
 	enum shunt_object kind;

@@ -13,6 +13,7 @@
 #include "loader/bpffs.h"
 #include "loader/chain.h"
 #include "loader/hookpin.h"
+#include "loader/mode.h"
 #include "loader/netfilter.h"
 #include "loader/owner.h"
 #include "loader/program.h"
@@ -25,12 +26,6 @@
 /* A clsact filter of ours is known by these; the priority leaves room before it. */
 #define CLSACT_HANDLE 0x5348
 #define CLSACT_PRIORITY 0x5348
-
-static bool wants(const struct shunt_place_request *request, const char *mode)
-{
-	return !request->mode || !strcmp(request->mode, "auto") ||
-	       !strcmp(request->mode, mode);
-}
 
 static void placed(struct shunt_place *place, const char *mode, int prog_fd)
 {
@@ -105,7 +100,7 @@ static int attach_xdp(const struct shunt_place_request *request,
 
 	if (ret)
 		return ret;
-	if (wants(request, "native")) {
+	if (shunt_mode_allows(request->mode, "native")) {
 		*link_fd = bpf_link_create(request->prog_fd, request->ifindex, BPF_XDP,
 					   &native);
 		if (*link_fd >= 0) {
@@ -113,7 +108,7 @@ static int attach_xdp(const struct shunt_place_request *request,
 			return 0;
 		}
 		first = *link_fd;
-		if (!wants(request, "generic"))
+		if (!shunt_mode_allows(request->mode, "generic"))
 			return shunt_fail(
 				err, first,
 				"%s does not take an XDP program in native mode: "
@@ -238,7 +233,7 @@ static int attach_tc(const struct shunt_place_request *request,
 							  : ATTACH_TCX_EGRESS;
 	int first = 0;
 
-	if (wants(request, "tcx")) {
+	if (shunt_mode_allows(request->mode, "tcx")) {
 		*link_fd =
 			bpf_link_create(request->prog_fd, request->ifindex, type, NULL);
 		if (*link_fd >= 0) {
@@ -246,7 +241,7 @@ static int attach_tc(const struct shunt_place_request *request,
 			return 0;
 		}
 		first = *link_fd;
-		if (!wants(request, "clsact"))
+		if (!shunt_mode_allows(request->mode, "clsact"))
 			return shunt_fail(
 				err, first,
 				"%s does not take a TCX link: %s (needs Linux "
@@ -392,7 +387,7 @@ static int open_link(const char *instance, enum shunt_hook hook)
 {
 	char path[SHUNT_PIN_MAX];
 
-	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
+	shunt_hookpin_link_path(path, instance, hook);
 	return bpf_obj_get(path);
 }
 
@@ -400,20 +395,12 @@ static int open_link(const char *instance, enum shunt_hook hook)
 static int link_program(const char *instance, enum shunt_hook hook, uint32_t *id,
 			struct shunt_err *err)
 {
-	struct bpf_link_info info = { 0 };
-	__u32 len = sizeof(info);
+	bool sits;
+	int ret = shunt_hookpin_ask_link(instance, hook, id, &sits, err);
 
-	*id = 0;
-	_fd_ int fd = open_link(instance, hook);
-	if (fd == -ENOENT)
-		return 0;
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
-		return shunt_fail_errno(err, -errno,
-					"ask for the link of hook %s of %s",
-					shunt_hook_name(hook), instance);
-	/* they begin with the interface, which is 0 once it is gone, or with a family */
-	*id = info.xdp.ifindex ? info.prog_id : 0;
-	return 0;
+	if (!sits)
+		*id = 0;
+	return ret;
 }
 
 int shunt_place_ask(enum shunt_hook hook, const struct shunt_place *place,

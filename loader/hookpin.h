@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is pinned under progs/ for a hook. */
+/* What is pinned under progs/ and links/ for a hook. */
 #pragma once
 
 /*
@@ -9,6 +9,7 @@
  *                          the interface: there was none, and we are about to make it, or
  *                          our filter in it is about to go and it with that. It goes with
  *                          the hook, or once the record says whose the qdisc is
+ *     links/<hook>         the link that holds it there, where there is one
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +26,17 @@ void shunt_hookpin_path(char path[SHUNT_PIN_MAX], const char *instance,
 SHUNT_MUST_CHECK int shunt_hookpin_ask(const char *instance, enum shunt_hook hook,
 				       const char *suffix, uint32_t *id,
 				       struct shunt_err *err);
+
+void shunt_hookpin_link_path(char path[SHUNT_PIN_MAX], const char *instance,
+			     enum shunt_hook hook);
+
+/*
+ * The id of the program in the link that is pinned there; *id 0: for certain, no link is.
+ * *sits: is the link on its interface still?
+ */
+SHUNT_MUST_CHECK int shunt_hookpin_ask_link(const char *instance, enum shunt_hook hook,
+					    uint32_t *id, bool *sits,
+					    struct shunt_err *err);
 
 /* Pins the program of the hook as its note of the qdisc. */
 SHUNT_MUST_CHECK int shunt_hookpin_note_qdisc(const char *instance,

@@ -14,6 +14,7 @@
 #include "loader/plan.h"
 #include "loader/probation.h"
 #include "loader/residue.h"
+#include "loader/steer.h"
 #include "loader/takeover.h"
 #include "loader/whereabouts.h"
 #include "user/base/cleanup.h"
@@ -45,20 +46,22 @@ bool shunt_instance_exists(const char *name)
 	return !access(path, F_OK);
 }
 
-static bool any_sits(const struct shunt_instance *instance)
+bool shunt_instance_sits(const struct shunt_instance *instance, unsigned int ifindex)
 {
 	int hook;
 
 	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
 		if (shunt_place_alive(hook, &instance->state->place[hook],
-				      instance->name, instance->state->ifindex))
+				      instance->name, ifindex))
 			return true;
 	return false;
 }
 
 static int ask_there(void *ctx)
 {
-	return any_sits(ctx);
+	const struct shunt_instance *instance = ctx;
+
+	return shunt_instance_sits(instance, instance->state->ifindex);
 }
 
 bool shunt_instance_alive(const struct shunt_instance *instance)
@@ -144,6 +147,13 @@ static int follow(struct shunt_instance *instance, struct shunt_err *err)
 				old, at.interface);
 }
 
+static int settle_steering(struct shunt_instance *instance, struct shunt_err *err)
+{
+	const struct shunt_settling settling = { .state = instance->state };
+
+	return shunt_steer_settle(instance, &settling, err);
+}
+
 static int recover(struct shunt_instance *instance, struct shunt_err *err)
 {
 	uint64_t newest = shunt_gen_look(instance->maps.gen).newest;
@@ -159,6 +169,9 @@ static int recover(struct shunt_instance *instance, struct shunt_err *err)
 		ret = shunt_residue_settle(instance, err);
 	if (!ret)
 		ret = shunt_takeover_recover(instance, err);
+	/* on trial, the NIC has what both policies want */
+	if (!ret && !instance->gen.armed)
+		ret = settle_steering(instance, err);
 	if (ret)
 		return ret;
 	/* on trial, what both policies need stays */

@@ -62,5 +62,11 @@ void shunt_instance_close(struct shunt_instance *instance);
 /* Is there a folder for this instance? */
 bool shunt_instance_exists(const char *name);
 
-/* Does any of its hooks still judge packets? */
+/*
+ * Does any of its hooks sit on this interface of the calling thread's namespace? What
+ * cannot be asked is taken to.
+ */
+bool shunt_instance_sits(const struct shunt_instance *instance, unsigned int ifindex);
+
+/* Does any of its hooks still judge packets, wherever its interface is? */
 bool shunt_instance_alive(const struct shunt_instance *instance);

@@ -8,6 +8,7 @@
 #include "loader/reply.h"
 #include "loader/sets.h"
 #include "loader/shunt.h"
+#include "loader/steer.h"
 #include "user/base/cleanup.h"
 #include "user/base/folder.h"
 #include "user/base/json.h"
@@ -204,6 +205,9 @@ int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err)
 	if (ret)
 		return ret;
 	show_consumers(out, instance.state);
+	ret = shunt_steer_show(out, instance.name, err);
+	if (ret)
+		return ret;
 	cJSON_AddStringToObject(out, "hash", instance.state->hash);
 	show_trial(out, &instance);
 	cJSON_AddStringToObject(out, "policy", instance.state->text);

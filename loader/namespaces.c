@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/namespaces.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
 
 #include "loader/netns.h"
 #include "user/base/cleanup.h"
+#include "user/base/folder.h"
 
-#define ENTRY_MAX sizeof(((struct dirent *)0)->d_name)
-#define PATH_ROOM (128 + 2 * ENTRY_MAX)
+#define PATH_ROOM (PATH_MAX + 16)
 
 /* One walk: which namespaces were visited already, by inode. */
 struct walk {
@@ -65,30 +65,13 @@ static void try(struct walk *walk, const char *path)
 
 /* --- where they are kept ----------------------------------------------------- */
 
-/* Calls each() for the entries of a folder. */
-static void entries(struct walk *walk, const char *folder,
-		    void (*each)(struct walk *, const char *path))
-{
-	_dir_ DIR *dir = walk->found ? NULL : opendir(folder);
-	char path[PATH_ROOM];
-	struct dirent *entry;
-
-	while (dir && !walk->found && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		if (snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) <
-		    (int)sizeof(path))
-			each(walk, path);
-	}
-}
-
 /*
  * Those that a file stands for, as one mount namespace has them: the fifth field of a
  * line is where it is mounted, the fourth tells what.
  */
 static void of_mounts(struct walk *walk, const char *process)
 {
-	char path[PATH_ROOM + 16 + 1024], at[1024];
+	char path[PATH_ROOM + 1024], at[1024];
 	_free_ char *line = NULL;
 	size_t room = 0;
 
@@ -103,44 +86,51 @@ static void of_mounts(struct walk *walk, const char *process)
 	}
 }
 
-static void of_thread(struct walk *walk, const char *path)
+static bool of_thread(void *ctx, const char *path)
 {
-	char at[PATH_ROOM + 16];
+	struct walk *walk = ctx;
+	char at[PATH_ROOM];
 
 	snprintf(at, sizeof(at), "%s/ns/net", path);
 	try(walk, at);
+	return walk->found;
 }
 
-static void of_descriptor(struct walk *walk, const char *path)
+static bool of_descriptor(void *ctx, const char *path)
 {
+	struct walk *walk = ctx;
 	char target[16] = "";
 
 	if (readlink(path, target, sizeof(target) - 1) > 0 &&
 	    !strncmp(target, "net:[", 5))
 		try(walk, path);
+	return walk->found;
 }
 
-static void of_process(struct walk *walk, const char *path)
+static bool of_process(void *ctx, const char *path)
 {
-	char folder[PATH_ROOM + 16];
+	struct walk *walk = ctx;
+	char folder[PATH_ROOM];
 	struct stat mounts;
 
-	if (path[6] < '0' || path[6] > '9') /* behind "/proc/" */
-		return;
 	snprintf(folder, sizeof(folder), "%s/ns/mnt", path);
 	if (!stat(folder, &mounts) && is_new(walk, mounts.st_ino))
 		of_mounts(walk, path);
 	snprintf(folder, sizeof(folder), "%s/task", path);
-	entries(walk, folder, of_thread);
+	if (!walk->found)
+		shunt_folder_walk(folder, of_thread, walk);
 	snprintf(folder, sizeof(folder), "%s/fd", path);
-	entries(walk, folder, of_descriptor);
+	if (!walk->found)
+		shunt_folder_walk(folder, of_descriptor, walk);
+	return walk->found;
 }
 
 static void everywhere(struct walk *walk)
 {
 	try(walk, "/proc/thread-self/ns/net");
 	of_mounts(walk, "/proc/self");
-	entries(walk, "/proc", of_process);
+	if (!walk->found)
+		shunt_processes_walk(of_process, walk);
 }
 
 static void *live(void *walk)

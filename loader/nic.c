@@ -4,16 +4,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <linux/ethtool.h>
 #include <linux/genetlink.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 
+#include "loader/ethtool.h"
 #include "loader/netlink.h"
+#include "loader/ntuple.h"
+#include "loader/queue_cpus.h"
 #include "loader/queues.h"
 #include "user/base/cleanup.h"
 
@@ -23,34 +23,66 @@
 #define NETDEV_A_DEV_XDP_FEATURES 3
 #define NETDEV_A_DEV_XDP_RX_METADATA_FEATURES 5
 
-/* --- ethtool ----------------------------------------------------------------- */
-
-static int ethtool(const char *name, void *command)
-{
-	struct ifreq ifr = { .ifr_data = command };
-	_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	return fd < 0 || ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : 0;
-}
-
-/* The value of one of ethtool's simple questions; 0 where it is not answered. */
-static uint32_t ask(const char *name, uint32_t command)
-{
-	struct ethtool_value value = { .cmd = command };
-
-	return ethtool(name, &value) ? 0 : value.data;
-}
+/* --- the driver -------------------------------------------------------------- */
 
 static void look_driver(struct shunt_nic *nic)
 {
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
 
-	if (!ethtool(nic->name, &info))
+	if (!shunt_ethtool(nic->name, &info))
 		snprintf(nic->driver, sizeof(nic->driver), "%s", info.driver);
 	nic->vlan_known = true;
-	nic->vlan_beside = ask(nic->name, ETHTOOL_GFLAGS) & ETH_FLAG_RXVLAN;
+	nic->vlan_beside =
+		shunt_ethtool_ask(nic->name, ETHTOOL_GFLAGS) & ETH_FLAG_RXVLAN;
 	nic->queues = shunt_queues(nic->name);
+}
+
+/* --- steering ---------------------------------------------------------------- */
+
+static void look_ntuple(struct shunt_nic *nic)
+{
+	_ntuples_ struct shunt_ntuple_table table = { .location = NULL };
+
+	nic->ntuple_known =
+		!shunt_ethtool_feature(nic->name, "rx-ntuple-filter", &nic->ntuple);
+	nic->has_ntuple = !shunt_ntuple_list(nic->name, &table);
+	nic->places = table.size;
+	nic->places_taken = table.rules;
+}
+
+static void look_cpus(struct shunt_nic *nic, int sysfs, enum shunt_queue_kind kind,
+		      struct shunt_nic_cpus *cpus)
+{
+	char text[SHUNT_CPUS_TEXT];
+	uint32_t queue;
+	size_t n = 0;
+
+	for (queue = 0; queue < SHUNT_QUEUE_MAX; queue++) {
+		if (shunt_queue_cpus_read(sysfs, nic->name, kind, queue, text))
+			break;
+		cpus->known = true;
+		cpus->any |= shunt_cpus_any(text);
+		if (n < sizeof(cpus->text))
+			n += snprintf(cpus->text + n, sizeof(cpus->text) - n,
+				      "%s%s-%u %s", n ? ", " : "",
+				      kind == SHUNT_QUEUE_RPS ? "rx" : "tx", queue,
+				      text);
+	}
+}
+
+static void look_steering(struct shunt_nic *nic)
+{
+	struct shunt_ethtool_queues queues = { 0 };
+	_fd_ int sysfs = shunt_sysfs_open();
+
+	if (!shunt_ethtool_queues(nic->name, &queues))
+		nic->queues_max = queues.max;
+	look_ntuple(nic);
+	nic->indirection = shunt_ethtool_indirection(nic->name);
+	if (sysfs < 0)
+		return;
+	look_cpus(nic, sysfs, SHUNT_QUEUE_RPS, &nic->rps);
+	look_cpus(nic, sysfs, SHUNT_QUEUE_XPS, &nic->xps);
 }
 
 /* --- generic netlink: what the driver's XDP can do --------------------------- */
@@ -163,9 +195,9 @@ static void look_peer(struct shunt_nic *nic, const struct shunt_nl *nl)
 	    !if_indextoname(nic->peer, name) || get_link(&peer, nic->peer))
 		return;
 	nic->peer_here = true;
-	nic->peer_napi = link_xdp(&peer) || ask(name, ETHTOOL_GGRO);
+	nic->peer_napi = link_xdp(&peer) || shunt_ethtool_ask(name, ETHTOOL_GGRO);
 	nic->vlan_known = true;
-	nic->vlan_beside = ask(name, ETHTOOL_GFLAGS) & ETH_FLAG_TXVLAN;
+	nic->vlan_beside = shunt_ethtool_ask(name, ETHTOOL_GFLAGS) & ETH_FLAG_TXVLAN;
 }
 
 void shunt_nic_vlan_advice(const struct shunt_nic *nic, char text[SHUNT_NIC_ADVICE])
@@ -210,6 +242,7 @@ int shunt_nic_look(struct shunt_nic *nic, const char *interface, struct shunt_er
 	nic->xdp_prog = link_xdp(&nl);
 	nic->veth = link_is_veth(&nl);
 	look_driver(nic);
+	look_steering(nic);
 	look_xdp(nic);
 	if (nic->veth)
 		look_peer(nic, &nl);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "loader/ethtool.h"
 #include "user/base/err.h"
 
 /* What the kernel tells of a driver's XDP (linux/netdev.h, Linux 6.3 and newer). */
@@ -18,6 +19,13 @@
 #define SHUNT_NIC_ADVICE 512
 
 #define SHUNT_NIC_META_VLAN (1u << 2) /* XDP metadata: the VLAN tag; Linux 6.8 */
+
+/* RPS or XPS of the queues, as text: "rx-0 3, rx-1 0". */
+struct shunt_nic_cpus {
+	bool known; /* this kernel has it, and this interface */
+	bool any;   /* some queue names CPUs */
+	char text[256];
+};
 
 struct shunt_nic {
 	char name[IF_NAMESIZE];
@@ -33,6 +41,14 @@ struct shunt_nic {
 	 */
 	bool vlan_beside;
 	bool vlan_known; /* false: it depends on a peer that we cannot ask */
+	/* Steering: what the driver offers. */
+	uint32_t queues_max;		     /* 0: it does not tell */
+	bool has_ntuple;		     /* a table of filters */
+	bool ntuple_known;		     /* the kernel knows the feature by name */
+	struct shunt_ethtool_feature ntuple; /* may they be used? */
+	uint32_t places, places_taken;	     /* of the table; 0: it does not tell */
+	uint32_t indirection; /* entries of the table from hashes to queues; 0: none */
+	struct shunt_nic_cpus rps, xps;
 	/* veth only */
 	bool veth, peer_here, peer_napi; /* peer in this namespace; it runs NAPI */
 	unsigned int peer;		 /* its ifindex */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/owner.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <pwd.h>
@@ -11,65 +11,60 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "loader/bpffs.h"
+#include "loader/holders.h"
 #include "loader/netlink.h"
 #include "user/base/cleanup.h"
+#include "user/base/folder.h"
 
 /* --- programs ---------------------------------------------------------------- */
 
-/* The program that a descriptor, of a program or of a link, stands for; 0: neither. */
-static uint32_t fdinfo_program(const char *path)
-{
-	_file_ FILE *file = fopen(path, "re");
-	char line[128];
-	unsigned int id;
+/* The first process that holds a program. */
+struct search {
+	uint32_t prog_id;
+	char process[32]; /* "/proc/17" */
+};
 
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "prog_id: %u", &id) == 1)
-			return id;
-	return 0;
+/* By a descriptor of it, or of its link. */
+static bool is_it(void *ctx, const char *path)
+{
+	const struct search *search = ctx;
+	struct shunt_fdinfo info;
+
+	shunt_fdinfo_read(&info, path);
+	return info.id[SHUNT_OBJECT_PROGRAM] == search->prog_id;
 }
 
-static bool process_holds(const char *pid, uint32_t prog_id)
+static bool holds(void *ctx, const char *process)
 {
-	char path[64 + 2 * sizeof(((struct dirent *)0)->d_name)];
-	struct dirent *entry;
-	bool holds = false;
+	struct search *search = ctx;
+	char folder[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/proc/%s/fdinfo", pid);
-	_dir_ DIR *dir = opendir(path);
-	while (dir && !holds && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid, entry->d_name);
-		holds = fdinfo_program(path) == prog_id;
-	}
-	return holds;
+	if (atoi(process + strlen("/proc/")) == getpid())
+		return false;
+	snprintf(search->process, sizeof(search->process), "%s", process);
+	snprintf(folder, sizeof(folder), "%.32s/fdinfo", process);
+	return shunt_folder_walk(folder, is_it, search);
 }
 
-/* The first process that holds the program, by number and name. */
+/* That process, by number and name. */
 static size_t describe_holder(uint32_t prog_id, char *text, size_t room)
 {
-	_dir_ DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	size_t n = 0;
+	struct search search = { .prog_id = prog_id };
+	char path[64], name[32] = "?";
 
-	while (proc && !n && (entry = readdir(proc))) {
-		char path[64], name[32] = "?";
-
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
-		    atoi(entry->d_name) == getpid() ||
-		    !process_holds(entry->d_name, prog_id))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%.20s/comm", entry->d_name);
-		_file_ FILE *comm = fopen(path, "re");
-		if (comm && fgets(name, sizeof(name), comm))
-			name[strcspn(name, "\n")] = 0;
-		n = snprintf(text, room, ", held by process %.20s (%s)", entry->d_name,
-			     name);
-	}
-	return n;
+	if (!shunt_processes_walk(holds, &search))
+		return 0;
+	snprintf(path, sizeof(path), "%s/comm", search.process);
+	_file_ FILE *comm = fopen(path, "re");
+	if (comm && fgets(name, sizeof(name), comm))
+		name[strcspn(name, "\n")] = 0;
+	return snprintf(text, room, ", held by process %s (%s)",
+			search.process + strlen("/proc/"), name);
 }
 
 /* nftw() has no argument for its callback. */
@@ -80,7 +75,8 @@ static __thread struct {
 
 static int is_pin_of(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 {
-	char info[64];
+	struct shunt_fdinfo info;
+	char at[64];
 
 	(void)st;
 	(void)ftw;
@@ -89,8 +85,9 @@ static int is_pin_of(const char *path, const struct stat *st, int kind, struct F
 	_fd_ int fd = bpf_obj_get(path);
 	if (fd < 0)
 		return 0;
-	snprintf(info, sizeof(info), "/proc/self/fdinfo/%d", fd);
-	if (fdinfo_program(info) != sought.prog_id)
+	snprintf(at, sizeof(at), "/proc/self/fdinfo/%d", fd);
+	shunt_fdinfo_read(&info, at);
+	if (info.id[SHUNT_OBJECT_PROGRAM] != sought.prog_id)
 		return 0;
 	snprintf(sought.path, sizeof(sought.path), "%s", path);
 	return 1;

@@ -10,6 +10,7 @@
 #include "loader/plan.h"
 #include "loader/reply.h"
 #include "loader/shunt.h"
+#include "loader/steer.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -80,6 +81,7 @@ int shunt_probation_revert(struct shunt_instance *instance, struct shunt_err *er
 {
 	const struct shunt_maps *maps = &instance->maps;
 	uint64_t newest = instance->gen.newest;
+	struct shunt_settling settling = { .notes = NULL };
 	struct shunt_state *again;
 	int ret = read_again(instance, &again, err);
 
@@ -100,6 +102,9 @@ int shunt_probation_revert(struct shunt_instance *instance, struct shunt_err *er
 	ret = shunt_state_commit(instance->name, err);
 	if (!ret)
 		ret = shunt_plan_tidy(maps, again, true, err);
+	settling.state = again;
+	if (!ret)
+		ret = shunt_steer_settle(instance, &settling, err);
 	if (!ret)
 		ret = shunt_history_trim(instance->name, newest + 1, err);
 	return ret ? shunt_fail_in(
@@ -137,6 +142,7 @@ int shunt_confirm(const char *interface, cJSON **reply, struct shunt_err *err)
 {
 	_instance_ struct shunt_instance instance = SHUNT_INSTANCE_NONE;
 	_json_ cJSON *notes = cJSON_CreateObject();
+	struct shunt_settling settling = { .notes = notes };
 	int ret;
 
 	*reply = NULL;
@@ -150,6 +156,9 @@ int shunt_confirm(const char *interface, cJSON **reply, struct shunt_err *err)
 		shunt_reply_warn(notes, "the deadline passed in the same moment: some "
 					"packets may have met the old policy");
 	ret = shunt_plan_tidy(&instance.maps, instance.state, true, err);
+	settling.state = instance.state;
+	if (!ret)
+		ret = shunt_steer_settle(&instance, &settling, err);
 	if (ret)
 		return shunt_fail_in(err, ret,
 				     "the policy is confirmed, but what it replaces "

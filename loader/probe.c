@@ -144,6 +144,19 @@ static void add_warnings(cJSON *reply, const struct shunt_nic *nic)
 				 nic->name, nic->mtu);
 }
 
+static void put_ntuple(cJSON *item, const struct shunt_nic *nic)
+{
+	cJSON *ntuple = cJSON_AddObjectToObject(item, "ntuple");
+
+	if (nic->ntuple_known) {
+		cJSON_AddBoolToObject(ntuple, "on", nic->ntuple.on);
+		cJSON_AddBoolToObject(ntuple, "fixed", nic->ntuple.fixed);
+	}
+	if (nic->places)
+		cJSON_AddNumberToObject(ntuple, "places", nic->places);
+	cJSON_AddNumberToObject(ntuple, "taken", nic->places_taken);
+}
+
 static cJSON *answer(const struct shunt_probe *probe)
 {
 	const struct shunt_nic *nic = &probe->nic;
@@ -162,6 +175,10 @@ static cJSON *answer(const struct shunt_probe *probe)
 		cJSON_AddNumberToObject(item, "mtu", nic->mtu);
 		cJSON_AddNumberToObject(item, "queues",
 					__builtin_popcountll(nic->queues));
+		if (nic->queues_max)
+			cJSON_AddNumberToObject(item, "queues_max", nic->queues_max);
+		if (nic->has_ntuple)
+			put_ntuple(item, nic);
 		add_rows(cJSON_AddArrayToObject(item, "features"), probe,
 			 shunt_probe_nic);
 	}

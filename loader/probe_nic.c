@@ -93,8 +93,62 @@ static enum shunt_probe_answer queues(const struct shunt_probe *probe, char *det
 {
 	int n = __builtin_popcountll(probe->nic.queues);
 
-	say("%d", n);
+	if (probe->nic.queues_max)
+		say("%d of at most %u", n, probe->nic.queues_max);
+	else
+		say("%d", n);
 	return n > 1 ? SHUNT_PROBE_YES : SHUNT_PROBE_NO;
+}
+
+static enum shunt_probe_answer ntuple(const struct shunt_probe *probe, char *detail)
+{
+	const struct shunt_nic *nic = &probe->nic;
+	const char *set = !nic->ntuple_known ? "unknown to this kernel"
+			  : nic->ntuple.on   ? "on"
+					     : "off";
+
+	if (!nic->has_ntuple) {
+		say("the driver has no table of filters");
+		return SHUNT_PROBE_NO;
+	}
+	if (nic->places)
+		say("%s%s, %u of %u places are taken", set,
+		    nic->ntuple.fixed ? " (fixed)" : "", nic->places_taken,
+		    nic->places);
+	else
+		say("%s%s, %u places are taken", set,
+		    nic->ntuple.fixed ? " (fixed)" : "", nic->places_taken);
+	return nic->ntuple_known && !nic->ntuple.on ? SHUNT_PROBE_NO : SHUNT_PROBE_YES;
+}
+
+static enum shunt_probe_answer rss(const struct shunt_probe *probe, char *detail)
+{
+	if (!probe->nic.indirection) {
+		say("the driver shows no table from hashes to queues");
+		return SHUNT_PROBE_NO;
+	}
+	say("a table of %u entries", probe->nic.indirection);
+	return SHUNT_PROBE_YES;
+}
+
+static enum shunt_probe_answer cpus(const struct shunt_nic_cpus *set, char *detail)
+{
+	if (!set->known) {
+		say("this kernel, or an interface with one queue, has no such setting");
+		return SHUNT_PROBE_UNKNOWN;
+	}
+	say("%s", set->text);
+	return set->any ? SHUNT_PROBE_YES : SHUNT_PROBE_NO;
+}
+
+static enum shunt_probe_answer rps(const struct shunt_probe *probe, char *detail)
+{
+	return cpus(&probe->nic.rps, detail);
+}
+
+static enum shunt_probe_answer xps(const struct shunt_probe *probe, char *detail)
+{
+	return cpus(&probe->nic.xps, detail);
 }
 
 const struct shunt_probe_row shunt_probe_nic[] = {
@@ -122,6 +176,21 @@ const struct shunt_probe_row shunt_probe_nic[] = {
 	  "consumers get packets without a copy; they are copied otherwise", zerocopy },
 	{ "queues", "receive queues share the work; with one, one CPU does all of it",
 	  queues },
+	{ "ntuple",
+	  "consumers with \"steer\" get their flows into their own queues; otherwise a "
+	  "hash spreads them, and those of other queues go the if_down way",
+	  ntuple },
+	{ "rss", "`ethtool -X INTERFACE` says which queues flows are spread over",
+	  rss },
+	{ "rps",
+	  "the stack's work for a queue is given to other CPUs than the one that polls "
+	  "it: \"queues\" of a policy sets it",
+	  rps },
+	{ "xps",
+	  "a CPU's packets leave by queues of its own; at a veth that is the queue "
+	  "that "
+	  "its peer receives them in. \"queues\" of a policy sets it",
+	  xps },
 	{ "vlan-in-frame",
 	  "where VLAN tags are taken off, the hook xdp does not see them: a rule that "
 	  "matches vlan misses there, and what is redirected or sent back has lost "

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "loader/reply.h"
 
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <linux/ethtool.h>
-#include <linux/sockios.h>
 
+#include "loader/ethtool.h"
 #include "loader/program.h"
-#include "user/base/cleanup.h"
 #include "user/base/json.h"
 
 cJSON *shunt_reply_new(const char *schema, const struct shunt_state *state)
@@ -173,12 +169,8 @@ bool shunt_reply_cannot(struct shunt_err *why, enum shunt_hook hook,
 static bool is_veth(const char *interface)
 {
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
-	struct ifreq request = { .ifr_data = (void *)&info };
-	_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
-	return fd >= 0 && !ioctl(fd, SIOCETHTOOL, &request) &&
-	       !strcmp(info.driver, "veth");
+	return !shunt_ethtool(interface, &info) && !strcmp(info.driver, "veth");
 }
 
 static void warn_checksums(cJSON *reply, const struct shunt_state *state)

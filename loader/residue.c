@@ -12,23 +12,37 @@
 #include "loader/bpffs.h"
 #include "loader/chain.h"
 #include "loader/hook.h"
+#include "loader/hookpin.h"
 #include "loader/limits.h"
 #include "loader/netns.h"
 #include "loader/objects.h"
 #include "loader/program.h"
 #include "loader/sets.h"
+#include "loader/steer.h"
 #include "user/base/cleanup.h"
 
-static int unpin(const char *instance, const char *folder, enum shunt_hook hook,
-		 const char *suffix, struct shunt_err *err)
+static int unpin(const char *path, struct shunt_err *err)
 {
-	char path[SHUNT_PIN_MAX], leaf[32];
-
-	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook), suffix);
-	shunt_pin_path(path, instance, folder, leaf);
 	if (unlink(path) && errno != ENOENT)
 		return shunt_fail_errno(err, -errno, "unpin %s", path);
 	return 0;
+}
+
+static int unpin_link(const char *instance, enum shunt_hook hook, struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_hookpin_link_path(path, instance, hook);
+	return unpin(path, err);
+}
+
+static int unpin_program(const char *instance, enum shunt_hook hook, const char *suffix,
+			 struct shunt_err *err)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_hookpin_path(path, instance, hook, suffix);
+	return unpin(path, err);
 }
 
 /* Unpinned, a link would leave in the kernel's own time: this is at once. */
@@ -36,7 +50,7 @@ static void let_go(const char *instance, enum shunt_hook hook)
 {
 	char path[SHUNT_PIN_MAX];
 
-	shunt_pin_path(path, instance, "links", shunt_hook_name(hook));
+	shunt_hookpin_link_path(path, instance, hook);
 	_fd_ int fd = bpf_obj_get(path);
 	if (fd >= 0)
 		bpf_link_detach(fd);
@@ -60,16 +74,16 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 	int ret;
 
 	let_go(instance->name, hook);
-	ret = unpin(instance->name, "links", hook, "", err);
+	ret = unpin_link(instance->name, hook, err);
 	if (!ret)
 		ret = shunt_place_detach(hook, place->made_qdisc, instance->name,
 					 instance->ifindex, err);
 	if (!ret)
-		ret = unpin(instance->name, "progs", hook, "", err);
+		ret = unpin_program(instance->name, hook, "", err);
 	if (!ret)
-		ret = unpin(instance->name, "progs", hook, "_next", err);
+		ret = unpin_program(instance->name, hook, "_next", err);
 	if (!ret)
-		ret = unpin(instance->name, "progs", hook, "_qdisc", err);
+		ret = unpin_program(instance->name, hook, "_qdisc", err);
 	if (ret)
 		return ret;
 	hand_over_qdisc(instance->state, hook);
@@ -79,13 +93,19 @@ int shunt_residue_unhook(struct shunt_instance *instance, enum shunt_hook hook,
 
 /* --- hooks and record -------------------------------------------------------- */
 
-static bool pinned(const char *instance, const char *folder, enum shunt_hook hook,
-		   const char *suffix)
+static bool has_link(const char *instance, enum shunt_hook hook)
 {
-	char path[SHUNT_PIN_MAX], leaf[32];
+	char path[SHUNT_PIN_MAX];
 
-	snprintf(leaf, sizeof(leaf), "%s%s", shunt_hook_name(hook), suffix);
-	shunt_pin_path(path, instance, folder, leaf);
+	shunt_hookpin_link_path(path, instance, hook);
+	return !access(path, F_OK);
+}
+
+static bool has_program(const char *instance, enum shunt_hook hook, const char *suffix)
+{
+	char path[SHUNT_PIN_MAX];
+
+	shunt_hookpin_path(path, instance, hook, suffix);
 	return !access(path, F_OK);
 }
 
@@ -115,14 +135,14 @@ enum shunt_residue_hook shunt_residue_hook(const struct shunt_instance *instance
 					   enum shunt_hook hook)
 {
 	const struct shunt_place *place = &instance->state->place[hook];
-	bool any = pinned(instance->name, "links", hook, "") ||
-		   pinned(instance->name, "progs", hook, "") ||
-		   pinned(instance->name, "progs", hook, "_qdisc");
+	bool any = has_link(instance->name, hook) ||
+		   has_program(instance->name, hook, "") ||
+		   has_program(instance->name, hook, "_qdisc");
 
 	if (!place->on)
 		return any ? SHUNT_RESIDUE_UNRECORDED : SHUNT_RESIDUE_SOUND;
 	if (shunt_place_alive(hook, place, instance->name, instance->ifindex) &&
-	    pinned(instance->name, "progs", hook, ""))
+	    has_program(instance->name, hook, ""))
 		return SHUNT_RESIDUE_SOUND;
 	return sits(instance, hook) ? SHUNT_RESIDUE_UNPINNED : SHUNT_RESIDUE_LOST;
 }
@@ -143,17 +163,6 @@ static bool note_name(struct shunt_instance *instance)
 	return true;
 }
 
-static bool any_alive(const struct shunt_instance *instance)
-{
-	int hook;
-
-	for (hook = 0; hook < SHUNT_HOOK_MAX; hook++)
-		if (shunt_place_alive(hook, &instance->state->place[hook],
-				      instance->name, instance->ifindex))
-			return true;
-	return false;
-}
-
 int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 {
 	enum shunt_residue_hook is[SHUNT_HOOK_MAX] = { 0 };
@@ -170,7 +179,7 @@ int shunt_residue_settle(struct shunt_instance *instance, struct shunt_err *err)
 		ret = shunt_adopt(instance->name,
 				  shunt_maps_id(instance->maps.fd[SHUNT_MAP_GEN]),
 				  instance->ifindex, err);
-	if (ret || !any_alive(instance))
+	if (ret || !shunt_instance_sits(instance, instance->ifindex))
 		return ret;
 	/* attached last, taken off first: so the note of a qdisc is the last to go */
 	for (hook = SHUNT_HOOK_MAX - 1; !ret && hook >= 0; hook--) {
@@ -259,7 +268,12 @@ int shunt_residue_remove(const char *name, unsigned int ifindex,
 		if (ret)
 			return ret;
 	}
-	return shunt_pin_remove_all(name, err);
+	ret = shunt_steer_remove(name, err);
+	if (!ret)
+		ret = shunt_pin_remove_all(name, err);
+	if (ret)
+		residue->maps = 0; /* nothing goes that could be waited for */
+	return ret;
 }
 
 int shunt_residue_clear(const char *name, unsigned int ifindex, bool *cleared,

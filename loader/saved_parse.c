@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "loader/chain.h"
+#include "loader/mode.h"
 #include "loader/policy/jsonc.h"
 #include "loader/policy/node.h"
 #include "loader/policy/prefix.h"
@@ -71,21 +72,6 @@ static void read_netns(struct shunt_saved *saved, const struct shunt_node *node)
 
 /* --- hooks ------------------------------------------------------------------- */
 
-static const struct shunt_name xdp_modes[] = {
-	{ "native", 0 }, { "generic", 0 }, { "chained", 0 }, { NULL, 0 }
-};
-static const struct shunt_name tc_modes[] = { { "tcx", 0 },
-					      { "clsact", 0 },
-					      { NULL, 0 } };
-static const struct shunt_name netfilter_modes[] = { { "link", 0 }, { NULL, 0 } };
-
-static const struct shunt_name *modes_of(int hook)
-{
-	if (hook == SHUNT_HOOK_XDP)
-		return xdp_modes;
-	return hook == SHUNT_HOOK_NETFILTER ? netfilter_modes : tc_modes;
-}
-
 /* There is one where the mode is "chained", and nowhere else. */
 static bool read_priority(struct shunt_saved_hook *to, const struct shunt_node *node)
 {
@@ -135,7 +121,7 @@ static void read_hook(struct shunt_saved *saved, const struct shunt_node *node)
 			return;
 		}
 	to->insisted = read_bool(&insisted);
-	if (shunt_node_name(&mode, "a mode of this hook", modes_of(hook)) < 0)
+	if (shunt_node_name(&mode, "a mode of this hook", shunt_modes_of(hook)) < 0)
 		return;
 	to->hook = hook;
 	strcpy(to->mode, mode.json->valuestring);

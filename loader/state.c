@@ -7,10 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
-
 #include "loader/bpffs.h"
 #include "loader/history.h"
+#include "loader/record.h"
 #include "loader/state_json.h"
 #include "maps/counter.h"
 #include "user/base/cleanup.h"
@@ -70,24 +69,18 @@ void shunt_state_cleanup(struct shunt_state **state)
 int shunt_state_read_map(struct shunt_state **state, int fd, const char *path,
 			 struct shunt_err *err)
 {
-	struct bpf_map_info info = { 0 };
-	__u32 len = sizeof(info), key = 0;
+	_free_ char *text = NULL;
+	int ret = shunt_record_read_map(&text, fd, path, err);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return shunt_fail_errno(err, -errno, "read the state record %s", path);
-	_free_ char *text = calloc(1, info.value_size + 1);
-	if (!text || bpf_map_lookup_elem(fd, &key, text))
-		return shunt_fail_errno(err, text ? -errno : -ENOMEM,
-					"read the state record %s", path);
-	return shunt_state_from_text(state, text, path, err);
+	return ret ? ret : shunt_state_from_text(state, text, path, err);
 }
 
 static int read_pin(struct shunt_state **state, const char *path, struct shunt_err *err)
 {
-	_fd_ int fd = bpf_obj_get(path);
-	if (fd < 0)
-		return shunt_fail_errno(err, fd, "open the state record %s", path);
-	return shunt_state_read_map(state, fd, path, err);
+	_free_ char *text = NULL;
+	int ret = shunt_record_read(&text, path, err);
+
+	return ret ? ret : shunt_state_from_text(state, text, path, err);
 }
 
 /* The record, if it is that of the generation; else, or if it is damaged, NULL. */
@@ -139,25 +132,12 @@ int shunt_state_stage(const struct shunt_state *state, const char *instance,
 {
 	_free_ char *text = shunt_state_to_text(state);
 	char path[SHUNT_PIN_MAX];
-	__u32 key = 0;
-	int ret;
 
 	if (!text)
 		return shunt_fail(err, -ENOMEM,
 				  "write the state record: out of memory");
-	_fd_ int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shunt_state", sizeof(key),
-				     strlen(text) + 1, 1, NULL);
-	if (fd < 0)
-		return shunt_fail_errno(err, fd, "make a state record of %zu bytes",
-					strlen(text) + 1);
-	ret = bpf_map_update_elem(fd, &key, text, BPF_ANY);
-	if (!ret)
-		ret = bpf_map_freeze(fd);
-	if (ret)
-		return shunt_fail_errno(err, ret, "write the state record");
 	shunt_pin_path(path, instance, "state_next", NULL);
-	unlink(path);
-	return shunt_pin_put(fd, path, err);
+	return shunt_record_write(text, "shunt_state", path, err);
 }
 
 int shunt_state_commit(const char *instance, struct shunt_err *err)

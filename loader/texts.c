@@ -36,11 +36,6 @@ void shunt_texts_free(struct shunt_texts *texts)
 	memset(texts, 0, sizeof(*texts));
 }
 
-static const cJSON *get(const cJSON *object, const char *key)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, key);
-}
-
 static void add_string(cJSON *list, const char *text)
 {
 	cJSON_AddItemToArray(list, cJSON_CreateString(text));
@@ -67,9 +62,9 @@ static void differing(const cJSON *a, const cJSON *b, const char *in, cJSON *key
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, a) if (!same(item, get(b, item->string)))
+	cJSON_ArrayForEach(item, a) if (!same(item, shunt_json_get(b, item->string)))
 		add_key(keys, in, item->string);
-	cJSON_ArrayForEach(item, b) if (!get(a, item->string))
+	cJSON_ArrayForEach(item, b) if (!shunt_json_get(a, item->string))
 		add_key(keys, in, item->string);
 }
 
@@ -78,12 +73,13 @@ static void differing_rule(const cJSON *a, const cJSON *b, cJSON *keys)
 {
 	const cJSON *item;
 
-	differing(get(a, "match"), get(b, "match"), "match.", keys);
+	differing(shunt_json_get(a, "match"), shunt_json_get(b, "match"), "match.",
+		  keys);
 	cJSON_ArrayForEach(item, a) if (strcmp(item->string, "match") != 0 &&
-					!same(item, get(b, item->string)))
+					!same(item, shunt_json_get(b, item->string)))
 		add_string(keys, item->string);
 	cJSON_ArrayForEach(item, b) if (strcmp(item->string, "match") != 0 &&
-					!get(a, item->string))
+					!shunt_json_get(a, item->string))
 		add_string(keys, item->string);
 }
 
@@ -348,12 +344,14 @@ static cJSON *top_level(const struct shunt_texts *texts)
 	cJSON *keys = cJSON_CreateArray();
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item,
-			   texts->old) if (!is_section(item->string) &&
-					   !same(item, get(texts->new, item->string)))
+	cJSON_ArrayForEach(
+		item,
+		texts->old) if (!is_section(item->string) &&
+				!same(item, shunt_json_get(texts->new, item->string)))
 		add_string(keys, item->string);
-	cJSON_ArrayForEach(item, texts->new) if (!is_section(item->string) &&
-						 !get(texts->old, item->string))
+	cJSON_ArrayForEach(item,
+			   texts->new) if (!is_section(item->string) &&
+					   !shunt_json_get(texts->old, item->string))
 		add_string(keys, item->string);
 	return keys;
 }
@@ -364,11 +362,13 @@ static cJSON *section(const struct shunt_texts *texts, const char *key,
 	struct names old = { NULL, 0 }, new = { NULL, 0 };
 	cJSON *reply = cJSON_CreateObject();
 
-	if (collect(&old, get(texts->old, key)) && collect(&new, get(texts->new, key)))
+	if (collect(&old, shunt_json_get(texts->old, key)) &&
+	    collect(&new, shunt_json_get(texts->new, key)))
 		compare(reply, &old, &new, changed, policies);
 	if (!strcmp(key, "rules"))
 		cJSON_AddItemToObject(reply, "moved",
-				      moved_rules(get(texts->old, key), &new));
+				      moved_rules(shunt_json_get(texts->old, key),
+						  &new));
 	free(old.at);
 	free(new.at);
 	return reply;
@@ -422,18 +422,19 @@ static bool is_deed(const char *key)
 /* The consumer that a rule redirects to; NULL: to none. */
 static const cJSON *consumer_of(const cJSON *text, const cJSON *rule)
 {
-	const cJSON *redirect = get(get(rule, "action"), "redirect");
+	const cJSON *redirect =
+		shunt_json_get(shunt_json_get(rule, "action"), "redirect");
 	const char *name = shunt_json_str(redirect, "consumer");
 
-	return *name ? get(get(text, "consumers"), name) : NULL;
+	return *name ? shunt_json_get(shunt_json_get(text, "consumers"), name) : NULL;
 }
 
 /* A rule's action and modifiers; that of the default stands alone. */
 static const cJSON *deed(const cJSON *text, const cJSON *rule, const char *key)
 {
 	if (rule)
-		return get(rule, key);
-	return strcmp(key, "action") != 0 ? NULL : get(text, "default");
+		return shunt_json_get(rule, key);
+	return strcmp(key, "action") != 0 ? NULL : shunt_json_get(text, "default");
 }
 
 /* Of two consumers, which may both be missing. */
@@ -441,10 +442,11 @@ static bool same_consumers(const cJSON *a, const cJSON *b)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, a) if (is_deed(item->string) &&
-					!same(item, get(b, item->string))) return false;
+	cJSON_ArrayForEach(
+		item, a) if (is_deed(item->string) &&
+			     !same(item, shunt_json_get(b, item->string))) return false;
 	cJSON_ArrayForEach(item, b) if (is_deed(item->string) &&
-					!get(a, item->string)) return false;
+					!shunt_json_get(a, item->string)) return false;
 	return true;
 }
 

@@ -118,12 +118,33 @@ static uint64_t read_queues(const struct shunt_node *queues)
 	return bits;
 }
 
+static void read_steer(struct shunt_policy_consumer *consumer,
+		       const struct shunt_node *node, bool sockets)
+{
+	struct shunt_node steer = shunt_node_get(node, "steer");
+
+	if (!steer.json)
+		return;
+	if (!cJSON_IsBool(steer.json)) {
+		shunt_node_error(&steer, "must be true or false");
+		return;
+	}
+	consumer->steer = cJSON_IsTrue(steer.json);
+	if (consumer->steer && sockets && consumer->queues == UINT64_MAX)
+		shunt_node_error(&steer, "flows are steered to queues, and this "
+					 "consumer serves all of them: list them in "
+					 "\"queues\", or remove it");
+	if (consumer->steer && consumer->kind == SHUNT_CONSUMER_RING)
+		shunt_node_error(&steer, "a ring buffer takes packets of all receive "
+					 "queues: remove it");
+}
+
 void shunt_consumer_read(struct shunt_policy_consumer *consumer,
 			 const struct shunt_node *node)
 {
-	static const char *const keys[] = { "kind",    "queues",    "bytes",
-					    "if_down", "heartbeat", "description",
-					    NULL };
+	static const char *const keys[] = { "kind",	   "queues",  "bytes",
+					    "steer",	   "if_down", "heartbeat",
+					    "description", NULL };
 	static const struct shunt_name kinds[] = {
 		{ "xsk", SHUNT_CONSUMER_XSK },
 		{ "ring", SHUNT_CONSUMER_RING },
@@ -158,4 +179,5 @@ void shunt_consumer_read(struct shunt_policy_consumer *consumer,
 					 "\"kind\": \"ring\"");
 	consumer->if_down = shunt_fate_read(node, "if_down");
 	consumer->heartbeat_ns = read_heartbeat(&heartbeat);
+	read_steer(consumer, node, value == SHUNT_CONSUMER_XSK);
 }

@@ -142,7 +142,19 @@ struct shunt_policy_consumer {
 	uint32_t ring_bytes;   /* of RING: a power of two, at least 4096 */
 	uint64_t queues;       /* bit q: receive queue q; all bits: "all" */
 	uint8_t if_down;       /* SHUNT_VERDICT_PASS or _DROP */
+	bool steer;	       /* of XSK: the NIC is to send its flows to its queues */
 	uint64_t heartbeat_ns; /* it promises one within this time; 0: it need not */
+};
+
+#define SHUNT_CPU_MAX 256
+#define SHUNT_CPU_WORDS (SHUNT_CPU_MAX / 64)
+
+/* What the interface's queues are to be while the policy rules. */
+struct shunt_policy_queues {
+	uint32_t count; /* receive queues; 0: as they are */
+	/* By queue, bit c: CPU c. All zero: as it is. */
+	uint64_t rps[SHUNT_QUEUE_MAX][SHUNT_CPU_WORDS];
+	uint64_t xps[SHUNT_QUEUE_MAX][SHUNT_CPU_WORDS];
 };
 
 struct shunt_policy {
@@ -157,6 +169,7 @@ struct shunt_policy {
 	struct shunt_policy_consumer *consumer;
 	size_t consumers;
 	uint32_t ring_bytes; /* of the ring buffer for samples and mirrored frames */
+	struct shunt_policy_queues *queues; /* NULL: all as they are */
 };
 
 /* --- what the reader found --------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "loader/policy/given.h"
 #include "loader/policy/jsonc.h"
 #include "loader/policy/node.h"
+#include "loader/policy/queues.h"
 #include "loader/policy/rule.h"
 #include "loader/policy/set.h"
 #include "loader/policy/word.h"
@@ -207,13 +208,14 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 {
 	static const char *const keys[] = { "schema",	 "description", "default",
 					    "malformed", "sets",	"ports",
-					    "consumers", "ring",	"rules",
-					    NULL };
+					    "consumers", "ring",	"queues",
+					    "rules",	 NULL };
 	struct shunt_rule_scope scope = { .policy = policy };
 	struct shunt_node sets = shunt_node_get(root, "sets");
 	struct shunt_node ports = shunt_node_get(root, "ports");
 	struct shunt_node consumers = shunt_node_get(root, "consumers");
 	struct shunt_node ring = shunt_node_get(root, "ring");
+	struct shunt_node queues = shunt_node_get(root, "queues");
 	struct shunt_node rules = shunt_node_get(root, "rules");
 	size_t errors = root->doc->diags->errors;
 
@@ -235,6 +237,7 @@ static void read_root(struct shunt_policy *policy, const struct shunt_node *root
 	read_consumers(policy, &consumers);
 	shunt_ports_read(&scope.ports, &ports);
 	read_ring(policy, &ring);
+	policy->queues = shunt_queues_read(&queues);
 	read_rules(policy, &scope, &rules);
 	if (root->doc->diags->errors == errors) {
 		warn_unused(policy, &sets, &consumers);
@@ -360,6 +363,7 @@ void shunt_policy_free(struct shunt_policy *policy)
 	free(policy->rule);
 	free(policy->set);
 	free(policy->consumer);
+	free(policy->queues);
 	free(policy->text);
 	free(policy->source);
 	free(policy);

@@ -23,3 +23,12 @@ static int close_rig(void **ctx)
 	shunt_rig_close(&rig);
 	return 0;
 }
+
+/* Which counter a rule of the ruling policy has. */
+static inline uint32_t rig_counter(const char *name)
+{
+	const struct shunt_state_rule *found = shunt_state_rule(rig.state, name);
+
+	assert_non_null(found);
+	return found->counter;
+}

@@ -79,14 +79,6 @@ static void run_to(enum shunt_hook hook, uint16_t port, uint16_t payload)
 	run(hook, &frame, NULL);
 }
 
-static uint32_t counter_of(const char *name)
-{
-	const struct shunt_state_rule *found = shunt_state_rule(rig.state, name);
-
-	assert_non_null(found);
-	return found->counter;
-}
-
 static void check_counter(enum shunt_hook hook, uint32_t id, uint64_t packets,
 			  uint64_t bytes)
 {
@@ -125,9 +117,9 @@ static void a_count_rule_counts_and_goes_on(void **ctx)
 	shunt_counted_read(&rig.maps, &before);
 	udp_to(53, 10, &frame);
 	assert_int_equal(run(XDP, &frame, NULL), XDP_DROP);
-	shunt_counted_add(&before, XDP, counter_of("udp"), 1, frame.len);
-	shunt_counted_add(&before, XDP, counter_of("all"), 1, frame.len);
-	shunt_counted_add(&before, XDP, counter_of("dns"), 1, frame.len);
+	shunt_counted_add(&before, XDP, rig_counter("udp"), 1, frame.len);
+	shunt_counted_add(&before, XDP, rig_counter("all"), 1, frame.len);
+	shunt_counted_add(&before, XDP, rig_counter("dns"), 1, frame.len);
 	shunt_counted_add(&before, XDP,
 			  shunt_counter_reason_id(SHUNT_REASON_RULE,
 						  SHUNT_VERDICT_DROP),
@@ -184,8 +176,8 @@ static void counters_go_on_by_name_and_end_in_retired(void **ctx)
 	(void)ctx;
 	rule(POLICY(PASSING,
 		    RULES(RULE("a", PORT(1), DROP) "," RULE("b", PORT(2), DROP))));
-	a = counter_of("a");
-	b = counter_of("b");
+	a = rig_counter("a");
+	b = rig_counter("b");
 	shunt_counted_read(&rig.maps, &before);
 	run_to(XDP, 1, 0);
 	run_to(XDP, 1, 8);
@@ -196,11 +188,11 @@ static void counters_go_on_by_name_and_end_in_retired(void **ctx)
 	/* "a" goes, "b" moves to another place and keeps its id, "c" is new */
 	rule(POLICY(PASSING,
 		    RULES(RULE("c", PORT(3), DROP) "," RULE("b", PORT(2), PASS))));
-	assert_int_equal(counter_of("b"), b);
-	assert_int_not_equal(counter_of("c"), a);
+	assert_int_equal(rig_counter("b"), b);
+	assert_int_not_equal(rig_counter("c"), a);
 	run_to(XDP, 2, 8);
 	check_counter(XDP, b, 2, 42 + 50);
-	check_counter(XDP, counter_of("c"), 0, 0);
+	check_counter(XDP, rig_counter("c"), 0, 0);
 	check_counter(XDP, a, 0, 0);
 	check_counter(XDP, SHUNT_COUNTER_RETIRED, 2, 42 + 50);
 	check_counter(TC_IN, SHUNT_COUNTER_RETIRED, 1, 42);
@@ -209,7 +201,7 @@ static void counters_go_on_by_name_and_end_in_retired(void **ctx)
 	rule(POLICY(PASSING,
 		    RULES(RULE("d", PORT(4), DROP) "," RULE("b", PORT(2), PASS))));
 	run_to(XDP, 4, 0);
-	check_counter(XDP, counter_of("d"), 1, 42);
+	check_counter(XDP, rig_counter("d"), 1, 42);
 	check_counter(XDP, b, 2, 42 + 50);
 }
 
@@ -290,7 +282,8 @@ static void a_wrong_cookie_is_an_ordinary_packet(void **ctx)
 		for (i = 0; i < sizeof(reqs) / sizeof(*reqs); i++) {
 			run(hook, &frame, &reqs[i]);
 			assert_false(recorded(reqs[i].token));
-			shunt_counted_add(&before, hook, counter_of("r"), 1, frame.len);
+			shunt_counted_add(&before, hook, rig_counter("r"), 1,
+					  frame.len);
 			shunt_counted_add(&before, hook,
 					  shunt_counter_reason_id(SHUNT_REASON_RULE,
 								  SHUNT_VERDICT_DROP),

@@ -82,14 +82,6 @@ static uint32_t run(enum shunt_hook hook, const uint8_t *bytes, size_t len,
 }
 
 /* The id under which a rule of the ruling policy is counted. */
-static uint32_t counter_of(const char *name)
-{
-	const struct shunt_state_rule *found = shunt_state_rule(rig.state, name);
-
-	assert_non_null(found);
-	return found->counter;
-}
-
 /* --- every action in every hook -------------------------------------------- */
 
 enum out { SAME, SWAPPED };
@@ -193,7 +185,7 @@ static void empty(enum shunt_map map)
 /* One packet more: under its reason and verdict, under its rule, and nowhere else. */
 static void check_counted(const struct row *row, uint32_t bytes)
 {
-	uint32_t id = row->rule ? counter_of(row->rule) : SHUNT_COUNTER_DEFAULT;
+	uint32_t id = row->rule ? rig_counter(row->rule) : SHUNT_COUNTER_DEFAULT;
 	char text[512];
 
 	shunt_counted_add(&before, row->hook,

@@ -430,6 +430,28 @@ class Wire:
         self.close()
 
 
+def datagrams(wire, count, port=5000, size=20):
+    """From a to b, numbered, each of so many bytes."""
+    client = wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for number in range(count):
+        client.sendto(b"%0*d" % (size, number), (B4, port))
+
+
+def consume(wire, app, served, *options, consumer="tap"):
+    """Starts a consumer of b0; returns when served(process) says that it is there."""
+    process = wire.b.start(BINARY, "run", app, "b0", "--consumer", consumer, "--netns",
+                           wire.b.name, *options)
+    wait(lambda: process.popen.poll() is not None or served(process), "the consumer to be there")
+    assert process.popen.poll() is None, process.err
+    return process
+
+
+def qdiscs(ns, interface="b0"):
+    """Kinds of its qdiscs, but for the one that is always there."""
+    done = ns.run("tc", "-j", "qdisc", "show", "dev", interface)
+    return [item["kind"] for item in json.loads(done.stdout) if item["kind"] != "noqueue"]
+
+
 class Stats(dict):
     """A reply of `shunt stats`, by name."""
 

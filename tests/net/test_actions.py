@@ -20,12 +20,6 @@ def rule(name, match, action="pass", **mods):
     return {"name": name, "match": match, "action": action, **mods}
 
 
-def datagrams(wire, count, port=5000, size=20):
-    client = wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for number in range(count):
-        client.sendto(b"%0*d" % (size, number), (B4, port))
-
-
 # --- rewrites -----------------------------------------------------------------------------
 
 def translation():
@@ -182,7 +176,7 @@ def test_a_veth_s_missing_checksums_are_warned_of(wire):
 def test_a_limit_lets_its_burst_pass(wire):
     limit = {"bytes": 1, "burst": 2000}
     wire.attach({"rules": [rule("few", {**UDP4, "dport": 5000}, limit=limit)]})
-    datagrams(wire, 50, size=458)  # frames of 500 bytes
+    sh.datagrams(wire, 50, size=458)  # frames of 500 bytes
     stats = wire.seen(50)
     assert stats.reasons() == {"rule": 4, "limited": 46}
     assert stats.rule("few") == 50 and stats.verdict("drop") == 46
@@ -195,9 +189,9 @@ def test_a_limit_outlives_an_apply(wire):
     limited = rule("few", {**UDP4, "dport": 5000}, limit={"bytes": 1, "burst": 2000,
                                                           "per": "source"})
     wire.attach({"rules": [limited]})
-    datagrams(wire, 10, size=458)
+    sh.datagrams(wire, 10, size=458)
     wire.apply({"rules": [rule("tcp", {"proto": "tcp"}, "drop"), limited]})
-    datagrams(wire, 10, size=458)
+    sh.datagrams(wire, 10, size=458)
     assert wire.seen(20).reasons() == {"rule": 4, "limited": 16}
 
 
@@ -226,9 +220,9 @@ def test_samples_name_their_rule_and_verdict(wire, hook):
                            rule("some", {**UDP4, "dport": 5001}, sample={"one_in": 10})]},
                 "--hook", hook)
     process = sampling(wire)
-    datagrams(wire, 30, size=100)
+    sh.datagrams(wire, 30, size=100)
     sh.wait(lambda: len(process.lines) == 30, "30 samples")
-    datagrams(wire, 2000, port=5001)
+    sh.datagrams(wire, 2000, port=5001)
     stats = wire.seen(2030, hook)
     copies = stats["copies"]
     sampled = copies["sampled"]["packets"]
@@ -246,14 +240,14 @@ def test_samples_name_their_rule_and_verdict(wire, hook):
                for reply in replies[30:])
     assert process.err.decode() == "%d copies, 0 lost\n" % sampled
     # nobody reads any more
-    datagrams(wire, 5)
+    sh.datagrams(wire, 5)
     assert wire.seen(2035, hook)["copies"]["sample_lost"]["packets"] == 5
 
 
 def test_samples_for_people_and_as_a_capture(wire):
     wire.attach({"rules": [rule("every", UDP4, mirror="ring")]})
     process = sampling(wire, json=False)
-    datagrams(wire, 1)
+    sh.datagrams(wire, 1)
     sh.wait(lambda: process.lines, "a line")
     assert process.end(signal.SIGINT) == 0
     assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{6} mirror xdp rule every: pass \(rule\) 62 "
@@ -280,7 +274,7 @@ def test_a_reader_that_is_killed_makes_room_for_the_next(wire):
     process.end(signal.SIGKILL)
     assert reading(wire)
     process = sampling(wire, "--packets", "3")
-    sh.wait(lambda: (datagrams(wire, 1), process.popen.poll() is not None)[1], "three copies")
+    sh.wait(lambda: (sh.datagrams(wire, 1), process.popen.poll() is not None)[1], "three copies")
     assert process.end() == 0 and len(process.lines) == 3
     assert not reading(wire)
     process = sampling(wire)
@@ -318,7 +312,7 @@ def test_xdp_cannot_mirror_to_an_interface_and_says_so(wire):
               for hook in checked["hooks"]}
     assert cannot == {"xdp": ["/rules/0/mirror"], "tc-ingress": [], "tc-egress": [],
                       "netfilter": ["/rules/0/mirror"]}
-    datagrams(wire, 4)
+    sh.datagrams(wire, 4)
     stats = wire.seen(4)
     assert stats.verdict("pass") == 4 and stats["copies"]["mirror_lost"]["packets"] == 4
     words = sh.refused("apply", "b0", "-p",
@@ -336,11 +330,7 @@ def consumers(kind):
 
 
 def consume(wire, app, *options):
-    process = wire.b.start(sh.BINARY, "run", app, "b0", "--consumer", "tap", "--netns",
-                           wire.b.name, "--json", *options)
-    sh.wait(lambda: reading(wire) or process.popen.poll() is not None, "the consumer")
-    assert process.popen.poll() is None, process.err
-    return process
+    return sh.consume(wire, app, lambda _: reading(wire), "--json", *options)
 
 
 @pytest.mark.parametrize("hook,kind", [("xdp", "ring"), ("tc-ingress", "ring"),
@@ -349,15 +339,15 @@ def test_a_ring_consumer_counts_what_was_sent(wire, hook, kind):
     reply = wire.attach(consumers(kind), "--hook", hook)
     assert len(reply["warnings"]) == (kind == "xsk")
     assert all("by a ring buffer" in warning for warning in reply["warnings"])
-    datagrams(wire, 3)
+    sh.datagrams(wire, 3)
     process = consume(wire, "count", "--interval", "20ms")
-    datagrams(wire, 1000)
+    sh.datagrams(wire, 1000)
     sh.wait(lambda: [reply for reply in process.replies() if reply["packets"] == 1000], "1000")
     assert process.end(signal.SIGINT) == 0
     last = process.replies()[-1]
     assert last["final"] and last["packets"] == 1000 and last["bytes"] == 62 * 1000
     assert [queue["queue"] for queue in last["queues"]] == [None]
-    datagrams(wire, 2)
+    sh.datagrams(wire, 2)
     stats = wire.seen(1005, hook)
     assert stats.reasons() == {"rule": 1000, "consumer-down": 5}
     assert stats.verdict("redirect-consumer") == 1000 and stats.verdict("pass") == 5
@@ -366,7 +356,7 @@ def test_a_ring_consumer_counts_what_was_sent(wire, hook, kind):
 def test_a_socket_and_a_ring_serve_one_consumer(wire):
     wire.attach(consumers("xsk"), "--hook", "xdp", "--hook", "tc-egress")
     process = consume(wire, "count", "--interval", "20ms")
-    datagrams(wire, 10)
+    sh.datagrams(wire, 10)
     back = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for _ in range(7):
         back.sendto(b"x", (A4, 5000))

@@ -11,6 +11,7 @@ import pytest
 import frame as fr
 import shunt as sh
 from shunt import B4
+from test_apply import killed
 
 TAP = {"name": "tap", "match": {"proto": "udp", "dport": "5000-5999"},
        "action": {"redirect": {"consumer": "tap"}}}
@@ -93,18 +94,13 @@ def rests(wire, condition=lambda told: True, what="the ledger to come to rest"):
 
 def consume(wire, *options, app="count", consumer="tap"):
     """Starts a consumer; returns when its seats are taken and it is fed."""
-    process = wire.b.start(sh.BINARY, "run", app, "b0", "--consumer", consumer, "--netns",
-                           wire.b.name, *options)
-
-    def served():
-        assert process.popen.poll() is None, process.err
+    def served(_):
         reply = sh.shunt("explain", "b0", "--frame", FRAME.hex(), ns=wire.b)
         return reply["verdict"] == "redirect-consumer" and \
             any(seat["pid"] for item in ledger(wire)["consumers"] for seat in item["seats"]
                 if item["consumer"] == consumer)
 
-    sh.wait(served, "the consumer to be there")
-    return process
+    return sh.consume(wire, app, served, *options, consumer=consumer)
 
 
 def links(wire, interface="b0"):
@@ -333,18 +329,13 @@ def test_a_ring_buffer_balances_in_every_hook(wire, hook):
 
 
 def consume_ring(wire, hook):
-    process = wire.b.start(sh.BINARY, "run", "count", "b0", "--consumer", "tap", "--netns",
-                           wire.b.name)
-
-    def served():
-        assert process.popen.poll() is None, process.err
+    def served(process):
         reply = sh.shunt("explain", "b0", "--hook", hook, "--frame", FRAME.hex(), ns=wire.b)
         seats = [seat for item in ledger(wire)["consumers"] for seat in item["seats"]]
         return reply["verdict"] == "redirect-consumer" and \
             [seat["pid"] for seat in seats] == [process.popen.pid]
 
-    sh.wait(served, "the consumer to be there")
-    return process
+    return sh.consume(wire, "count", served)
 
 
 # --- losses behind the verdict --------------------------------------------------------------
@@ -499,14 +490,6 @@ def refused_watch(wire, path, first, last):
     assert links(wire) == []
 
 
-def killed(wire, number, *words):
-    """Runs a command and kills it as it enters bpf() for the nth time."""
-    done = subprocess.run(["strace", "-o", "/dev/null", "-e", "trace=bpf", "-e",
-                           "inject=bpf:signal=KILL:when=%d" % number, *command(wire, *words)],
-                          check=False, capture_output=True)
-    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (number, done)
-
-
 def test_a_kernel_that_refuses_the_watch_does_not_stop_an_attach(wire, traces):
     wire.further()
     path = wire.policy(redirect({"interface": "b1"}))
@@ -558,7 +541,7 @@ def test_a_kill_while_the_watch_is_made_leaves_nothing_that_the_next_command_doe
     numbers = watch_calls(wire, *attach)
     wire.detach()
     for number in sh.some(numbers, 6):
-        killed(wire, number, *attach)
+        killed(wire, "bpf", number, *attach)
         # says that it has cleared away what the other one had left
         assert sh.run("attach", "b0", "-p", path, ns=wire.b).code == 0
         assert links(wire) == LINKS
@@ -571,7 +554,7 @@ def test_a_kill_while_the_watch_is_made_leaves_nothing_that_the_next_command_doe
     wire.detach()
     for number in sh.some(numbers, 6):
         sh.shunt("attach", "b0", "-p", plain, ns=wire.b)
-        killed(wire, number, "apply", "b0", "-p", path)
+        killed(wire, "bpf", number, "apply", "b0", "-p", path)
         wire.apply(redirect({"interface": "b1"}))
         assert links(wire) == LINKS
         sh.send(wire.a.raw("a0"), *[FRAME] * 5)

@@ -29,11 +29,9 @@ def start(wire, app, *options, consumer="tap", json=True):
 
 def consume(wire, app, *options, consumer="tap", json=True):
     """Starts a consumer; returns when its sockets stand in the map."""
-    process = start(wire, app, *options, consumer=consumer, json=json)
-    ready = (lambda: process.lines) if consumer != "tap" else lambda: taken(wire)
-    sh.wait(lambda: ready() or process.popen.poll() is not None, "the consumer to be there")
-    assert process.popen.poll() is None, process.err
-    return process
+    return sh.consume(wire, app,
+                      lambda process: process.lines if consumer != "tap" else taken(wire),
+                      *options, *(["--json"] if json else []), consumer=consumer)
 
 
 def taken(wire):
@@ -45,12 +43,6 @@ def taken(wire):
     return reply["verdict"] == "redirect-consumer"
 
 
-def datagrams(wire, count, port=5000, size=20):
-    client = wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for number in range(count):
-        client.sendto(b"%0*d" % (size, number), (B4, port))
-
-
 def received(process, packets, field="packets"):
     """Waits until a reply of the consumer tells so many packets; the last reply."""
     return sh.wait(lambda: [reply for reply in process.replies() if reply[field] >= packets],
@@ -60,7 +52,7 @@ def received(process, packets, field="packets"):
 def test_count_counts_what_was_sent(wire):
     wire.attach(POLICY)
     process = consume(wire, "count", "--interval", "20ms")
-    datagrams(wire, 2000)
+    sh.datagrams(wire, 2000)
     assert wire.a.ping(B4, 3) == 3
     reply = received(process, 2000)
     assert not reply["final"] and reply["bytes"] == 2000 * 62
@@ -103,7 +95,7 @@ def test_dump_puts_jumbo_packets_together(wire):
 def test_count_stops_after_a_number_and_after_a_time(wire):
     wire.attach(POLICY)
     process = consume(wire, "count", "--packets", "10")
-    datagrams(wire, 25)
+    sh.datagrams(wire, 25)
     assert process.end() == 0
     last = process.replies()[-1]
     assert last["packets"] == 10
@@ -119,7 +111,7 @@ def test_count_stops_after_a_number_and_after_a_time(wire):
 def test_count_tells_people_too(wire):
     wire.attach(POLICY)
     process = consume(wire, "count", "--interval", "10ms", json=False)
-    datagrams(wire, 100)
+    sh.datagrams(wire, 100)
     sh.wait(lambda: re.search(rb"^ +[\d.]+ +100 +6200 +0 ", process.out, re.M), "a line of 100")
     assert process.end(signal.SIGINT) == 0
     text = process.out.decode()
@@ -149,7 +141,7 @@ def test_dump_shows_each_packet(wire):
 def test_dump_prints_a_line_a_packet(wire):
     wire.attach(POLICY)
     process = consume(wire, "dump", json=False)
-    datagrams(wire, 2, port=5007)
+    sh.datagrams(wire, 2, port=5007)
     sh.wait(lambda: len(process.lines) == 2, "two lines")
     assert process.end(signal.SIGINT) == 0
     assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{6} q0   62 192\.0\.2\.1:\d+ > 192\.0\.2\.2:5007 udp",
@@ -174,7 +166,7 @@ def test_dump_writes_a_capture_that_tcpdump_reads(wire):
 def test_dump_writes_a_capture_to_its_standard_output(wire):
     wire.attach(POLICY)
     process = consume(wire, "dump", "-W", "-", "--packets", "2", json=False)
-    datagrams(wire, 2)
+    sh.datagrams(wire, 2)
     assert process.end() == 0
     with open(wire.file("out.pcap"), "wb") as file:
         file.write(process.out)
@@ -187,7 +179,7 @@ def test_a_queue_has_one_consumer(wire):
     words = sh.refused("run", "count", "b0", "--consumer", "tap", ns=wire.b)
     assert words.startswith("consumer tap: ") or "queue 0" in words
     assert re.search(r"queue 0 of b0|b0, queue 0", words), words
-    datagrams(wire, 10)
+    sh.datagrams(wire, 10)
     assert received(first, 10)["packets"] == 10
 
 
@@ -196,14 +188,14 @@ def test_a_consumer_that_is_killed_leaves_its_packets_to_if_down(wire):
     server = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", 5000))
     process = consume(wire, "count", "--interval", "20ms")
-    datagrams(wire, 5)
+    sh.datagrams(wire, 5)
     received(process, 5)
     server.setblocking(False)
     with pytest.raises(BlockingIOError):
         server.recv(64)
     process.end(signal.SIGKILL)
     sh.wait(lambda: not taken(wire), "the socket to leave the map")
-    datagrams(wire, 4)
+    sh.datagrams(wire, 4)
     stats = wire.seen(9)
     assert stats.reasons() == {"rule": 5, "consumer-down": 4}
     assert stats.verdict("pass") == 4
@@ -211,7 +203,7 @@ def test_a_consumer_that_is_killed_leaves_its_packets_to_if_down(wire):
     assert [int(server.recv(64)) for _ in range(4)] == [0, 1, 2, 3]
     # and the next one takes over
     process = consume(wire, "count", "--interval", "20ms")
-    datagrams(wire, 6)
+    sh.datagrams(wire, 6)
     received(process, 6)
 
 
@@ -269,7 +261,7 @@ def test_what_a_consumer_is_told_must_make_sense(wire, options, words):
 def test_every_way_of_waiting_receives(wire, wait):
     wire.attach(POLICY)
     process = consume(wire, "count", "--interval", "20ms", "--wait", wait)
-    datagrams(wire, 100)
+    sh.datagrams(wire, 100)
     assert received(process, 100)["packets"] == 100
     assert process.end(signal.SIGINT) == 0
 
@@ -277,10 +269,10 @@ def test_every_way_of_waiting_receives(wire, wait):
 def test_a_consumer_goes_on_over_an_apply_and_ends_with_its_interface(wire):
     wire.attach(POLICY)
     process = consume(wire, "count", "--interval", "20ms")
-    datagrams(wire, 5)
+    sh.datagrams(wire, 5)
     received(process, 5)
     wire.apply({**POLICY, "description": "another one"})
-    datagrams(wire, 5)
+    sh.datagrams(wire, 5)
     received(process, 10)
     wire.b.ip("link del b0")
     assert process.end() == 1

@@ -26,12 +26,13 @@ import pytest
 import shunt as sh
 from shunt import B4
 from test_apply import other_needs
+from test_steer import cpus
 
 STEP = int({"": 0, "all": 1}.get(sh.FAULTS, sh.FAULTS))
 SEED = sh.FAULTS_SEED
 FEW_SCENARIOS, FEW = 4, 4
 FAIL = "bpf rename renameat renameat2 mkdir openat unlink unlinkat rmdir sendto flock".split()
-CHANGE = re.compile(r"(rename|mkdir|unlink|rmdir|sendto|openat\(.*O_CREAT|bpf\(BPF_("
+CHANGE = re.compile(r"(rename|mkdir|unlink|rmdir|sendto|openat\(.*O_CREAT|write\((?![12],)|bpf\(BPF_("
                     "OBJ_PIN|LINK_(CREATE|UPDATE|DETACH)|RAW_TRACEPOINT_OPEN|"
                     "MAP_(UPDATE|DELETE)))")
 # With these libbpf asks what the kernel can do: an error is an answer.
@@ -53,6 +54,7 @@ FINAL = {"sets": SETS, "rules": [{"name": "final", "match": {"proto": "icmp"}, "
 CONSUMED = {"sets": SETS, "consumers": {"tap": {"kind": "xsk", "if_down": "pass"}},
             "rules": [NAMED, PING, {"name": "tap", "match": {"proto": "udp"},
                                     "action": {"redirect": {"consumer": "tap"}}}]}
+QUEUED = {"sets": SETS, "queues": {"rps": {"0": [0]}}, "rules": [NAMED, PING]}
 HOOKS = ("--hook", "xdp", "--hook", "tc-ingress")
 
 
@@ -125,6 +127,13 @@ SCENARIOS = [
     Scenario("attach-consumer", CONSUMER, clean=(CONSUMER, "is already attached there")),
     Scenario("apply-consumer", ["apply", "b0", "-p", "CONSUMED"], [ATTACH],
              clean=(["apply", "b0", "-p", "CONSUMED"], None)),
+    Scenario("attach-queues", ["attach", "b0", "-p", "QUEUED"],
+             clean=(["attach", "b0", "-p", "QUEUED"], "is already attached there")),
+    Scenario("apply-queues", ["apply", "b0", "-p", "QUEUED"], [ATTACH],
+             clean=(["apply", "b0", "-p", "QUEUED"], None)),
+    Scenario("leave-queues", ["apply", "b0", "-p", "OPEN"], [["attach", "b0", "-p", "QUEUED"]]),
+    Scenario("detach-queues", ["detach", "b0"], [["attach", "b0", "-p", "QUEUED"]],
+             clean=(["detach", "b0"], "nothing of Shunt's is attached to b0")),
     Scenario("restore", ["restore", "SAVED"], [["attach", "b0", "-p", "SHUT", *HOOKS], save],
              (True, False), (["restore", "SAVED"], None)),
     Scenario("fsck", ["fsck", "b0", "--repair"], [ATTACH, damage],
@@ -140,7 +149,7 @@ class Bench:
 
     def __init__(self, wire, scenario, traces):
         self.wire, self.scenario, self.traces = wire, scenario, traces
-        for name in ("OPEN", "SHUT", "LARGE", "FINAL", "CONSUMED"):
+        for name in ("OPEN", "SHUT", "LARGE", "FINAL", "CONSUMED", "QUEUED"):
             wire.policy(globals()[name], name + ".json")
 
     def argv(self, words):
@@ -208,7 +217,8 @@ class Bench:
         shown = None
         if pins:
             show = sh.shunt("show", interface, ns=self.wire.b)
-            shown = [show[key] for key in ("state", "rules", "sets", "consumers", "hash")]
+            shown = [show[key] for key in ("state", "rules", "sets", "consumers", "steering",
+                                           "hash")]
             shown.append([(hook["hook"], hook["mode"]) for hook in show["hooks"]])
             shown.append(show["trial"] is None)
             shown += [sorted(sh.shunt("set", "list", interface, one["name"],
@@ -217,6 +227,7 @@ class Bench:
         qdiscs = self.wire.b.run("tc", "qdisc", "show", "dev",
                                  interface).stdout.count("clsact")
         return {"pins": pins, "objects": self.objects(), "show": shown, "qdiscs": qdiscs,
+                "rps": cpus(self.wire.b, interface, "rps", 0),
                 "ping": self.answered()}
 
     def clean_run(self):
@@ -316,10 +327,10 @@ def test_a_command_killed_at_any_system_call_is_made_good_by_the_next(bench):
 UNTRUE = re.compile("nothing of Shunt's is attached|no such interface|is no bpffs|"
                     "not attached to its hook|there is no policy|no policy is on trial")
 
-# What an error may leave for good, and a warning has said: a lesser mode of a hook; no watch, for
-# it is not tried again, lest its sums are not whole.
+# What an error may leave for good, and a warning has said: a lesser mode of a hook; a queue that
+# stays as it is; no watch, for it is not tried again, lest its sums are not whole.
 LESSER = re.compile("what the kernel loses of redirected packets will be unknown|"
-                    "generic mode is used|a clsact filter is used")
+                    "generic mode is used|a clsact filter is used|queues: rps of queue")
 
 
 def refusal(scenario, done):

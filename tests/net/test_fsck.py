@@ -63,11 +63,6 @@ def heals(wire, *expected, interface="b0", ns=None):
     return found
 
 
-def qdiscs(ns, interface="b0"):
-    done = ns.run("tc", "-j", "qdisc", "show", "dev", interface)
-    return [item["kind"] for item in json.loads(done.stdout) if item["kind"] != "noqueue"]
-
-
 # --- nothing amiss ------------------------------------------------------------------------
 
 def test_on_a_healthy_machine_nothing_is_found(wire):
@@ -143,7 +138,7 @@ def test_examples_of_replies(path):
 def test_a_killed_attach_is_found_and_cleared_away(wire, traces, options, count):
     path = wire.policy(DROP)
     where = points(wire, "attach", "b0", "-p", path, *options, every=("sendto", "OBJ_PIN"))
-    clean = pins(wire), qdiscs(wire.b)
+    clean = pins(wire), sh.qdiscs(wire.b)
     assert wire.detach()["gone"]
     seen = set()
     for call, number in where[-count:]:
@@ -153,10 +148,10 @@ def test_a_killed_attach_is_found_and_cleared_away(wire, traces, options, count)
             seen |= set(found)
             assert all(one["repaired"] for one in found.values()), (call, number, found)
         if os.path.isdir(folder(wire)):
-            assert (pins(wire), qdiscs(wire.b)) == clean, (call, number)
+            assert (pins(wire), sh.qdiscs(wire.b)) == clean, (call, number)
             assert not fsck(wire)
             assert wire.detach()["gone"]
-        assert not qdiscs(wire.b), (call, number)
+        assert not sh.qdiscs(wire.b), (call, number)
         traces.nothing_new()
     assert "unfinished" in seen
 
@@ -176,9 +171,9 @@ def test_two_further_hooks_share_the_qdisc_that_goes_with_them(wire, traces):
         fsck(wire, "--repair")
         assert not fsck(wire), (call, number)
         hooks = len(sh.shunt("show", "b0", ns=wire.b)["hooks"])
-        assert (hooks, qdiscs(wire.b)) in ((1, []), (3, ["clsact"])), (call, number)
+        assert (hooks, sh.qdiscs(wire.b)) in ((1, []), (3, ["clsact"])), (call, number)
     assert wire.detach()["gone"]
-    assert not qdiscs(wire.b)
+    assert not sh.qdiscs(wire.b)
     traces.nothing_new()
 
 
@@ -187,7 +182,7 @@ def test_a_further_hook_whose_attach_was_killed_can_be_attached_again(wire, trac
     wire.attach(DROP, "--hook", "tc-egress")
     before = pins(wire)
     where = points(wire, "attach", "b0", *options, every=("LINK_CREATE", "OBJ_PIN", "sendto"))
-    clean = pins(wire), qdiscs(wire.b)
+    clean = pins(wire), sh.qdiscs(wire.b)
     seen = set()
     for turn, (call, number) in enumerate(where[-9:]):
         wire.detach("--hook", options[1])
@@ -197,14 +192,14 @@ def test_a_further_hook_whose_attach_was_killed_can_be_attached_again(wire, trac
             seen |= set(fsck(wire, "--repair"))
             assert not fsck(wire), (call, number)
             hooks = [one["hook"] for one in sh.shunt("show", "b0", ns=wire.b)["hooks"]]
-            assert options[1] in hooks or not qdiscs(wire.b), (call, number)
+            assert options[1] in hooks or not sh.qdiscs(wire.b), (call, number)
         done = sh.run("attach", "b0", *options, ns=wire.b)
         assert done.code == 0 or "is already attached there" in done.error, (call, number, done)
-        assert (pins(wire), qdiscs(wire.b)) == clean, (call, number)
+        assert (pins(wire), sh.qdiscs(wire.b)) == clean, (call, number)
     assert "hook-unrecorded" in seen
     assert set(before) <= set(pins(wire))
     assert wire.detach()["gone"]
-    assert not qdiscs(wire.b)
+    assert not sh.qdiscs(wire.b)
     traces.nothing_new()
 
 
@@ -293,7 +288,7 @@ def test_a_qdisc_that_was_there_before_stays_after_a_killed_attach(wire, traces)
     for call, number in where[-8:]:
         killed(wire, call, number, "attach", "b0", "-p", path, *options)
         sh.run("detach", "b0", ns=wire.b)
-        assert qdiscs(wire.b) == ["clsact"], (call, number)
+        assert sh.qdiscs(wire.b) == ["clsact"], (call, number)
     traces.nothing_new()
 
 

@@ -27,12 +27,6 @@ def places(reply):
     return {hook["hook"]: hook["mode"] for hook in reply["hooks"]}
 
 
-def qdiscs(ns, interface="b0"):
-    """Kinds of its qdiscs, but for the one that is always there."""
-    done = ns.run("tc", "-j", "qdisc", "show", "dev", interface)
-    return [item["kind"] for item in json.loads(done.stdout) if item["kind"] != "noqueue"]
-
-
 def listed(ns):
     """The entries of `shunt list` that belong to a namespace of ours."""
     return [item for item in sh.shunt("list")["instances"]
@@ -295,13 +289,13 @@ def test_a_mode_does_what_it_says_and_leaves_nothing(wire, traces, hook, asked, 
     assert places(reply) == {hook: mode} and not reply["warnings"]
     if hook == "xdp":
         assert wire.b.link("b0")["xdp"]["mode"] == {"native": 1, "generic": 2}[mode]
-    assert qdiscs(wire.b) == (["clsact"] if mode == "clsact" else [])
+    assert sh.qdiscs(wire.b) == (["clsact"] if mode == "clsact" else [])
     assert wire.a.ping(B4, 2, "-W", "0.05") == 0
     stats = wire.stats().balances()
     assert stats.rule("icmp") == stats.hook(hook) == 2
     assert wire.detach()["gone"]
     assert wire.a.ping(B4, 2) == 2
-    assert qdiscs(wire.b) == []
+    assert sh.qdiscs(wire.b) == []
     traces.nothing_new()
 
 
@@ -445,18 +439,18 @@ def test_detach_needs_one_interface_or_stale(wire):
 # --- what is left -------------------------------------------------------------------------
 
 def test_after_detach_nothing_is_left(wire, traces):
-    assert not qdiscs(wire.b)
+    assert not sh.qdiscs(wire.b)
     wire.attach(POLICY, "--hook", "xdp")
     wire.attach(None, "--hook", "tc-ingress", "--hook", "tc-egress", "--mode", "clsact")
     sh.shunt("set", "add", "b0", "live", "192.0.2.7", "2001:db8::7", ns=wire.b)
     wire.apply({"rules": POLICY["rules"][1:2]})
     wire.apply(POLICY)
-    assert qdiscs(wire.b) == ["clsact"]
+    assert sh.qdiscs(wire.b) == ["clsact"]
     kinds = {kind for kind, _ in sh.objects()}
     assert kinds == {"prog", "map", "link"}
     assert wire.detach()["gone"]
     traces.nothing_new()
-    assert not qdiscs(wire.b)
+    assert not sh.qdiscs(wire.b)
     assert "xdp" not in wire.b.link("b0")
     assert not [path for path in (sh.TREE, sh.LOCKS) if os.path.isdir(path) and
                 any("ns%d:" % wire.b.cookie in name for name in os.listdir(path))]
@@ -485,7 +479,7 @@ def test_a_qdisc_that_somebody_else_has_made_stays(wire, foreign, filtered):
     assert wire.a.ping(B4) == 1
     assert wire.stats().hook("tc-egress") == 1
     assert wire.detach()["gone"]
-    assert qdiscs(wire.b) == ["clsact"]
+    assert sh.qdiscs(wire.b) == ["clsact"]
     assert tc("filter", "show", "dev", "b0", "ingress").stdout == before
     assert not tc("filter", "show", "dev", "b0", "egress").stdout
 
@@ -494,7 +488,7 @@ def test_a_qdisc_of_ours_stays_while_somebody_else_filters_in_it(wire, foreign):
     wire.attach({}, "--hook", "tc-ingress", "--mode", "clsact")
     add_filter(wire.b, foreign, "egress", "prio", "7")
     assert wire.detach()["gone"]
-    assert qdiscs(wire.b) == ["clsact"]
+    assert sh.qdiscs(wire.b) == ["clsact"]
     assert "other_tc" in wire.b.run("tc", "filter", "show", "dev", "b0", "egress").stdout
 
 
@@ -502,9 +496,9 @@ def test_a_qdisc_of_ours_stays_while_somebody_else_filters_in_it(wire, foreign):
 def test_the_qdisc_goes_with_the_last_hook_in_it(wire, first, last):
     wire.attach({}, "--hook", "tc-ingress", "--hook", "tc-egress", "--mode", "clsact")
     assert not wire.detach("--hook", first)["gone"]
-    assert qdiscs(wire.b) == ["clsact"]
+    assert sh.qdiscs(wire.b) == ["clsact"]
     assert wire.detach("--hook", last)["gone"]
-    assert not qdiscs(wire.b)
+    assert not sh.qdiscs(wire.b)
 
 
 def test_a_filter_at_our_priority_is_left_alone(wire, foreign, traces):

@@ -82,6 +82,20 @@ def test_an_interface_is_asked_and_not_changed(pair):
     assert found["xdp-native"] == found["xdp-redirect"] == found["xdp-free"] == "yes"
     assert found["af-xdp-zerocopy"] == found["queues"] == "no"
     assert found["vlan-tag-metadata"] == "yes"
+    assert found["ntuple"] == found["rps"] == "no" and reply["queues_max"] >= 1
+
+
+def test_what_a_driver_offers_for_steering(wide_wire):
+    """As ethtool and sysfs show it."""
+    wire = wide_wire
+    rows = features(sh.shunt("probe", "b0", ns=wire.b)["interface"])
+    assert rows["queues"]["detail"] == "2 of at most 2"
+    assert rows["ntuple"]["answer"] == "no"
+    assert rows["rps"] == {**rows["rps"], "answer": "no", "detail": "rx-0 0, rx-1 0"}
+    wire.attach({"queues": {"rps": {"1": [0]}, "xps": {"0": [1]}}})
+    rows = features(sh.shunt("probe", "b0", ns=wire.b)["interface"])
+    assert rows["rps"] == {**rows["rps"], "answer": "yes", "detail": "rx-0 0, rx-1 1"}
+    assert rows["xps"] == {**rows["xps"], "answer": "yes", "detail": "tx-0 2, tx-1 0"}
 
 
 def test_an_interface_without_native_xdp():

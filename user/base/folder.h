@@ -10,6 +10,7 @@
  *             … folder.entry[i]->d_name …
  */
 #include <dirent.h>
+#include <stdbool.h>
 
 #include "user/base/err.h"
 
@@ -25,3 +26,14 @@ SHUNT_MUST_CHECK int shunt_folder_read(struct shunt_folder *folder, const char *
 void shunt_folder_free(struct shunt_folder *folder);
 
 #define _folder_ __attribute__((cleanup(shunt_folder_free)))
+
+/*
+ * Calls each() with the path of every entry but those that begin with a dot, in no order,
+ * until it says true. Returns whether it did. A path that is longer than PATH_MAX is left
+ * out, as is a folder that cannot be read.
+ */
+bool shunt_folder_walk(const char *path, bool (*each)(void *ctx, const char *path),
+		       void *ctx);
+
+/* Such a walk over the processes that there are: "/proc/17". */
+bool shunt_processes_walk(bool (*each)(void *ctx, const char *path), void *ctx);

@@ -7,6 +7,12 @@
 
 #include <cjson/cJSON.h>
 
+/* What stands under a name; NULL: nothing. */
+static inline const cJSON *shunt_json_get(const cJSON *object, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
 /* Adds a number that is printed exactly; cJSON itself keeps 53 bits. */
 void shunt_json_add_u64(cJSON *object, const char *name, uint64_t value);
 

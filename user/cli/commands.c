@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of commands. */
+#include "loader/mode.h"
 #include "user/cli/cli.h"
 #include "user/cli/tuple.h"
 
@@ -41,6 +42,10 @@ static const struct shunt_option check_options[] = {
 	  "may be repeated" },
 	END,
 };
+#define XDP_MODES SHUNT_MODES_XDP(SHUNT_MODE_TEXT, ", ")
+#define TC_MODES SHUNT_MODES_TC(SHUNT_MODE_TEXT, ", ")
+#define NETFILTER_MODES SHUNT_MODES_NETFILTER(SHUNT_MODE_TEXT, ", ")
+
 static const struct shunt_option attach_options[] = {
 	JSON,
 	NETNS,
@@ -48,8 +53,8 @@ static const struct shunt_option attach_options[] = {
 	{ "hook", 'H', "HOOK",
 	  "xdp (the default), tc-ingress, tc-egress or netfilter; may be repeated" },
 	{ "mode", 'm', "MODE",
-	  "auto (the default), or insist: native, generic (xdp); tcx, clsact (tc); "
-	  "link (netfilter)" },
+	  "auto (the default), or insist: " XDP_MODES " (xdp); " TC_MODES
+	  " (tc); " NETFILTER_MODES " (netfilter)" },
 	{ "chain", 0, "PRIORITY",
 	  "join libxdp's dispatcher, beside others' XDP programs; 1 comes first" },
 	GUARD,

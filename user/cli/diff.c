@@ -44,11 +44,6 @@ static int read_side(const struct shunt_cli *cli, const char *side,
 
 /* --- text: what is written otherwise -------------------------------------------- */
 
-static const cJSON *get(const cJSON *object, const char *name)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 static void print_names(const char *what, const char *how, const cJSON *names)
 {
 	const cJSON *item;
@@ -76,12 +71,12 @@ static void print_changed(const char *what, const cJSON *list)
 		if (shown++ == NAMES_MAX)
 			break;
 		printf("%s changed: %s (", what, shunt_json_str(one, "name"));
-		cJSON_ArrayForEach(key, get(one, "keys"))
+		cJSON_ArrayForEach(key, shunt_json_get(one, "keys"))
 		{
 			printf("%s%s", comma, key->valuestring);
 			comma = ", ";
 		}
-		if (get(one, "members_added"))
+		if (shunt_json_get(one, "members_added"))
 			printf("; %llu members added, %llu removed",
 			       (unsigned long long)shunt_json_u64(one, "members_added"),
 			       (unsigned long long)shunt_json_u64(one,
@@ -103,14 +98,15 @@ static void print_policy(const cJSON *policy)
 			 { "consumers", "consumer" } };
 	size_t i;
 
-	print_names("policy", "changed", get(policy, "keys"));
+	print_names("policy", "changed", shunt_json_get(policy, "keys"));
 	for (i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
-		const cJSON *section = get(policy, sections[i].key);
+		const cJSON *section = shunt_json_get(policy, sections[i].key);
 
-		print_names(sections[i].one, "added", get(section, "added"));
-		print_names(sections[i].one, "removed", get(section, "removed"));
-		print_names(sections[i].one, "moved", get(section, "moved"));
-		print_changed(sections[i].one, get(section, "changed"));
+		print_names(sections[i].one, "added", shunt_json_get(section, "added"));
+		print_names(sections[i].one, "removed",
+			    shunt_json_get(section, "removed"));
+		print_names(sections[i].one, "moved", shunt_json_get(section, "moved"));
+		print_changed(sections[i].one, shunt_json_get(section, "changed"));
 	}
 }
 
@@ -169,17 +165,17 @@ static void print_packets(const cJSON *packets)
 	if (refused)
 		printf("; %llu that the kernel runs no program over", refused);
 	printf("\n");
-	cJSON_ArrayForEach(group, get(packets, "groups"))
+	cJSON_ArrayForEach(group, shunt_json_get(packets, "groups"))
 	{
 		if (shown++ == GROUPS_MAX)
 			break;
 		printf("  %llu: ",
 		       (unsigned long long)shunt_json_u64(group, "packets"));
-		print_half(get(group, "old"));
+		print_half(shunt_json_get(group, "old"));
 		printf(" -> ");
-		print_half(get(group, "new"));
+		print_half(shunt_json_get(group, "new"));
 		printf("\n");
-		print_example(get(group, "example"));
+		print_example(shunt_json_get(group, "example"));
 	}
 	if (all > GROUPS_MAX)
 		printf("  and %llu more such pairs of rules; --json lists them\n",
@@ -209,8 +205,8 @@ static int compare(const struct shunt_cli *cli, struct shunt_diff *diff,
 		return ret;
 	if (!shunt_json_true(reply, "different"))
 		printf("nothing is different\n");
-	print_policy(get(reply, "policy"));
-	print_packets(get(reply, "packets"));
+	print_policy(shunt_json_get(reply, "policy"));
+	print_packets(shunt_json_get(reply, "packets"));
 	return 0;
 }
 

@@ -50,6 +50,27 @@ int shunt_cli_list(struct shunt_cli *cli, struct shunt_err *err)
 	return 0;
 }
 
+static void steering_text(const cJSON *steering)
+{
+	const cJSON *item;
+	char queue[32];
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(steering, "filters"))
+		printf("  filter    %-24s %s: queue %llu, at place %llu\n",
+		       shunt_json_str(item, "rule"), shunt_json_str(item, "flow"),
+		       (unsigned long long)shunt_json_u64(item, "queue"),
+		       (unsigned long long)shunt_json_u64(item, "location"));
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(steering, "settings"))
+	{
+		snprintf(queue, sizeof(queue),
+			 cJSON_HasObjectItem(item, "queue") ? "%s of queue %llu" : "%s",
+			 shunt_json_str(item, "what"),
+			 (unsigned long long)shunt_json_u64(item, "queue"));
+		printf("  queues    %-24s %s, was %s\n", queue,
+		       shunt_json_str(item, "is"), shunt_json_str(item, "was"));
+	}
+}
+
 static void show_text(const cJSON *reply)
 {
 	const cJSON *item, *target;
@@ -88,6 +109,7 @@ static void show_text(const cJSON *reply)
 		printf("  consumer  %-24s %s, if down: %s\n",
 		       shunt_json_str(item, "name"), shunt_json_str(item, "kind"),
 		       shunt_json_str(item, "if_down"));
+	steering_text(cJSON_GetObjectItemCaseSensitive(reply, "steering"));
 }
 
 static void history_line(const cJSON *item, const char *mark)
