@@ -304,7 +304,7 @@ static void a_packet_that_nobody_makes_room_for_is_counted_as_lost(void **ctx)
 	need_several_frames();
 	from = port_on(NULL, "af_xdp:a0,rx=off");
 	to = fed_port(NULL, "af_xdp:b0,rx=on,tx=off,queues=0", 0);
-	send_packets(from, from->pool, 0, 2, 9000, 0);
+	send_and_arrive(from, 0, 2, 9000, 0);
 	assert_int_equal(shunt_port_rx(to, frames, 2), 0);
 	assert_int_equal(stats_of(to).rx_dropped, 1);
 	expect_packets(to, 1, 1, 9000, 0);
@@ -411,6 +411,16 @@ static double seat_number(const char *interface, const char *key)
 	return value;
 }
 
+/* Until the program has handed so many to the seat. */
+static void wait_handed(const char *interface, double packets)
+{
+	uint64_t deadline = shunt_now_ns() + WAIT_NS;
+
+	while (seat_number(interface, "handed") < packets)
+		if (shunt_now_ns() > deadline)
+			fail_msg("%g packets were not handed on", packets);
+}
+
 static void a_consumer_takes_its_seats_and_the_ledger_balances(void **ctx)
 {
 	struct shunt_port *from, *to;
@@ -427,11 +437,13 @@ static void a_consumer_takes_its_seats_and_the_ledger_balances(void **ctx)
 	assert_string_equal(mode_of(to), "native");
 	expect_refusal("af_xdp:b0,consumer=c,queues=0", -EBUSY, "already served");
 	send_packets(from, from->pool, 0, 100, 100, 0);
+	wait_handed("b0", 100);
 	expect_packets(to, 0, 64, 100, 0);
 	assert_int_equal(shunt_port_rx(to, &frame, 1), 0);
 	assert_int_equal(stats_of(to).rx_ring_full, 36);
 	assert_int_equal(seat_number("b0", "received"), 64);
 	send_packets(from, from->pool, 0, 10, 100, 0);
+	wait_handed("b0", 110);
 	shunt_port_close(to);
 	/* what nobody has read was thrown away, and is said so */
 	assert_int_equal(seat_number("b0", "received"), 64);
