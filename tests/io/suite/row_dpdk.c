@@ -44,7 +44,8 @@ const struct rig_row rig_dpdk = {
 	.burst = 64,
 	.small = ",ring=64",
 	.bad = { ",ring=1", ",burst=0" },
-	.not = nots,
+	.forgets = 8192, /* its driver never closes the object of its program */
+	.except = nots,
 	.begin = begin,
 	.end = rig_wire_end,
 	.spec = spec,
