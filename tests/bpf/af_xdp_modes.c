@@ -281,6 +281,25 @@ static void jumbo_packets_come_in_several_frames(void **ctx)
 	}
 }
 
+static void a_packet_that_nobody_makes_room_for_is_counted_as_lost(void **ctx)
+{
+	struct shunt_port *from, *to;
+	struct shunt_frame frames[2];
+
+	(void)ctx;
+	widen();
+	from = port_on(NULL, "af_xdp:a0,rx=off");
+	to = fed_port(NULL, "af_xdp:b0,rx=on,tx=off,queues=0", 0);
+	send_packets(from, from->pool, 0, 2, 9000, 0);
+	assert_int_equal(shunt_port_rx(to, frames, 2), 0);
+	assert_int_equal(stats_of(to).rx_dropped, 1);
+	expect_packets(to, 1, 1, 9000, 0);
+	send_packets(from, from->pool, 2, 2, 1000, 0);
+	expect_packets(to, 2, 2, 1000, 0);
+	shunt_port_close(from);
+	shunt_port_close(to);
+}
+
 /* From frames of one size into those of another, and from memory that is not ours. */
 static void jumbo_packets_are_copied_where_frames_differ(void **ctx)
 {
@@ -437,6 +456,7 @@ int main(void)
 		PORT_TEST(frames_may_have_any_size),
 		PORT_TEST(a_port_makes_the_pool_that_it_is_told_to),
 		PORT_TEST(jumbo_packets_come_in_several_frames),
+		PORT_TEST(a_packet_that_nobody_makes_room_for_is_counted_as_lost),
 		PORT_TEST(jumbo_packets_are_copied_where_frames_differ),
 		PORT_TEST(without_several_frames_jumbo_packets_are_counted_as_lost),
 		cmocka_unit_test_setup_teardown(

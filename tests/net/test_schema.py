@@ -234,7 +234,7 @@ def test_completion_is_bash_that_offers_commands_and_options():
     done = subprocess.run(["bash", "-c", script + asks], capture_output=True, text=True,
                           check=True)
     assert not done.stderr
-    assert done.stdout.splitlines() == ["attach", "test", "dump", "--mode", "--netns"]
+    assert done.stdout.splitlines() == ["attach", "test", "dump drop", "--mode", "--netns"]
 
 
 def test_the_manual_is_sound_roff_with_every_command():

@@ -101,10 +101,54 @@ static void several_give_back_what_one_takes(void **state)
 	assert_int_equal(shunt_credit_take(&wire.credit, UINT32_MAX), LIMIT);
 }
 
+/* --- what credits are for: places that are used again -------------------------------- */
+
+struct places {
+	struct shunt_credit credit;
+	uint32_t place[LIMIT]; /* no atomics: credits say whose they are */
+	_Atomic uint32_t sent;
+};
+
+static void *read_places(void *arg)
+{
+	struct places *places = arg;
+	uint32_t i;
+
+	for (i = 0; i < SENT; i++) {
+		while (atomic_load_explicit(&places->sent, memory_order_acquire) == i)
+			sched_yield();
+		assert_int_equal(places->place[i % LIMIT], i);
+		shunt_credit_give(&places->credit, 1);
+	}
+	return NULL;
+}
+
+static void a_place_is_used_again_once_its_credit_is_back(void **state)
+{
+	struct places places = { 0 };
+	pthread_t thread;
+	uint32_t i;
+
+	(void)state;
+	shunt_credit_init(&places.credit, LIMIT, 0u - SENT / 2);
+	alarm(60);
+	assert_int_equal(pthread_create(&thread, NULL, read_places, &places), 0);
+	for (i = 0; i < SENT; i++) {
+		while (!shunt_credit_take(&places.credit, 1))
+			sched_yield();
+		places.place[i % LIMIT] = i;
+		atomic_store_explicit(&places.sent, i + 1, memory_order_release);
+	}
+	pthread_join(thread, NULL);
+	alarm(0);
+	assert_int_equal(shunt_credit_out(&places.credit), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_does_what_the_model_does),
+		cmocka_unit_test(a_place_is_used_again_once_its_credit_is_back),
 		cmocka_unit_test(several_give_back_what_one_takes),
 	};
 

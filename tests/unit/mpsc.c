@@ -124,7 +124,7 @@ static void an_interrupted_producer_holds_up_no_other(void **state)
 {
 	struct shunt_mpsc *ring = open_ring(8, 0u - 3);
 	struct element two[2] = { { 1, 0 }, { 1, 1 } }, late[3] = { { 2, 0 } }, out[8];
-	uint32_t head;
+	uint64_t head;
 
 	(void)state;
 	/* The first half of a push, and what others do meanwhile. */
@@ -135,7 +135,7 @@ static void an_interrupted_producer_holds_up_no_other(void **state)
 	assert_int_equal(shunt_mpsc_pop(ring, out, 8), 0);
 
 	shunt_slots_write(&ring->slots, head, late, 3, sizeof(*late));
-	atomic_store_explicit(&ring->marks[head & ring->slots.mask], 3,
+	atomic_store_explicit(&ring->marks[head & ring->slots.mask], head + 3,
 			      memory_order_release);
 	assert_int_equal(shunt_mpsc_pop(ring, out, 8), 8);
 	assert_int_equal(out[0].producer, 2);

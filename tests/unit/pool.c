@@ -258,6 +258,7 @@ struct hoarder {
 	pthread_barrier_t cached, done;
 	unsigned int number;
 	bool stays;
+	_Atomic bool ends;
 };
 
 /* Caches frames; then it ends, or sleeps. */
@@ -319,6 +320,35 @@ static void what_a_sleeping_thread_has_cached_is_found(void **state)
 	expect_all(&ledger);
 	pthread_barrier_destroy(&hoarder.cached);
 	pthread_barrier_destroy(&hoarder.done);
+	close_ledger(&ledger);
+}
+
+/* Works on its cache without a break, while another closes it again and again. */
+static void *work_on_cache(void *arg)
+{
+	struct hoarder *owner = arg;
+	struct shunt_frame frames[2];
+
+	while (!owner->ends)
+		put(owner->ledger, frames, get(owner->ledger, frames, 2));
+	return NULL;
+}
+
+static void a_cache_is_closed_while_its_owner_works_on_it(void **state)
+{
+	struct ledger ledger = open_ledger(256);
+	struct hoarder owner = { .ledger = &ledger };
+	struct shunt_frame frames[256];
+	pthread_t thread;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, work_on_cache, &owner), 0);
+	for (i = 0; i < (SHUNT_CHECK ? 2000u : 20000u); i++)
+		put(&ledger, frames, get(&ledger, frames, 256));
+	owner.ends = true;
+	pthread_join(thread, NULL);
+	expect_all(&ledger);
 	close_ledger(&ledger);
 }
 
@@ -479,6 +509,7 @@ int main(void)
 		cmocka_unit_test(more_threads_than_numbers_share_it_too),
 		cmocka_unit_test(what_a_thread_has_cached_that_ended_is_found),
 		cmocka_unit_test(what_a_sleeping_thread_has_cached_is_found),
+		cmocka_unit_test(a_cache_is_closed_while_its_owner_works_on_it),
 		cmocka_unit_test(what_is_given_back_twice_aborts),
 		cmocka_unit_test(frames_go_back_to_their_own_pools),
 		cmocka_unit_test(what_no_pool_can_be_is_refused),

@@ -5,11 +5,13 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/model/random.h"
+#include "user/base/clock.h"
 #include "user/rt/bell.h"
 #include "user/rt/spsc.h"
 
@@ -272,6 +274,86 @@ static void a_sleeper_misses_nothing(void **state)
 	shunt_spsc_close(pair.ring);
 }
 
+/* Both sides come to the bell at the same time, again and again. */
+#define ROUNDS 60000u
+#define ROUNDS_NS 2000000000u /* no longer than that, where others have the cores */
+
+struct meeting {
+	struct shunt_spsc *ring;
+	struct shunt_bell bell;
+	_Atomic uint32_t begun, rung; /* rounds */
+	_Atomic bool over;
+};
+
+/* False: there are no more. */
+static bool wait_for_round(struct meeting *meeting, _Atomic uint32_t *round,
+			   uint32_t number)
+{
+	uint32_t looks = 0;
+
+	while (atomic_load_explicit(round, memory_order_acquire) != number) {
+		if (meeting->over)
+			return false;
+		if (++looks % 1000)
+			shunt_core_relax();
+		else
+			sched_yield();
+	}
+	return true;
+}
+
+static void dawdle(struct shunt_random *r, uint32_t most)
+{
+	uint32_t i;
+
+	for (i = shunt_random_below(r, most); i; i--)
+		__asm__ volatile("" ::: "memory");
+}
+
+static void *ring_each_round(void *arg)
+{
+	struct meeting *meeting = arg;
+	struct shunt_random r = { 6 };
+	struct small one = { 0 };
+
+	while (wait_for_round(meeting, &meeting->begun, one.place + 1)) {
+		dawdle(&r, 1500); /* as long as listening takes */
+		shunt_spsc_push(meeting->ring, &one, 1);
+		shunt_bell_ring(&meeting->bell);
+		one.place++;
+		atomic_store_explicit(&meeting->rung, one.place, memory_order_release);
+	}
+	return NULL;
+}
+
+static void who_looked_in_vain_is_rung_for(void **state)
+{
+	struct meeting meeting = { .ring = open_ring(64, sizeof(struct small), 0) };
+	uint64_t end = shunt_now_ns() + ROUNDS_NS;
+	struct small one;
+	struct pollfd fd;
+	pthread_t thread;
+	uint32_t i, seen;
+
+	(void)state;
+	assert_int_equal(shunt_bell_open(&meeting.bell, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, ring_each_round, &meeting), 0);
+	for (i = 0; i < ROUNDS && shunt_now_ns() < end; i++) {
+		atomic_store_explicit(&meeting.begun, i + 1, memory_order_release);
+		shunt_bell_listen(&meeting.bell, &fd, 1);
+		seen = shunt_spsc_pop(meeting.ring, &one, 1);
+		wait_for_round(&meeting, &meeting.rung, i + 1);
+		if (seen)
+			continue;
+		assert_int_equal(poll(&fd, 1, 0), 1);
+		assert_int_equal(shunt_spsc_pop(meeting.ring, &one, 1), 1);
+	}
+	meeting.over = true;
+	pthread_join(thread, NULL);
+	shunt_bell_close(&meeting.bell);
+	shunt_spsc_close(meeting.ring);
+}
+
 static void the_bell_is_silent_for_who_is_awake(void **state)
 {
 	struct shunt_bell bell;
@@ -306,6 +388,7 @@ int main(void)
 		cmocka_unit_test(what_no_ring_can_be_is_refused),
 		cmocka_unit_test(between_threads_all_arrive_in_order),
 		cmocka_unit_test(a_sleeper_misses_nothing),
+		cmocka_unit_test(who_looked_in_vain_is_rung_for),
 		cmocka_unit_test(the_bell_is_silent_for_who_is_awake),
 	};
 

@@ -324,6 +324,46 @@ static void the_first_error_ends_all_and_keeps_its_sentence(void **state)
 	assert_string_equal(err.message, "worker mid: job: broken on purpose");
 }
 
+/* Fails once another worker has. */
+static int fail_late(void *self, struct shunt_err *err)
+{
+	struct pollfd ended = { .fd = *(_Atomic int *)self, .events = POLLIN };
+
+	if (ended.fd < 0 || poll(&ended, 1, 20000) != 1)
+		return 0;
+	return shunt_fail(err, -EIO, "broken as well");
+}
+
+static void a_later_error_does_not_replace_the_first(void **state)
+{
+	struct job job = { .fd = -1 };
+	_Atomic int ended = -1;
+	struct shunt_task tasks[2] = {
+		{ .name = "late", .self = &ended, .run = fail_late }, JOB_TASK(&job)
+	};
+	struct shunt_worker_opts opts[2];
+	struct shunt_workers *workers;
+	struct shunt_err err = { 0 };
+	struct pollfd fd = { .events = POLLIN };
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++)
+		opts[i] = (struct shunt_worker_opts){ .sz = sizeof(opts[i]),
+						      .name = "w",
+						      .core = SHUNT_WORKER_ANY,
+						      .wait = SHUNT_WAIT_SPIN,
+						      .tasks = &tasks[i],
+						      .count = 1 };
+	workers = start(opts, 2);
+	ended = fd.fd = shunt_workers_fd(workers);
+	await(time_of(workers, 1).spins > 1000);
+	job.error = -EPIPE;
+	assert_int_equal(poll(&fd, 1, 20000), 1);
+	assert_int_equal(shunt_workers_stop(workers, &err), -EPIPE);
+	assert_string_equal(err.message, "worker w: job: broken on purpose");
+}
+
 static void stopping_wakes_sleepers(void **state)
 {
 	struct job jobs[4] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 }, { .fd = -1 } };
@@ -385,6 +425,7 @@ int main(void)
 		cmocka_unit_test(each_is_pinned_and_named),
 		cmocka_unit_test(a_wrong_core_is_an_error),
 		cmocka_unit_test(the_first_error_ends_all_and_keeps_its_sentence),
+		cmocka_unit_test(a_later_error_does_not_replace_the_first),
 		cmocka_unit_test(stopping_wakes_sleepers),
 		cmocka_unit_test(a_closed_descriptor_is_an_error),
 		cmocka_unit_test(nothing_is_stopped_at_once),

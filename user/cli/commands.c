@@ -24,6 +24,9 @@
 #define LOCK { "wait", 0, "TIME", \
 	       "wait no longer for another command that changes it: 500ms, 10s, 2m" }, \
 	     { "no-wait", 0, NULL, "fail where another command is changing it" }
+#define INTERVAL { "interval", 'i', "TIME", "between reports; 1s is the default" }
+#define WORKERS { "workers", 0, "N", "share the ports out among so many threads; 1 is the default" }, \
+		{ "cores", 0, "CORE[,CORE]...", "pin each worker to a core" }
 #define END { 0 }
 /* clang-format on */
 
@@ -168,6 +171,108 @@ static const struct shunt_option sample_options[] = {
 	  "standard output" },
 	END,
 };
+static const struct shunt_option capture_options[] = {
+	JSON,
+	NETNS,
+	CONSUMER,
+	{ "copies", 'C', NULL, "capture what rules sample and mirror" },
+	{ "write", 'w', "FILE",
+	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - "
+	  "is "
+	  "standard output" },
+	{ "filter", 'f', "EXPRESSION",
+	  "only packets that tcpdump's expression takes: \"udp port 53\"" },
+	{ "rule", 'r', "NAME", "only packets that this rule has decided" },
+	{ "verdict", 'V', "VERDICT", "only packets with this verdict, such as drop" },
+	{ "reason", 0, "REASON", "only packets with this reason, such as limited" },
+	{ "snap", 's', "BYTES", "keep no more of a packet" },
+	{ "rotate-size", 0, "BYTES", "a new file after so many: 1000000, 64K, 10M" },
+	{ "rotate-time", 'G', "TIME", "a new file after so long: 30s, 10m" },
+	{ "files", 0, "COUNT", "keep the last files, remove older ones" },
+	DURATION,
+	{ "packets", 'N', "COUNT", "stop once so many packets are written" },
+	{ "interval", 'i', "TIME", "between reports; 1s is the default" },
+	{ "wait", 0, "HOW",
+	  "adaptive (the default: spin for a moment, then sleep), poll or spin" },
+	RING,
+	GUARD,
+	END,
+};
+static const struct shunt_option forward_options[] = {
+	JSON,
+	NETNS,
+	{ "mode", 'm', "MODE",
+	  "cross (the default: the first port to the second and back, the third to the "
+	  "fourth), swap (back out of the same port, MAC addresses exchanged) or "
+	  "table" },
+	{ "table", 't', "FILE",
+	  "next hops by longest prefix match, as in docs/run.md; implies --mode "
+	  "table" },
+	WORKERS,
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	GUARD,
+	END,
+};
+static const struct shunt_option drop_options[] = {
+	JSON,
+	NETNS,
+	{ "number", 0, NULL,
+	  "look at the numbers of `run generate --number`: which are "
+	  "missing, which came late" },
+	WORKERS,
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	GUARD,
+	END,
+};
+static const struct shunt_option echo_options[] = {
+	JSON,
+	NETNS,
+	{ "address", 'a', "ADDRESS",
+	  "answer for it: 192.0.2.9/24 (its network tells the broadcast address), "
+	  "2001:db8::9; may be repeated" },
+	{ "mac", 'm', "MAC", "answer from this address, not that of the interface" },
+	{ "udp-port", 'u', "PORTS",
+	  "send UDP back at these ports only, such as 7,9000-9010" },
+	{ "cores", 0, "CORE", "pin the worker to a core" },
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	GUARD,
+	END,
+};
+static const struct shunt_option generate_options[] = {
+	JSON,
+	NETNS,
+	SHUNT_TUPLE_OPTIONS,
+	{ "pcap", 'r', "FILE",
+	  "send the packets of a capture, once, or again and again until --packets" },
+	{ "rate", 0, "RATE",
+	  "packets a second, such as 1000, 250k or 1.5M, or max (the default)" },
+	{ "burst", 0, "N", "never more than so many at one moment; 64 is the default" },
+	DURATION,
+	{ "packets", 'N', "COUNT", "send so many" },
+	{ "size", 0, "BYTES", "of a frame, without the FCS: the payload fills it up" },
+	{ "flows", 0, "N", "as if from so many senders: the source ports count up" },
+	{ "number", 0, NULL, "number the packets in their payload" },
+	{ "live", 0, NULL,
+	  "PORT is an interface: the kernel makes the frames itself, by a test run" },
+	{ "cores", 0, "CORE", "pin the worker to a core" },
+	INTERVAL,
+	WAIT,
+	END,
+};
+static const struct shunt_option app_options[] = {
+	JSON,	  NETNS,   { "check", 0, NULL, "only say whether the file is sound" },
+	DURATION, PACKETS, INTERVAL,
+	GUARD,	  END,
+};
 static const struct shunt_option save_options[] = {
 	JSON,
 	NETNS,
@@ -302,6 +407,52 @@ const struct shunt_command shunt_commands[] = {
 	  "for as long as this runs; those that it could not take in time are counted "
 	  "as lost.",
 	  sample_options, shunt_cli_run_sample, true, false },
+	{ "run capture", "INTERFACE|PORT", 1, 1, "packets into a pcapng file, with why",
+	  "Captures what a consumer of the interface gets, what rules sample and "
+	  "mirror, or what any port receives (af_packet:eth0, pcap:FILE). A packet "
+	  "that came by a ring buffer has its rule, verdict and reason as a comment, "
+	  "and the verdict as an option of pcapng: `shunt run capture eth0 --copies "
+	  "--rule web --filter 'tcp port 443' -w web.pcapng`. With --rotate-size or "
+	  "--rotate-time, files are numbered: web-000001.pcapng. What was lost is "
+	  "counted on stderr and in the file.",
+	  capture_options, shunt_cli_run_capture, true, false },
+	{ "run forward", "PORT PORT...", 1, 64, "forward frames from port to port",
+	  "A port is SCHEME:DEVICE[,KEY=VALUE]...: af_xdp:eth1, af_packet:eth1, "
+	  "pcap:in.pcap, pcap:out.pcap,write. What a full port does not take waits, "
+	  "and "
+	  "nothing more is read meanwhile: nothing is lost in here but what the "
+	  "summary "
+	  "names. A port af_xdp:IF without consumer=NAME is fed by a policy that is "
+	  "attached for as long as this runs; where IF is under a policy already, name "
+	  "a "
+	  "consumer of it. Ends on ^C, at a limit, or with all its files. `shunt run "
+	  "forward af_xdp:eth1 af_xdp:eth2`.",
+	  forward_options, shunt_cli_run_forward, true, false },
+	{ "run drop", "PORT...", 1, 64, "receive frames and throw them away, counting",
+	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, true,
+	  false },
+	{ "run echo", "PORT...", 1, 16, "answer ARP, NDP, ping and UDP in user space",
+	  "For addresses that the kernel does not own, so that a plain ping and any "
+	  "UDP client are answered: `shunt run echo af_xdp:eth1 --address "
+	  "192.0.2.9/24`. Ports are those of `run forward`; the kernel gets nothing of "
+	  "a port that is fed. Checksums are checked. Broadcasts, fragments and "
+	  "packets with IP options get no answer; the summary says how many, and what "
+	  "else had none. A port that can only send (pcap:FILE,write) takes the "
+	  "answers of those that can only receive.",
+	  echo_options, shunt_cli_run_echo, true, false },
+	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
+	  "Options as those of `explain` describe the frame: `shunt run generate "
+	  "af_packet:eth1 --src 192.0.2.1 --proto udp --dport 53 --rate 100k "
+	  "--number`. "
+	  "The rate is kept on average, also by a process that has to wait for its "
+	  "core: what is late is sent at up to twice the rate, --burst at a time.",
+	  generate_options, shunt_cli_run_generate, true, false },
+	{ "run app", "FILE", 1, 1, "run what a configuration describes",
+	  "Memories, ports, cores, workers and applications, bound by name in one JSON "
+	  "file, comments allowed (docs/run.md). All that is wrong with it is told at "
+	  "once, each with its JSON pointer; nothing is started then. The limits given "
+	  "here count, not the file's.",
+	  app_options, shunt_cli_run_app, true, false },
 	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
 	  "One JSON document with the instances of this network namespace: interface, "
 	  "hooks, policy, and the members that every set has now. Nothing else is "

@@ -21,9 +21,10 @@ static void tell_received(struct shunt_af_xdp_lane *lane)
 {
 	uint64_t received = shunt_xsk_received(lane->xsk);
 
-	if (received != lane->teller.received)
-		shunt_teller_frames(&lane->teller, received - lane->discarded,
-				    lane->discarded);
+	if (received == lane->told)
+		return;
+	lane->told = received;
+	shunt_teller_frames(&lane->teller, received - lane->discarded, lane->discarded);
 }
 
 static int ask_drops(struct shunt_af_xdp_lane *lane, struct shunt_xsk_stats *drops,

@@ -44,6 +44,7 @@ struct shunt_af_xdp_lane {
 	struct shunt_xsk *xsk;
 	struct shunt_teller teller;
 	uint64_t discarded;
+	uint64_t told; /* of what the socket has received, to the teller */
 	uint32_t ring;
 };
 

@@ -84,7 +84,10 @@ struct shunt_port_ops {
 	/* Frames that it lent must be back; what it still transmits may be lost. */
 	void (*close)(struct shunt_port *port);
 
-	/* Up to max frames; returns how many. A packet's frames come together. */
+	/*
+	 * Up to max frames; returns how many. A packet's frames come together: where caps
+	 * has MULTI, max is SHUNT_BURST or more, or packets are lost that need it.
+	 */
 	unsigned int (*rx)(struct shunt_port *port, struct shunt_frame *frames,
 			   unsigned int max);
 	/*
@@ -95,7 +98,9 @@ struct shunt_port_ops {
 	unsigned int (*tx)(struct shunt_port *port, struct shunt_frame *frames,
 			   unsigned int n);
 	/* Tells the kernel of what waits, and brings transmitted frames back to their
-	 * pool. 0, or -errno when the port is of no more use (-ENETDOWN, -ENODEV). */
+	 * pool. Every now and then it looks after the device, hence of a port that only
+	 * receives, too: a few times a second. 0, or -errno when the port is of no more
+	 * use (-ENETDOWN, -ENODEV). */
 	int (*kick)(struct shunt_port *port, struct shunt_err *err);
 	/*
 	 * What poll() is to look at until there is something to receive: fills up to max

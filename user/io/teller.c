@@ -30,7 +30,6 @@ void shunt_teller_frames(struct shunt_teller *teller, uint64_t received,
 {
 	if (!teller->seat)
 		return;
-	teller->received = received;
 	store(&teller->seat->received, teller->past.received + received);
 	store(&teller->seat->discarded, teller->past.discarded + discarded);
 }

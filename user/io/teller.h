@@ -16,7 +16,6 @@
 struct shunt_teller {
 	struct shunt_seat *seat; /* NULL: nobody is told */
 	struct shunt_seat past;
-	uint64_t received; /* as told last */
 };
 
 /*

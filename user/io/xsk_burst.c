@@ -66,6 +66,24 @@ static void rx_idle(struct shunt_xsk *xsk)
 	}
 }
 
+/* A packet of more frames than anybody wants stands in the way: it is lost, and counted. */
+static void skip_packet(struct shunt_xsk *xsk)
+{
+	struct shunt_frame frame;
+	__u32 at;
+
+	do {
+		if (!xsk_ring_cons__peek(&xsk->rx, 1, &at))
+			break;
+		name_frame(xsk->queue, xsk_ring_cons__rx_desc(&xsk->rx, at), &frame);
+		xsk_ring_cons__release(&xsk->rx, 1);
+		shunt_xsk_queue_took(xsk->queue, &frame, 1);
+		shunt_frames_put(&frame, 1);
+	} while (frame.flags & SHUNT_FRAME_MORE);
+	xsk->received++;
+	xsk->count->rx_dropped++;
+}
+
 unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 			  unsigned int max)
 {
@@ -83,8 +101,11 @@ unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 			   &frames[i]);
 	whole = xsk->multi ? whole_packets(frames, n) : n;
 	xsk_ring_cons__cancel(&xsk->rx, n - whole);
-	if (!whole)
+	if (!whole) {
+		if (n == max)
+			skip_packet(xsk);
 		return 0;
+	}
 	xsk_ring_cons__release(&xsk->rx, whole);
 	count_rx(xsk, frames, whole);
 	shunt_xsk_queue_took(xsk->queue, frames, whole);

@@ -33,7 +33,9 @@ static inline void shunt_credit_init(struct shunt_credit *credit, uint32_t limit
 				     uint32_t start)
 {
 	credit->limit = limit;
-	credit->taken = credit->given = credit->given_seen = start;
+	atomic_init(&credit->taken, start);
+	atomic_init(&credit->given, start);
+	credit->given_seen = start;
 }
 
 /* Takes up to n; returns how many there were. */

@@ -75,8 +75,9 @@ static bool give(struct shunt_depot *depot, const uint32_t *from, uint32_t n)
 
 static bool is_worth_closing(const struct shunt_depot_cache *cache)
 {
-	/* Relaxed: hints. */
-	return atomic_load_explicit(&cache->n, memory_order_relaxed) &&
+	/* Relaxed: hints. A busy owner may be about to fill it. */
+	return (atomic_load_explicit(&cache->n, memory_order_relaxed) ||
+		atomic_load_explicit(&cache->busy, memory_order_relaxed)) &&
 	       atomic_load_explicit(&cache->state, memory_order_relaxed) ==
 		       SHUNT_DEPOT_OPEN;
 }
@@ -194,7 +195,7 @@ void shunt_depot_put_more(struct shunt_depot *depot, struct shunt_depot_cache *c
 
 static struct shunt_depot *make(uint32_t total)
 {
-	struct shunt_depot *depot = aligned_alloc(_Alignof(struct shunt_depot), sizeof(*depot));
+	struct shunt_depot *depot = aligned_alloc(SHUNT_CORE_APART, sizeof(*depot));
 	size_t bytes = SHUNT_THREADS * sizeof(*depot->caches);
 
 	if (!depot)
@@ -202,7 +203,7 @@ static struct shunt_depot *make(uint32_t total)
 	memset(depot, 0, sizeof(*depot));
 	pthread_mutex_init(&depot->lock, NULL);
 	pthread_mutex_init(&depot->closing, NULL);
-	depot->caches = aligned_alloc(_Alignof(struct shunt_depot_cache), bytes);
+	depot->caches = aligned_alloc(SHUNT_CORE_APART, bytes);
 	depot->free = calloc(total, sizeof(*depot->free));
 	depot->out = SHUNT_CHECK ? calloc(total, 1) : NULL;
 	if (!depot->caches || !depot->free || (SHUNT_CHECK && !depot->out)) {

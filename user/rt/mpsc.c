@@ -7,7 +7,7 @@
 int shunt_mpsc_open(struct shunt_mpsc **out, const struct shunt_slots_opts *opts,
 		    struct shunt_err *err)
 {
-	struct shunt_mpsc *ring = aligned_alloc(_Alignof(struct shunt_mpsc), sizeof(*ring));
+	struct shunt_mpsc *ring = aligned_alloc(SHUNT_CORE_APART, sizeof(*ring));
 	uint32_t start;
 	int ret;
 
@@ -25,10 +25,10 @@ int shunt_mpsc_open(struct shunt_mpsc **out, const struct shunt_slots_opts *opts
 		shunt_mpsc_close(ring);
 		return shunt_fail_errno(err, -ENOMEM, "make a ring");
 	}
-	ring->head = start;
-	ring->tail = start;
+	atomic_init(&ring->head, start);
+	atomic_init(&ring->tail, start);
+	atomic_init(&ring->tail_seen, start);
 	ring->seen = start;
-	ring->tail_seen = start;
 	*out = ring;
 	return 0;
 }

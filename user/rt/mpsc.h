@@ -6,10 +6,13 @@
  *     producers ── reserve, write, mark ─▶ [ tail … seen | reserved … head ) ─▶ consumer
  *
  * Any thread pushes, one at a time pops. A producer reserves a run of slots by moving the
- * head, writes them, and marks the first with the length of the run. The consumer goes
- * from mark to mark. So producers never wait for each other: one that is interrupted
- * holds up what was reserved behind it, but nobody who pushes. Runs stay whole: what one
- * call pushes lies in a row.
+ * head, writes them, and marks the first with where the run ends. The consumer goes from
+ * mark to mark. So producers never wait for each other: one that is interrupted holds up
+ * what was reserved behind it, but nobody who pushes. Runs stay whole: what one call
+ * pushes lies in a row.
+ *
+ * Indices have 64 bits and never come round: a mark that an earlier run has left is
+ * always behind, and a head that was read long ago is never taken for a new one.
  *
  * Else it is as user/rt/spsc.h.
  */
@@ -24,16 +27,17 @@
 
 struct shunt_mpsc {
 	struct shunt_slots slots;
-	_Atomic uint32_t *marks; /* of each slot; 0: no run begins here, so far */
+	_Atomic uint64_t
+		*marks; /* of each slot: the end of the last run that began here */
 
 	/* the producers' */
-	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t head; /* what is reserved next */
-	_Atomic uint32_t tail_seen; /* by any of them, at any time: never too new */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint64_t head; /* what is reserved next */
+	_Atomic uint64_t tail_seen; /* by any of them, at any time: never too new */
 	shunt_metric refused;	    /* elements that found no room */
 
 	/* the consumer's */
-	_Alignas(SHUNT_CORE_APART) _Atomic uint32_t tail; /* where it reads next */
-	uint32_t seen; /* runs before this were marked */
+	_Alignas(SHUNT_CORE_APART) _Atomic uint64_t tail; /* where it reads next */
+	uint64_t seen; /* runs before this were marked */
 };
 
 SHUNT_MUST_CHECK int shunt_mpsc_open(struct shunt_mpsc **ring,
@@ -47,28 +51,27 @@ void shunt_mpsc_close(struct shunt_mpsc *ring);
 
 /*
  * What the slow half of shunt_mpsc_reserve() finds when there seemed to be too little
- * room: how many of n slots are free behind a head. -1: the head is old.
+ * room: how many of n slots are free behind a head.
  */
-static inline int64_t shunt_mpsc_room(struct shunt_mpsc *ring, uint32_t head,
-				      uint32_t n)
+static inline uint32_t shunt_mpsc_room(struct shunt_mpsc *ring, uint64_t head,
+				       uint32_t n)
 {
-	uint32_t size = ring->slots.mask + 1;
 	/* Acquire: pairs with the release in shunt_mpsc_drop(). */
-	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+	uint64_t end = tail + ring->slots.mask + 1;
 
 	/* Release: pairs with the acquire in shunt_mpsc_reserve(). */
 	atomic_store_explicit(&ring->tail_seen, tail, memory_order_release);
-	if (head - tail > size)
-		return -1;
-	return size - (head - tail) < n ? size - (head - tail) : n;
+	/* An old head may be behind the tail: the exchange will say so. */
+	return end - head < n ? (uint32_t)(end - head) : n;
 }
 
 /* Reserves up to n slots, or none if there are fewer than `least`. */
-static inline uint32_t shunt_mpsc_reserve(struct shunt_mpsc *ring, uint32_t *head,
+static inline uint32_t shunt_mpsc_reserve(struct shunt_mpsc *ring, uint64_t *head,
 					  uint32_t least, uint32_t n)
 {
-	uint32_t size = ring->slots.mask + 1, used, fit;
-	int64_t room;
+	uint64_t end;
+	uint32_t fit;
 
 	/* Relaxed: whether it is right, the exchange says. */
 	*head = atomic_load_explicit(&ring->head, memory_order_relaxed);
@@ -77,18 +80,11 @@ static inline uint32_t shunt_mpsc_reserve(struct shunt_mpsc *ring, uint32_t *hea
 		 * Acquire: pairs with the release in shunt_mpsc_room(). Who stored it had
 		 * acquired the tail, so what the consumer did before is before us, too.
 		 */
-		used = *head -
-		       atomic_load_explicit(&ring->tail_seen, memory_order_acquire);
+		end = atomic_load_explicit(&ring->tail_seen, memory_order_acquire) +
+		      ring->slots.mask + 1;
 		fit = n;
-		/* More than size: one of the two is old. */
-		while (__builtin_expect(used > size || size - used < fit, 0)) {
-			room = shunt_mpsc_room(ring, *head, n);
-			if (room >= 0) {
-				fit = (uint32_t)room;
-				break;
-			}
-			*head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-		}
+		if (__builtin_expect(*head + n > end, 0))
+			fit = shunt_mpsc_room(ring, *head, n);
 		if (fit < least)
 			return 0;
 		/* Relaxed: the slots are handed over by tail and marks. */
@@ -102,7 +98,8 @@ static inline __attribute__((always_inline)) uint32_t shunt_mpsc_push_sized(
 	struct shunt_mpsc *ring, const void *elements, uint32_t least, uint32_t n,
 	size_t bytes)
 {
-	uint32_t head, fit = shunt_mpsc_reserve(ring, &head, least, n);
+	uint64_t head;
+	uint32_t fit = shunt_mpsc_reserve(ring, &head, least, n);
 
 	shunt_check(bytes == ring->slots.bytes);
 	if (__builtin_expect(fit < n, 0)) /* Relaxed: a figure. */
@@ -110,9 +107,9 @@ static inline __attribute__((always_inline)) uint32_t shunt_mpsc_push_sized(
 					  memory_order_relaxed);
 	if (!fit)
 		return 0;
-	shunt_slots_write(&ring->slots, head, elements, fit, bytes);
+	shunt_slots_write(&ring->slots, (uint32_t)head, elements, fit, bytes);
 	/* Release: pairs with the acquire in shunt_mpsc_ready(), for the elements. */
-	atomic_store_explicit(&ring->marks[head & ring->slots.mask], fit,
+	atomic_store_explicit(&ring->marks[head & ring->slots.mask], head + fit,
 			      memory_order_release);
 	return fit;
 }
@@ -131,26 +128,24 @@ static inline __attribute__((always_inline)) uint32_t shunt_mpsc_push_sized(
 static inline uint32_t shunt_mpsc_ready(struct shunt_mpsc *ring, uint32_t n)
 {
 	/* Relaxed: our own. */
-	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	uint64_t seen = ring->seen, end;
 
-	while (ring->seen - tail < n && ring->seen - tail <= ring->slots.mask) {
-		_Atomic uint32_t *mark = &ring->marks[ring->seen & ring->slots.mask];
+	while (seen - tail < n) {
 		/* Acquire: pairs with the release in shunt_mpsc_push(). */
-		uint32_t run = atomic_load_explicit(mark, memory_order_acquire);
-
-		if (!run)
-			break;
-		/* Relaxed: the release of the tail, later, is before the next mark. */
-		atomic_store_explicit(mark, 0, memory_order_relaxed);
-		ring->seen += run;
+		end = atomic_load_explicit(&ring->marks[seen & ring->slots.mask],
+					   memory_order_acquire);
+		if (end <= seen)
+			return (uint32_t)(seen - tail);
+		ring->seen = seen = end;
 	}
-	return ring->seen - tail < n ? ring->seen - tail : n;
+	return n;
 }
 
 /* Gives n slots back, from the oldest on, whose elements are dealt with. */
 static inline void shunt_mpsc_drop(struct shunt_mpsc *ring, uint32_t n)
 {
-	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 
 	shunt_check(ring->seen - tail >= n);
 	/* Release: pairs with the acquire in shunt_mpsc_room(): we have read them. */
@@ -161,21 +156,21 @@ static inline void shunt_mpsc_drop(struct shunt_mpsc *ring, uint32_t n)
 static inline void *shunt_mpsc_peek(struct shunt_mpsc *ring, uint32_t *n)
 {
 	*n = shunt_mpsc_ready(ring, *n);
-	return shunt_slots_run(&ring->slots,
-			       atomic_load_explicit(&ring->tail, memory_order_relaxed),
-			       n);
+	return shunt_slots_run(
+		&ring->slots,
+		(uint32_t)atomic_load_explicit(&ring->tail, memory_order_relaxed), n);
 }
 
 static inline __attribute__((always_inline)) uint32_t shunt_mpsc_pop_sized(
 	struct shunt_mpsc *ring, void *elements, uint32_t max, size_t bytes)
 {
-	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 	uint32_t n = shunt_mpsc_ready(ring, max);
 
 	shunt_check(bytes == ring->slots.bytes);
 	if (!n)
 		return 0;
-	shunt_slots_read(&ring->slots, tail, elements, n, bytes);
+	shunt_slots_read(&ring->slots, (uint32_t)tail, elements, n, bytes);
 	shunt_mpsc_drop(ring, n);
 	return n;
 }

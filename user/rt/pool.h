@@ -9,7 +9,8 @@
  * their UMEM), a mempool of DPDK, or a ring of the kernel whose slots are borrowed. Any
  * thread may get from a pool and put into it; our own memory keeps a cache for each thread,
  * so that threads meet only when a cache is empty or full. get comes short only when the
- * frames are really out: what lies in the caches of others is fetched (user/rt/depot.h).
+ * frames are really out, or just on their way between two threads: what lies in the caches
+ * of others is fetched (user/rt/depot.h).
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -103,7 +104,8 @@ uint32_t shunt_memory_free_frames(const struct shunt_memory *memory);
 
 /*
  * As shunt_pool_get() and shunt_frames_put(), for those who need no more than the frames'
- * tokens: to fill a ring of the kernel, or to empty one.
+ * tokens: to fill a ring of the kernel, or to empty one. Not for plug-ins: they bring a
+ * copy of this code along, which knows threads by other numbers than the pool's own.
  */
 uint32_t shunt_memory_get_tokens(struct shunt_memory *memory, uint32_t *tokens,
 				 uint32_t n);

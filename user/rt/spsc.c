@@ -7,7 +7,7 @@
 int shunt_spsc_open(struct shunt_spsc **out, const struct shunt_slots_opts *opts,
 		    struct shunt_err *err)
 {
-	struct shunt_spsc *ring = aligned_alloc(_Alignof(struct shunt_spsc), sizeof(*ring));
+	struct shunt_spsc *ring = aligned_alloc(SHUNT_CORE_APART, sizeof(*ring));
 	uint32_t start;
 	int ret;
 
@@ -20,7 +20,10 @@ int shunt_spsc_open(struct shunt_spsc **out, const struct shunt_slots_opts *opts
 		free(ring);
 		return ret;
 	}
-	ring->head = ring->tail = ring->head_seen = ring->tail_seen = start;
+	atomic_init(&ring->head, start);
+	atomic_init(&ring->tail, start);
+	ring->head_seen = start;
+	ring->tail_seen = start;
 	*out = ring;
 	return 0;
 }

@@ -439,22 +439,22 @@ int shunt_workers_stop(struct shunt_workers *workers, struct shunt_err *err)
 	return workers ? end_all(workers, err) : 0;
 }
 
-void shunt_worker_time(const struct shunt_workers *workers, size_t i,
+void shunt_worker_time(const struct shunt_workers *workers, size_t worker,
 		       struct shunt_worker_time *time)
 {
-	const struct worker *worker = &workers->worker[i];
+	const struct worker *one = &workers->worker[worker];
 
 	*time = (struct shunt_worker_time){
-		.bursts = shunt_metric_read(&worker->bursts),
-		.work = shunt_metric_read(&worker->work),
-		.spins = shunt_metric_read(&worker->spins),
-		.sleeps = shunt_metric_read(&worker->sleeps),
-		.cpu_ns = thread_cpu_ns(worker->clock),
+		.bursts = shunt_metric_read(&one->bursts),
+		.work = shunt_metric_read(&one->work),
+		.spins = shunt_metric_read(&one->spins),
+		.sleeps = shunt_metric_read(&one->sleeps),
+		.cpu_ns = thread_cpu_ns(one->clock),
 	};
 	/*
 	 * Looked at after the clock: a thread that hasn't ended by now had a clock. The
 	 * clock of one that has may be another's. Acquire: pairs with worker_main().
 	 */
-	if (atomic_load_explicit(&worker->ended, memory_order_acquire))
-		time->cpu_ns = shunt_metric_read(&worker->cpu_ns);
+	if (atomic_load_explicit(&one->ended, memory_order_acquire))
+		time->cpu_ns = shunt_metric_read(&one->cpu_ns);
 }
