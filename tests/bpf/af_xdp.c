@@ -177,7 +177,7 @@ static void a_dry_pool_loses_packets_and_recovers(void **ctx)
 	send_packets(from, from->pool, 0, 128, 100, 0);
 	assert_int_equal(receive(to, held, 128), 128);
 	assert_int_equal(shunt_memory_free_frames(memory), 0);
-	send_packets(from, from->pool, 128, 50, 100, 0);
+	send_and_arrive(from, 128, 50, 100, 0);
 	assert_int_equal(shunt_port_rx(to, held + 128, 8), 0);
 	stats = stats_of(to);
 	assert_int_equal(stats.rx_dropped, 50);
@@ -200,7 +200,7 @@ static void a_slow_reader_finds_a_full_ring(void **ctx)
 	struct shunt_port *to = fed_port(NULL, "af_xdp:b0,rx=on,tx=off,ring=64", 0);
 
 	(void)ctx;
-	send_packets(from, from->pool, 0, 100, 100, 0);
+	send_and_arrive(from, 0, 100, 100, 0);
 	assert_int_equal(stats_of(to).rx_ring_full, 36);
 	assert_int_equal(stats_of(to).rx_dropped, 0);
 	expect_packets(to, 0, 64, 100, 0);
@@ -252,8 +252,8 @@ static void a_port_serves_all_the_queues(void **ctx)
 	send_packets(second, second->pool, 50, 50, 80, 0);
 	expect_packets(to, 50, 50, 80, 0);
 	/* neither of them starves the other one */
-	send_packets(first, first->pool, 0, 64, 80, 0);
-	send_packets(second, second->pool, 0, 64, 81, 0);
+	send_and_arrive(first, 0, 64, 80, 0);
+	send_and_arrive(second, 0, 64, 81, 0);
 	{
 		struct shunt_frame frames[48];
 		unsigned int i, of_second = 0;
@@ -441,7 +441,7 @@ static void an_interface_that_is_deleted_is_told_and_no_frame_lost(void **ctx)
 	struct shunt_err err;
 
 	(void)ctx;
-	send_packets(from, from->pool, 0, 32, 100, 0);
+	send_and_arrive(from, 0, 32, 100, 0);
 	command("ip link del b0");
 	assert_int_equal(kick_until_it_fails(to, &err), -ENODEV);
 	assert_non_null(strstr(err.message, "b0 is gone"));
@@ -462,9 +462,9 @@ static void a_port_that_is_stopped_receives_what_had_come_in(void **ctx)
 	struct shunt_frame frames[16];
 
 	(void)ctx;
-	send_packets(from, from->pool, 0, 20, 100, 0);
+	send_and_arrive(from, 0, 20, 100, 0);
 	shunt_port_stop(to);
-	send_packets(from, from->pool, 20, 20, 100, 0);
+	send_and_arrive(from, 20, 20, 100, 0);
 	assert_int_equal(receive(to, frames, 15), 15);
 	check_packet(&frames[14], 1, 14, 100, 0);
 	shunt_frames_put(frames, 15);

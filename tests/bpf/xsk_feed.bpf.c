@@ -8,11 +8,14 @@
 
 char _license[] SEC("license") = "GPL";
 
+__u64 xsk_fed; /* packets that have come by */
+
 /* Nobody there: dropped. */
 static __always_inline int feed(struct xdp_md *ctx, __u32 first)
 {
 	__u8 *data = (void *)(long)ctx->data;
 
+	__sync_fetch_and_add(&xsk_fed, 1);
 	if ((void *)(data + 6) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
 	return bpf_redirect_map(

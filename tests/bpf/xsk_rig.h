@@ -22,6 +22,7 @@
 #include "user/base/clock.h"
 #include "user/io/af_xdp.h"
 #include "user/io/port.h"
+#include "user/io/xsk.h"
 
 #include "xsk_feed.skel.h"
 
@@ -197,6 +198,20 @@ static void send_packets(struct shunt_port *port, struct shunt_pool *pool,
 		if (shunt_now_ns() > deadline)
 			fail_msg("packet %u was not taken", first + i);
 	}
+}
+
+/* The same, and waits until they are in the rx ring, or lost in front of it. */
+static void send_and_arrive(struct shunt_port *port, uint32_t first, uint32_t n,
+			    uint32_t bytes, uint8_t slot)
+{
+	const volatile __u64 *fed = &feed->bss->xsk_fed;
+	uint64_t deadline = shunt_now_ns() + WAIT_NS, before = *fed;
+
+	send_packets(port, port->pool, first, n, bytes, slot);
+	while (*fed < before + n)
+		if (shunt_now_ns() > deadline)
+			fail_msg("%llu packets of %u arrived", *fed - before, n);
+	shunt_xsk_settle(); /* what the program redirects is delivered at the end of its poll */
 }
 
 static void check_packet(const struct shunt_frame *frames, unsigned int count,

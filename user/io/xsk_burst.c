@@ -53,12 +53,10 @@ static void count_rx(struct shunt_xsk *xsk, const struct shunt_frame *frames,
 	xsk->count->rx_bytes += bytes;
 }
 
-/* Without packets: the fill ring may be short, and a driver may want to be told of it. */
-static void rx_idle(struct shunt_xsk *xsk)
+void shunt_xsk_wake_rx(struct shunt_xsk *xsk)
 {
 	struct shunt_xsk_queue *queue = xsk->queue;
 
-	shunt_xsk_fill(xsk);
 	if (xsk->busy_poll ||
 	    (queue->wakes && xsk_ring_prod__needs_wakeup(&queue->fill))) {
 		recv(xsk->fd, NULL, 0, MSG_DONTWAIT);
@@ -92,8 +90,10 @@ unsigned int shunt_xsk_rx(struct shunt_xsk *xsk, struct shunt_frame *frames,
 
 	n = xsk->has_rx ? xsk_ring_cons__peek(&xsk->rx, max, &at) : 0;
 	if (!n) {
-		if (xsk->has_rx)
-			rx_idle(xsk);
+		if (xsk->has_rx) { /* for want of frames, perhaps */
+			shunt_xsk_fill(xsk);
+			shunt_xsk_wake_rx(xsk);
+		}
 		return 0;
 	}
 	for (i = 0; i < n; i++)
@@ -280,20 +280,27 @@ static uint32_t waiting(const struct shunt_xsk *xsk)
 	       __atomic_load_n(xsk->tx.consumer, __ATOMIC_ACQUIRE);
 }
 
+/* Has a call sent anything? Older kernels show it by the completions alone. */
+static bool has_moved(struct shunt_xsk *xsk, uint32_t before)
+{
+	uint32_t sent = __atomic_load_n(&xsk->queue->sent, __ATOMIC_RELAXED);
+
+	shunt_xsk_queue_reap(xsk->queue);
+	return waiting(xsk) != before ||
+	       __atomic_load_n(&xsk->queue->sent, __ATOMIC_RELAXED) != sent;
+}
+
 static int wake(struct shunt_xsk *xsk, struct shunt_err *err)
 {
-	uint32_t left = waiting(xsk), before;
+	uint32_t calls = xsk->tx.size / SHUNT_XSK_BUDGET_MIN + 1, left;
 
-	while (left) {
-		before = left;
+	for (left = waiting(xsk); left && calls; calls--, left = waiting(xsk)) {
 		xsk->count->wakeups++;
 		if (sendto(xsk->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
 			return 0;
 		switch (errno) {
 		case EAGAIN: /* its budget is used up, or there is no room for more */
-			shunt_xsk_queue_reap(xsk->queue);
-			left = waiting(xsk);
-			if (left == before)
+			if (!has_moved(xsk, left))
 				return 0;
 			break;
 		case EBUSY:

@@ -20,6 +20,9 @@
 #define SHUNT_XDP_PKT_CONTD (1u << 0)
 #define SHUNT_XDP_MAX_TX_SKB_BUDGET 9
 
+/* Packets that a system call sends at least, and without a budget at most. */
+#define SHUNT_XSK_BUDGET_MIN 32u /* TX_BATCH_SIZE of the kernel */
+
 /* A ring of the kernel, mapped. */
 struct shunt_xsk_map {
 	void *at; /* NULL: there is none */
@@ -121,6 +124,11 @@ void shunt_xsk_queue_sends(struct shunt_xsk_queue *queue, uint32_t frames);
 
 /* Brings frames that were sent back to the pool. */
 void shunt_xsk_queue_reap(struct shunt_xsk_queue *queue);
+
+/* --- frames (xsk_burst.c) --------------------------------------------------------- */
+
+/* Tells a driver that wants to know that there are frames in the fill ring. */
+void shunt_xsk_wake_rx(struct shunt_xsk *xsk);
 
 /* --- errors (xsk.c) --------------------------------------------------------------- */
 

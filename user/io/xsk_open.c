@@ -14,7 +14,6 @@
 #define BUSY_TRIES 50
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
 #define FRAME_BYTES_MIN 2048u /* XDP_UMEM_MIN_CHUNK_SIZE of the kernel */
-#define BUDGET_MIN 32u	      /* TX_BATCH_SIZE of the kernel */
 #define LINK_BYTES 18u	      /* Ethernet and one VLAN tag: what MTU does not count */
 
 #ifndef SO_NETNS_COOKIE
@@ -182,10 +181,17 @@ static int try_rung(struct attempt *attempt)
 	ret = xsk->fd < 0 ? -errno : find_queue(attempt);
 	if (!ret)
 		ret = map_rings(xsk, attempt->opts);
-	if (!ret)
+	if (!ret) {
+		/* a driver that fills frames itself wants some as soon as it is bound */
+		xsk->posts = xsk->has_rx ? attempt->opts->ring + SHUNT_BURST : 0;
+		shunt_xsk_queue_aim(xsk->queue, (int32_t)xsk->posts);
 		ret = bind_socket(attempt);
+	}
 	if (!ret)
 		return 0;
+	if (xsk->queue)
+		shunt_xsk_queue_aim(xsk->queue, -(int32_t)xsk->posts);
+	xsk->posts = 0;
 	/* a socket that could not be bound is not good for another try */
 	shunt_xsk_unmap(&xsk->rx_map);
 	shunt_xsk_unmap(&xsk->tx_map);
@@ -263,7 +269,7 @@ static int set_budget(struct shunt_xsk *xsk, const struct shunt_xsk_opts *opts,
 {
 	uint32_t budget = opts->tx_budget ? opts->tx_budget : opts->tx_ring;
 
-	if (opts->no_tx || budget < BUDGET_MIN)
+	if (opts->no_tx || budget < SHUNT_XSK_BUDGET_MIN)
 		return 0;
 	if (!setsockopt(xsk->fd, SOL_XDP, SHUNT_XDP_MAX_TX_SKB_BUDGET, &budget,
 			sizeof(budget)))
@@ -273,7 +279,7 @@ static int set_budget(struct shunt_xsk *xsk, const struct shunt_xsk_opts *opts,
 					"send up to %u packets a system call on %s: "
 					"that takes Linux 6.17, and a number from %u "
 					"to that of the transmit ring",
-					budget, xsk->ifname, BUDGET_MIN);
+					budget, xsk->ifname, SHUNT_XSK_BUDGET_MIN);
 	return 0;
 }
 
@@ -364,11 +370,9 @@ static int open_on(struct attempt *attempt, struct shunt_err *err)
 		ret = set_budget(xsk, opts, err);
 	if (!ret)
 		ret = set_busy_poll(xsk, opts, err);
-	if (ret || opts->no_rx)
-		return ret;
-	xsk->posts = opts->ring + SHUNT_BURST;
-	shunt_xsk_queue_aim(xsk->queue, (int32_t)xsk->posts);
-	return 0;
+	if (!ret && !opts->no_rx)
+		shunt_xsk_wake_rx(xsk);
+	return ret;
 }
 
 int shunt_xsk_open(struct shunt_xsk **out, struct shunt_memory *memory,
