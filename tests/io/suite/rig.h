@@ -31,13 +31,13 @@ struct rig_row {
 	uint32_t can; /* SHUNT_PORT_…: what it must be able to do, as opened for it */
 	uint32_t shortest;  /* bytes of a frame */
 	uint32_t longest;   /* with WIRE_MTU */
-	uint32_t jumbo;	    /* with WIRE_JUMBO */
+	uint32_t jumbo;	    /* with the largest MTU */
 	bool offer_first;   /* what it receives is there before it is opened */
 	uint32_t burst;	    /* frames that the peer may offer before the port is read */
 	const char *small;  /* options with which it has little room: ",blocks=2" */
 	const char *bad[8]; /* options that it refuses; NULL ends them */
-	uint32_t forgets;   /* bytes that a library beneath it loses with each open */
-	const struct rig_not * not ; /* an entry without a test ends them */
+	uint32_t forgets;   /* bytes that a library under it leaks for each open */
+	const struct rig_not *except; /* an entry without a test ends them */
 
 	/* Makes the peer; false: this machine cannot, and rig->why says why. */
 	bool (*begin)(struct rig *rig);

@@ -45,7 +45,7 @@ const struct rig_row rig_dpdk = {
 	.small = ",ring=64",
 	.bad = { ",ring=63", ",burst=0", ",queues=0+2", ",frames=600", ",room=4000" },
 	.forgets = 10 << 10, /* the driver never closes its BPF object */
-	.not = nots,
+	.except = nots,
 	.begin = begin,
 	.end = rig_wire_end,
 	.spec = spec,

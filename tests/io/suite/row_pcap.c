@@ -171,7 +171,7 @@ static const struct rig_not nots[] = {
 	       SHUNT_PORT_ENDS,                                                        \
 	.shortest = 14, .longest = 3840, .jumbo = WIRE_JUMBO + 14,                     \
 	.offer_first = true, .burst = 256, .small = "",                                \
-	.bad = { ",loop=x", ",pace=1", ",format=pcap" }, .not = nots,                  \
+	.bad = { ",loop=x", ",pace=1", ",format=pcap" }, .except = nots,               \
 	.begin = (start), .end = end, .spec = spec, .offer = offer, .collect = collect
 
 const struct rig_row rig_pcap = { ROW("pcap", begin_old) };

@@ -74,7 +74,7 @@ static void opened_and_closed(struct rig *rig)
 	assert_int_equal(open_files(), files);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	assert_in_range(memory_bytes(), 0,
-			memory + SLACK_BYTES + OPENS * (long)rig->row->forgets);
+			memory + SLACK_BYTES + (long)rig->row->forgets * OPENS);
 #else
 	(void)memory; /* freed memory is kept aside there */
 #endif
