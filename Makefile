@@ -193,12 +193,10 @@ BENCH_PHASES := instance_open plan_make takeover plan_write rehearse witness_mak
 	plan_flip plan_tidy
 $(B)/bench/apply: private ALL_LDFLAGS += $(BENCH_PHASES:%=-Wl,--wrap=shunt_%)
 
-# Rings and pools beside DPDK's, where there is one: only this benchmark uses it.
-DPDK_CFLAGS = $(eval DPDK_CFLAGS := $(shell pkg-config --exists libdpdk && \
-	echo -DBENCH_DPDK $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')))$(DPDK_CFLAGS)
-DPDK_LIBS = $(if $(DPDK_CFLAGS),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
-$(B)/obj/bench/rt.o: private ALL_CFLAGS += $(DPDK_CFLAGS)
-$(B)/bench/rt: private LIBS += $(DPDK_LIBS)
+# Rings, pools and checksums beside DPDK's, where there is one.
+$(B)/obj/bench/rt.o $(B)/obj/bench/csum.o: private ALL_CFLAGS += \
+	$(if $(DPDK),-DBENCH_DPDK $(DPDK_CFLAGS))
+$(B)/bench/rt: private LIBS += $(if $(DPDK),-lrte_eal -lrte_ring -lrte_mempool -lrte_mbuf)
 
 # The record of the verifier's opinions is by compiler.
 $(B)/obj/tests/bpf/budget.o: CFLAGS += -DSHUNT_CLANG='"$(shell $(CLANG) -dumpversion | cut -d . -f 1)"'
@@ -223,8 +221,9 @@ san-tests: $(UNIT_BIN) $(IO_BIN)
 # What has threads; about the rest ThreadSanitizer has nothing to say.
 THREADED := credit metric mpsc pool spsc worker
 tsan-tests: ## run the tests that have threads, under ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%)
-	$(Q)TSAN=1 tests/run unit
+	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%) \
+		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%)
+	$(Q)TSAN=1 tests/run unit io
 
 tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
@@ -239,7 +238,7 @@ test-mutants: deps ## break each promise on purpose: a test must notice (as root
 FAULTS ?= all
 test-faults: deps ## kill or fail each command at each system call (as root; 45 minutes)
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net/test_faults.py
+	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net -k "test_faults or killed or kill or moment"
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "user/rt/core.h"
 
@@ -176,7 +177,9 @@ static void bench_peer_open(void)
 				    "-m",
 				    "128",
 				    "-l",
-				    "0" };
+				    "0",
+				    "--file-prefix",
+				    "shunt-bench" };
 	enum { WORDS = sizeof(words) / sizeof(*words) };
 	char *argv[WORDS + 1] = { 0 };
 	unsigned int i;
@@ -204,7 +207,11 @@ static void bench_peer_open(void)
 
 static void bench_peer_close(void)
 {
+	char folder[256];
+
+	snprintf(folder, sizeof(folder), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
+	rmdir(folder); /* unless another one runs there */
 }
 
 /* A thread without a number has no cache in DPDK's pools. */

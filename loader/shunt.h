@@ -316,7 +316,7 @@ SHUNT_API int shunt_tap_check(const struct shunt_tap *tap, struct shunt_err *err
 SHUNT_API const char *shunt_tap_rule(struct shunt_tap *tap, uint32_t counter,
 				     uint64_t generation);
 
-/* Samples and copies that were lost since the tap was fed. */
+/* Samples and copies that were lost while the tap was fed. */
 SHUNT_API int shunt_tap_lost(const struct shunt_tap *tap, uint64_t *lost,
 			     struct shunt_err *err);
 

@@ -21,6 +21,8 @@ struct shunt_tap {
 	int claim_fd, ring_fd;
 	bool fed;
 	uint64_t lost; /* until it was fed */
+	bool ended;
+	uint64_t lost_in_all; /* until it was fed no longer, once that has ended */
 };
 
 static const struct shunt_state_consumer *find(const struct shunt_tap *tap,
@@ -131,6 +133,7 @@ int shunt_tap_feed(struct shunt_tap *tap, struct shunt_err *err)
 		ret = shunt_ring_feed(&tap->instance.maps, tap->place, tap->ring_fd,
 				      err);
 	tap->fed = !ret;
+	tap->ended = false;
 	return ret;
 }
 
@@ -138,8 +141,11 @@ void shunt_tap_starve(struct shunt_tap *tap)
 {
 	/* the place may be another's by now, where the consumer has left the policy */
 	if (tap->fed &&
-	    shunt_ring_is_fed(&tap->instance.maps, tap->place, tap->ring_fd))
+	    shunt_ring_is_fed(&tap->instance.maps, tap->place, tap->ring_fd)) {
+		/* what comes when nobody reads is no loss of this reader's */
+		tap->ended = !sum_lost(tap, &tap->lost_in_all, NULL);
 		shunt_ring_starve(&tap->instance.maps, tap->place);
+	}
 	tap->fed = false;
 }
 
@@ -181,8 +187,11 @@ const char *shunt_tap_rule(struct shunt_tap *tap, uint32_t counter, uint64_t gen
 
 int shunt_tap_lost(const struct shunt_tap *tap, uint64_t *lost, struct shunt_err *err)
 {
-	int ret = sum_lost(tap, lost, err);
+	int ret = 0;
 
+	*lost = tap->lost_in_all;
+	if (!tap->ended)
+		ret = sum_lost(tap, lost, err);
 	*lost -= tap->lost;
 	return ret;
 }

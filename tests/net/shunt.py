@@ -16,6 +16,7 @@ import glob
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -32,11 +33,24 @@ SCHEMAS = os.path.join(ROOT, "schemas")
 TREE = "/sys/fs/bpf/shunt/v1"
 LOCKS = "/run/shunt"
 PREFIX = "sht-%d" % os.getpid()
+FAULTS = os.environ.get("SHUNT_FAULTS", "")
+FAULTS_SEED = int(os.environ.get("SHUNT_FAULTS_SEED") or random.randrange(1 << 16))
 A4, B4, A6, B6 = "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
 _cookies = set()
+
+
+def some(places, most):
+    """The first, the last, and a draw of the others, in their order; all with SHUNT_FAULTS=all.
+
+    SHUNT_FAULTS_SEED repeats a draw.
+    """
+    if FAULTS == "all" or len(places) <= most:
+        return places
+    middle = random.Random(FAULTS_SEED).sample(range(1, len(places) - 1), most - 2)
+    return [places[n] for n in [0, *sorted(middle), len(places) - 1]]
 
 
 # --- waiting ------------------------------------------------------------------------------

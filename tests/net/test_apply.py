@@ -231,7 +231,7 @@ def test_an_attach_killed_at_any_change_is_made_good_by_the_next_command(wire, t
     where = points(wire, "attach", "b0", "-p", path, *options)
     assert len(where) >= 10
     wire.detach()
-    for turn, (call, number) in enumerate(where[-count:] if count else where):
+    for turn, (call, number) in enumerate(where[-count:] if count else sh.some(where, 12)):
         killed(wire, call, number, "attach", "b0", "-p", path, *options)
         (converges_to_attached, converges_to_nothing)[turn % 2](wire, path, *options)
         for way in ("ingress", "egress"):
@@ -327,7 +327,7 @@ def test_a_takeover_killed_at_any_change_leaves_a_policy_that_rules(wire, traces
     client = wire.a.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM)
     hook, seen = options[-1] if options[-1] != "clsact" else "tc-ingress", set()
     hook = "xdp" if "xdp" in options else hook
-    for turn, (call, number) in enumerate(where):
+    for turn, (call, number) in enumerate(sh.some(where, 10)):
         assert wire.detach()["gone"]
         traces.nothing_new()
         wire.attach(small, *options)

@@ -27,9 +27,8 @@ import shunt as sh
 from shunt import B4
 from test_apply import other_needs
 
-STEP = int({"": 0, "all": 1}.get(os.environ.get("SHUNT_FAULTS", ""),
-                                 os.environ.get("SHUNT_FAULTS")))
-SEED = int(os.environ.get("SHUNT_FAULTS_SEED") or random.randrange(1 << 16))
+STEP = int({"": 0, "all": 1}.get(sh.FAULTS, sh.FAULTS))
+SEED = sh.FAULTS_SEED
 FEW_SCENARIOS, FEW = 4, 4
 FAIL = "bpf rename renameat renameat2 mkdir openat unlink unlinkat rmdir sendto flock".split()
 CHANGE = re.compile(r"(rename|mkdir|unlink|rmdir|sendto|openat\(.*O_CREAT|bpf\(BPF_("
@@ -183,41 +182,22 @@ class Bench:
     def answered(self):
         return self.wire.a.ping(B4, 1, "-W", "0.05") == 1
 
-    def objects(self, pins):
-        """What the kernel has, by kind and name. It frees in its own time: waits for it.
+    def objects(self):
+        """What is pinned for the instance and what its programs use, by kind and name.
 
-        Records of earlier policies are not compared, nor the empty maps of one entry that stand
-        where sets have been.
+        Others may work on this machine meanwhile: what nobody pins, attaches or holds, the
+        kernel frees; that nothing is left is seen at the scenario's end.
         """
-        looks, found = [], {}
-
-        def compared(item):
-            if len(item) != 4 or item[2] == "shunt_state":
-                return False
-            return item[2] not in ("shunt_set_in", "shunt_svc_in") \
-                or found.get(item[:2], {}).get("max_entries") != 1
-
-        def look():
-            found.update(sh.objects())
-            looks.append(collections.Counter((item[0], item[2]) for item in self.traces.new()
-                                             if compared(item)))
-            if self.wanted is not None:
-                return looks[-1] == self.wanted
-            # of a clean run: programs that were replaced have gone, and their maps
-            programs = sum(count for (kind, _), count in looks[-1].items() if kind == "prog")
-            many = 6 if programs == self.pinned_programs(pins) else 100
-            return len(looks) > many and all(one == looks[-1] for one in looks[-many:])
-
-        try:
-            sh.wait(look, "the kernel to be as after a clean run")
-        except AssertionError:
-            pass  # the comparison tells what differs
-        return dict(looks[-1])
-
-    @staticmethod
-    def pinned_programs(pins):
-        """Those of hooks, and those of the watch, which its links hold."""
-        return sum("/progs/" in pin or "/watch_" in pin for pin in pins)
+        found, folder = sh.objects(), self.tree().removeprefix(sh.TREE) + "/"
+        mine = {key for key, item in found.items()
+                if any(folder in pin for pin in item.get("pinned", []))}
+        for kind, number in list(mine):
+            if kind == "prog":
+                mine.update(("map", used) for used in found[kind, number].get("map_ids", []))
+        # records of earlier policies are not compared
+        return collections.Counter(
+            (key[0], found[key].get("name")) for key in mine
+            if key in found and found[key].get("name") != "shunt_state")
 
     def signature(self):
         """What there is, but for numbers that every run draws anew."""
@@ -225,7 +205,6 @@ class Bench:
         pins = sorted(os.path.join(folder, name).removeprefix(tree)
                       for folder, _, names in os.walk(tree) for name in names
                       if not folder.endswith("/history"))
-        kinds = self.objects(pins)
         shown = None
         if pins:
             show = sh.shunt("show", interface, ns=self.wire.b)
@@ -237,16 +216,13 @@ class Bench:
                       for one in show["sets"]]
         qdiscs = self.wire.b.run("tc", "qdisc", "show", "dev",
                                  interface).stdout.count("clsact")
-        return {"pins": pins, "objects": kinds, "show": shown, "qdiscs": qdiscs,
+        return {"pins": pins, "objects": self.objects(), "show": shown, "qdiscs": qdiscs,
                 "ping": self.answered()}
-
-    wanted = None
 
     def clean_run(self):
         """The signature to reach, and where the command may be disturbed: see places()."""
         if self.scenario.name in _clean:
             clean, *where = _clean[self.scenario.name]
-            self.wanted = clean["objects"]
             return clean, *where
         self.prepare()
         assert self.answered() == self.scenario.ping[0]
@@ -257,7 +233,6 @@ class Bench:
         assert self.answered() == self.scenario.ping[1]
         self.next()
         clean = self.signature()
-        self.wanted = clean["objects"]
         self.leave()
         self.traces.nothing_new()
         _clean[self.scenario.name] = clean, *where

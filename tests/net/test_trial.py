@@ -275,7 +275,7 @@ def settled(wire):
 def every_point(wire, prepare, words):
     """(call, number) at which to kill, each under the state that prepare() makes anew."""
     prepare()
-    return points(wire, *words, every=("OBJ_PIN", "rename", "unlink"))
+    return sh.some(points(wire, *words, every=("OBJ_PIN", "rename", "unlink")), 12)
 
 
 def test_a_confirm_killed_at_any_change_is_made_good(wire, traces):

@@ -164,6 +164,22 @@ static void interfaces_are_numbered(void **ctx)
 	assert_int_equal(read_back(), 2);
 }
 
+static void nothing_is_a_capture_too(void **ctx)
+{
+	enum shunt_pcapng_format format;
+
+	(void)ctx;
+	for (format = SHUNT_PCAPNG_NG; format <= SHUNT_PCAPNG_OLD; format++) {
+		const struct shunt_pcapng_opts opts = { .sz = sizeof(opts),
+							.format = format };
+		struct shunt_pcapng *file;
+
+		assert_int_equal(shunt_pcapng_open(&file, path, &opts, NULL), 0);
+		assert_int_equal(shunt_pcapng_close(file, NULL), 0);
+		assert_int_equal(read_back(), 0);
+	}
+}
+
 static void what_is_too_long_is_refused(void **ctx)
 {
 	struct shunt_pcapng_packet packet = { .captured = SHUNT_PCAPNG_SNAP + 1 };
@@ -184,6 +200,7 @@ int main(void)
 		cmocka_unit_test(pcapng_is_read_back),
 		cmocka_unit_test(a_full_disk_leaves_whole_packets),
 		cmocka_unit_test(interfaces_are_numbered),
+		cmocka_unit_test(nothing_is_a_capture_too),
 		cmocka_unit_test(what_is_too_long_is_refused),
 	};
 	int fd = mkstemp(path), ret;

@@ -10,6 +10,8 @@ const struct shunt_app_ops *shunt_app_of(const struct shunt_run_app *config)
 		return &shunt_app_forward;
 	case SHUNT_RUN_DROP:
 		return &shunt_app_drop;
+	case SHUNT_RUN_ECHO:
+		return &shunt_app_echo;
 	default:
 		return *config->generate.interface ? &shunt_app_live
 						   : &shunt_app_generate;

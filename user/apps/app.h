@@ -48,6 +48,7 @@
 struct shunt_app_counts {
 	SHUNT_APP_COUNTERS(SHUNT_APP_FIGURE)
 	SHUNT_APP_LOSSES(SHUNT_APP_FIGURE)
+	uint64_t answers[SHUNT_ANSWER_KINDS]; /* echo: what became of each packet */
 };
 
 /* Packets that all apps of a run may read together; max 0: as many as come. */
@@ -89,7 +90,7 @@ struct shunt_app_ops {
 };
 
 extern const struct shunt_app_ops shunt_app_forward, shunt_app_drop, shunt_app_generate,
-	shunt_app_live;
+	shunt_app_live, shunt_app_echo;
 
 /* By kind. */
 const struct shunt_app_ops *shunt_app_of(const struct shunt_run_app *config);

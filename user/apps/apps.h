@@ -32,3 +32,11 @@ SHUNT_MUST_CHECK int shunt_app_dump(const struct shunt_consume_opts *opts,
  */
 SHUNT_MUST_CHECK int shunt_app_sample(const struct shunt_consume_opts *opts,
 				      struct shunt_err *err);
+
+/*
+ * Writes what a consumer gets, or samples and mirrored packets, to opts->record's capture
+ * file, with what the program says of each. Live counts and totals go to stderr, or as
+ * objects of schema shunt.run.capture/1 to opts->out.
+ */
+SHUNT_MUST_CHECK int shunt_app_record(const struct shunt_consume_opts *opts,
+				      struct shunt_err *err);

@@ -28,6 +28,8 @@
 #include "user/io/port.h"
 #include "user/rt/idle.h"
 
+struct shunt_record_opts;
+
 /* What a consuming command is told; zeroed, but for the first group, it runs until ^C. */
 struct shunt_consume_opts {
 	const char *interface;
@@ -47,6 +49,7 @@ struct shunt_consume_opts {
 	FILE *out;	   /* where results go */
 	bool json;	   /* one object a line instead of text */
 	const char *write; /* dump: pcap file, "-" is stdout; NULL: lines to out */
+	const struct shunt_record_opts *record; /* record: user/apps/record.h */
 };
 
 /*

@@ -44,6 +44,15 @@ uint64_t shunt_app_lost(const struct shunt_app_counts *count)
 	return lost;
 }
 
+static void add_answers(struct shunt_app_counts *sum,
+			const struct shunt_app_counts *count)
+{
+	size_t i;
+
+	for (i = 0; i < SHUNT_ANSWER_KINDS; i++)
+		sum->answers[i] += count->answers[i];
+}
+
 struct shunt_app_counts shunt_report_sum(const struct shunt_run_report *report)
 {
 	struct shunt_app_counts sum = { 0 };
@@ -53,6 +62,7 @@ struct shunt_app_counts shunt_report_sum(const struct shunt_run_report *report)
 #define ADD(name, help) sum.name += report->app[i].name;
 		SHUNT_APP_COUNTERS(ADD)
 		SHUNT_APP_LOSSES(ADD)
+		add_answers(&sum, &report->app[i]);
 	}
 	return sum;
 }
@@ -88,6 +98,20 @@ static bool add_counts(cJSON *to, const struct shunt_app_counts *count)
 	return lost;
 }
 
+/* Of an echo: what was answered, and why the rest was not. */
+static bool add_why(cJSON *to, const struct shunt_app_counts *count)
+{
+	cJSON *answered = cJSON_AddObjectToObject(to, "answered");
+	cJSON *unanswered = cJSON_AddObjectToObject(to, "unanswered");
+	int i;
+
+	for (i = 0; i < SHUNT_ANSWER_KINDS; i++)
+		shunt_json_add_u64(i < SHUNT_ANSWER_NONE ? answered : unanswered,
+				   shunt_answer_name((enum shunt_answer_kind)i),
+				   count->answers[i]);
+	return answered && unanswered;
+}
+
 static bool add_apps(cJSON *json, const struct shunt_run_report *report)
 {
 	cJSON *list = cJSON_AddArrayToObject(json, "applications");
@@ -107,7 +131,8 @@ static bool add_apps(cJSON *json, const struct shunt_run_report *report)
 				ports,
 				cJSON_CreateString(
 					report->config->port[app->port[p]].name));
-		if (!ports || !add_counts(to, &report->app[i]))
+		if (!ports || !add_counts(to, &report->app[i]) ||
+		    (app->kind == SHUNT_RUN_ECHO && !add_why(to, &report->app[i])))
 			return false;
 	}
 	return list;
@@ -212,6 +237,19 @@ static void write_figures(FILE *out, const void *from, const struct figure *rows
 				figure_of(from, &rows[i]));
 }
 
+static void write_answers(FILE *out, const struct shunt_app_counts *count)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_ANSWER_KINDS; i++)
+		if (count->answers[i])
+			fprintf(out, "  %-12s %-14s %12" PRIu64 "  %s\n",
+				i < SHUNT_ANSWER_NONE ? "answered" : "not answered",
+				shunt_answer_name((enum shunt_answer_kind)i),
+				count->answers[i],
+				shunt_answer_help((enum shunt_answer_kind)i));
+}
+
 static void write_app(FILE *out, const char *name, const struct shunt_app_counts *count)
 {
 	static const struct figure more[] = { APP_FIGURE(consumed, ) APP_FIGURE(
@@ -249,6 +287,7 @@ static void write_summary(const struct shunt_run_opts *opts,
 			report->worker[i].sleeps);
 	for (i = 0; config->apps > 1 && i < config->apps; i++)
 		write_app(out, config->app[i].name, &report->app[i]);
+	write_answers(out, &sum);
 	write_app(out, "total", &sum);
 }
 

@@ -17,6 +17,7 @@ const struct shunt_name shunt_run_kinds[] = {
 	{ "forward", SHUNT_RUN_FORWARD },
 	{ "drop", SHUNT_RUN_DROP },
 	{ "generate", SHUNT_RUN_GENERATE },
+	{ "echo", SHUNT_RUN_ECHO },
 	{ NULL, 0 },
 };
 
@@ -46,6 +47,7 @@ void shunt_run_config_free(struct shunt_run_config *config)
 	for (i = 0; config && i < SHUNT_RUN_APPS; i++) {
 		shunt_nexthops_free(&config->app[i].table);
 		shunt_run_frames_free(&config->app[i].generate.frames);
+		free(config->app[i].answerer);
 	}
 	free(config);
 }
@@ -228,6 +230,12 @@ static int check_app(const struct shunt_run_config *config,
 	return 0;
 }
 
+/* Does it receive from a port and send to it? */
+static bool is_both_ways(const struct shunt_run_app *app)
+{
+	return app->kind == SHUNT_RUN_FORWARD || app->kind == SHUNT_RUN_ECHO;
+}
+
 /* Two apps at one port. */
 static int check_pair(const struct shunt_run_config *config, unsigned int one,
 		      unsigned int other, struct shunt_err *err)
@@ -240,8 +248,7 @@ static int check_pair(const struct shunt_run_config *config, unsigned int one,
 
 		if (!app_uses(b, a->port[i]))
 			continue;
-		if (a->kind == b->kind || a->kind == SHUNT_RUN_FORWARD ||
-		    b->kind == SHUNT_RUN_FORWARD)
+		if (a->kind == b->kind || is_both_ways(a) || is_both_ways(b))
 			return shunt_fail(err, -EINVAL,
 					  "port %s is used by %s and by %s: open it "
 					  "twice, on other queues, or leave one out",

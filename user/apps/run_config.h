@@ -17,6 +17,7 @@
 
 #include "loader/policy/policy.h"
 #include "user/base/err.h"
+#include "user/net/answer.h"
 #include "user/net/nexthop.h"
 #include "user/rt/idle.h"
 
@@ -44,7 +45,12 @@ struct shunt_run_port {
 
 /* --- applications -------------------------------------------------------------------- */
 
-enum shunt_run_kind { SHUNT_RUN_FORWARD, SHUNT_RUN_DROP, SHUNT_RUN_GENERATE };
+enum shunt_run_kind {
+	SHUNT_RUN_FORWARD,
+	SHUNT_RUN_DROP,
+	SHUNT_RUN_GENERATE,
+	SHUNT_RUN_ECHO
+};
 enum shunt_run_mode { SHUNT_RUN_CROSS, SHUNT_RUN_SWAP, SHUNT_RUN_TABLE };
 
 extern const struct shunt_name shunt_run_kinds[], shunt_run_modes[], shunt_run_waits[];
@@ -83,6 +89,8 @@ struct shunt_run_app {
 	bool copy;		     /* forward: other memory on the way is fine */
 	bool number;		     /* drop: look at numbers */
 	struct shunt_run_generate generate;
+	/* echo; malloced; with no MAC address: that of the port's interface */
+	struct shunt_answerer *answerer;
 };
 
 struct shunt_run_worker {

@@ -145,6 +145,56 @@ static void read_drop(struct shunt_run_app *app, const struct shunt_node *node)
 	app->number = shunt_run_config_flag(node, "number");
 }
 
+/* --- echo -------------------------------------------------------------------------------- */
+
+static void read_addresses(struct shunt_answerer *who, const struct shunt_node *node)
+{
+	struct shunt_node list = shunt_node_get(node, "addresses");
+	struct shunt_err err;
+
+	if (!list.json || !shunt_node_list(&list, "addresses") ||
+	    !shunt_node_count(&list)) {
+		shunt_node_error(list.json ? &list : node,
+				 "\"addresses\" must list at least one address to "
+				 "answer for");
+		return;
+	}
+	shunt_node_each(child, shunt_node_first(&list))
+	{
+		const char *text = shunt_node_string(&child, "an address");
+
+		if (text && shunt_answerer_address(who, text, &err))
+			shunt_node_error(&child, "%s", err.message);
+	}
+}
+
+static void read_echo(struct shunt_run_app *app, const struct shunt_node *node)
+{
+	static const char *const keys[] = { "app", "ports",	"addresses",
+					    "mac", "udp_ports", "description",
+					    NULL };
+	struct shunt_node mac = shunt_node_get(node, "mac");
+	struct shunt_node udp = shunt_node_get(node, "udp_ports");
+	struct shunt_err err;
+	const char *text;
+
+	(void)shunt_node_object(node, keys);
+	need_ports(app, node);
+	app->answerer = calloc(1, sizeof(*app->answerer));
+	if (!app->answerer) {
+		shunt_node_error(node, "out of memory");
+		return;
+	}
+	read_addresses(app->answerer, node);
+	text = mac.json ? shunt_node_string(&mac, "a MAC address") : NULL;
+	if (text && shunt_answerer_mac(app->answerer, text, &err))
+		shunt_node_error(&mac, "%s", err.message);
+	text = udp.json ? shunt_node_string(&udp, "ports, such as \"7,9000-9010\"")
+			: NULL;
+	if (shunt_answerer_ports(app->answerer, text, &err))
+		shunt_node_error(&udp, "%s", err.message);
+}
+
 /* --- generate ---------------------------------------------------------------------------- */
 
 static int64_t number_of(const struct shunt_node *object, const char *key,
@@ -271,8 +321,8 @@ void shunt_run_config_app(const struct shunt_run_config *config,
 	if (!shunt_node_object(node, NULL))
 		return;
 	if (!kind.json) {
-		shunt_node_error(node, "the key \"app\" is missing: forward, drop or "
-				       "generate");
+		shunt_node_error(node, "the key \"app\" is missing: forward, drop, "
+				       "generate or echo");
 		return;
 	}
 	value = shunt_node_name(&kind, "an application", shunt_run_kinds);
@@ -285,6 +335,8 @@ void shunt_run_config_app(const struct shunt_run_config *config,
 		read_forward(config, app, node, path);
 	else if (app->kind == SHUNT_RUN_DROP)
 		read_drop(app, node);
+	else if (app->kind == SHUNT_RUN_ECHO)
+		read_echo(app, node);
 	else
 		read_generate(app, node, path);
 }

@@ -171,6 +171,33 @@ static const struct shunt_option sample_options[] = {
 	  "standard output" },
 	END,
 };
+static const struct shunt_option capture_options[] = {
+	JSON,
+	NETNS,
+	CONSUMER,
+	{ "copies", 'C', NULL, "capture what rules sample and mirror" },
+	{ "write", 'w', "FILE",
+	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - "
+	  "is "
+	  "standard output" },
+	{ "filter", 'f', "EXPRESSION",
+	  "only packets that tcpdump's expression takes: \"udp port 53\"" },
+	{ "rule", 'r', "NAME", "only packets that this rule has decided" },
+	{ "verdict", 'V', "VERDICT", "only packets with this verdict, such as drop" },
+	{ "reason", 0, "REASON", "only packets with this reason, such as limited" },
+	{ "snap", 's', "BYTES", "keep no more of a packet" },
+	{ "rotate-size", 0, "BYTES", "a new file after so many: 1000000, 64K, 10M" },
+	{ "rotate-time", 'G', "TIME", "a new file after so long: 30s, 10m" },
+	{ "files", 0, "COUNT", "keep the last files, remove older ones" },
+	DURATION,
+	{ "packets", 'N', "COUNT", "stop once so many packets are written" },
+	{ "interval", 'i', "TIME", "between reports; 1s is the default" },
+	{ "wait", 0, "HOW",
+	  "adaptive (the default: spin for a moment, then sleep), poll or spin" },
+	RING,
+	GUARD,
+	END,
+};
 static const struct shunt_option forward_options[] = {
 	JSON,
 	NETNS,
@@ -196,6 +223,23 @@ static const struct shunt_option drop_options[] = {
 	  "look at the numbers of `run generate --number`: which are "
 	  "missing, which came late" },
 	WORKERS,
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	GUARD,
+	END,
+};
+static const struct shunt_option echo_options[] = {
+	JSON,
+	NETNS,
+	{ "address", 'a', "ADDRESS",
+	  "answer for it: 192.0.2.9/24 (its network tells the broadcast address), "
+	  "2001:db8::9; may be repeated" },
+	{ "mac", 'm', "MAC", "answer from this address, not that of the interface" },
+	{ "udp-port", 'u', "PORTS",
+	  "send UDP back at these ports only, such as 7,9000-9010" },
+	{ "cores", 0, "CORE", "pin the worker to a core" },
 	DURATION,
 	PACKETS,
 	INTERVAL,
@@ -363,6 +407,15 @@ const struct shunt_command shunt_commands[] = {
 	  "for as long as this runs; those that it could not take in time are counted "
 	  "as lost.",
 	  sample_options, shunt_cli_run_sample, true, false },
+	{ "run capture", "INTERFACE|PORT", 1, 1, "packets into a pcapng file, with why",
+	  "Captures what a consumer of the interface gets, what rules sample and "
+	  "mirror, or what any port receives (af_packet:eth0, pcap:FILE). A packet "
+	  "that came by a ring buffer has its rule, verdict and reason as a comment, "
+	  "and the verdict as an option of pcapng: `shunt run capture eth0 --copies "
+	  "--rule web --filter 'tcp port 443' -w web.pcapng`. With --rotate-size or "
+	  "--rotate-time, files are numbered: web-000001.pcapng. What was lost is "
+	  "counted on stderr and in the file.",
+	  capture_options, shunt_cli_run_capture, true, false },
 	{ "run forward", "PORT PORT...", 1, 64, "forward frames from port to port",
 	  "A port is SCHEME:DEVICE[,KEY=VALUE]...: af_xdp:eth1, af_packet:eth1, "
 	  "pcap:in.pcap, pcap:out.pcap,write. What a full port does not take waits, "
@@ -378,6 +431,15 @@ const struct shunt_command shunt_commands[] = {
 	{ "run drop", "PORT...", 1, 64, "receive frames and throw them away, counting",
 	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, true,
 	  false },
+	{ "run echo", "PORT...", 1, 16, "answer ARP, NDP, ping and UDP in user space",
+	  "For addresses that the kernel does not own, so that a plain ping and any "
+	  "UDP client are answered: `shunt run echo af_xdp:eth1 --address "
+	  "192.0.2.9/24`. Ports are those of `run forward`; the kernel gets nothing of "
+	  "a port that is fed. Checksums are checked. Broadcasts, fragments and "
+	  "packets with IP options get no answer; the summary says how many, and what "
+	  "else had none. A port that can only send (pcap:FILE,write) takes the "
+	  "answers of those that can only receive.",
+	  echo_options, shunt_cli_run_echo, true, false },
 	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
 	  "Options as those of `explain` describe the frame: `shunt run generate "
 	  "af_packet:eth1 --src 192.0.2.1 --proto udp --dport 53 --rate 100k "

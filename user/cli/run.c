@@ -9,6 +9,7 @@
 #include "user/apps/apps.h"
 #include "user/base/cleanup.h"
 #include "user/cli/cli.h"
+#include "user/cli/consume.h"
 
 static int read_wait(const struct shunt_cli *cli, enum shunt_wait *wait,
 		     struct shunt_err *err)
@@ -33,9 +34,8 @@ static int read_wait(const struct shunt_cli *cli, enum shunt_wait *wait,
 		    : 0;
 }
 
-/* What every one of them is told. */
-static int read_options(struct shunt_cli *cli, struct shunt_consume_opts *opts,
-			struct shunt_err *err)
+int shunt_cli_consume_options(struct shunt_cli *cli, struct shunt_consume_opts *opts,
+			      struct shunt_err *err)
 {
 	int ret;
 
@@ -58,9 +58,10 @@ static void close_seats(struct shunt_seats **seats)
 	shunt_seats_close(*seats);
 }
 
-static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
-	       int (*app)(const struct shunt_consume_opts *opts, struct shunt_err *err),
-	       struct shunt_err *err)
+int shunt_cli_consume(struct shunt_cli *cli, struct shunt_consume_opts *opts,
+		      int (*app)(const struct shunt_consume_opts *opts,
+				 struct shunt_err *err),
+		      struct shunt_err *err)
 {
 	/* bursts outlast a moment in which another program has our core */
 	uint64_t ring = 2048;
@@ -75,7 +76,7 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 			err, -EINVAL,
 			"%s: which consumer of the policy? --consumer NAME says",
 			cli->command->name);
-	ret = read_options(cli, opts, err);
+	ret = shunt_cli_consume_options(cli, opts, err);
 	if (!ret)
 		ret = shunt_cli_number(cli, "ring", &ring, err);
 	opts->ring = ring < UINT32_MAX ? ring : UINT32_MAX;
@@ -102,31 +103,41 @@ static int run(struct shunt_cli *cli, struct shunt_consume_opts *opts,
 	return ret ? ret : app(opts, err);
 }
 
+int shunt_cli_copies(struct shunt_cli *cli, struct shunt_consume_opts *opts,
+		     int (*app)(const struct shunt_consume_opts *opts,
+				struct shunt_err *err),
+		     struct shunt_err *err)
+{
+	struct shunt_tap *tap __attribute__((cleanup(close_tap))) = NULL;
+	int ret;
+
+	opts->consumer = "samples";
+	ret = shunt_cli_consume_options(cli, opts, err);
+	if (!ret)
+		ret = shunt_tap_open(&tap, opts->interface, NULL, err);
+	opts->tap = tap;
+	return ret ? ret : app(opts, err);
+}
+
 int shunt_cli_run_count(struct shunt_cli *cli, struct shunt_err *err)
 {
 	struct shunt_consume_opts opts = { .interval_ns = 1000000000 };
 	int ret = shunt_cli_duration(cli, "interval", &opts.interval_ns, err);
 
-	return ret ? ret : run(cli, &opts, shunt_app_count, err);
+	return ret ? ret : shunt_cli_consume(cli, &opts, shunt_app_count, err);
 }
 
 int shunt_cli_run_dump(struct shunt_cli *cli, struct shunt_err *err)
 {
 	struct shunt_consume_opts opts = { .write = shunt_cli_option(cli, "write") };
 
-	return run(cli, &opts, shunt_app_dump, err);
+	return shunt_cli_consume(cli, &opts, shunt_app_dump, err);
 }
 
 int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err)
 {
 	struct shunt_consume_opts opts = { .write = shunt_cli_option(cli, "write"),
-					   .consumer = "samples",
 					   .wait = SHUNT_WAIT_POLL };
-	struct shunt_tap *tap __attribute__((cleanup(close_tap))) = NULL;
-	int ret = read_options(cli, &opts, err);
 
-	if (!ret)
-		ret = shunt_tap_open(&tap, opts.interface, NULL, err);
-	opts.tap = tap;
-	return ret ? ret : shunt_app_sample(&opts, err);
+	return shunt_cli_copies(cli, &opts, shunt_app_sample, err);
 }

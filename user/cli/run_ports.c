@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* run forward, run drop, run generate: options into a configuration; run app reads one. */
+/* run forward, drop, echo, generate: options into a configuration; run app reads one. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "user/base/json.h"
 #include "user/cli/cli.h"
 #include "user/cli/tuple.h"
+#include "user/net/csum.h"
 
 static void cleanup_config(struct shunt_run_config **config)
 {
@@ -343,6 +344,48 @@ int shunt_cli_run_drop(struct shunt_cli *cli, struct shunt_err *err)
 	if (!ret)
 		ret = share_out(cli, config, &like, 1, err);
 	return ret ? ret : run(cli, config, "shunt.run.drop/1", err);
+}
+
+/* --- echo ------------------------------------------------------------------------------ */
+
+static int read_answerer(const struct shunt_cli *cli, struct shunt_answerer *who,
+			 struct shunt_err *err)
+{
+	const char *mac = shunt_cli_option(cli, "mac"), *address;
+	int ret = shunt_csum_choose(getenv("SHUNT_CSUM"), err);
+	size_t i;
+
+	for (i = 0; !ret && (address = shunt_cli_option_at(cli, "address", i)); i++)
+		ret = shunt_answerer_address(who, address, err);
+	if (!ret && !i)
+		ret = shunt_fail(err, -EINVAL,
+				 "run echo: for which addresses? --address says, such "
+				 "as 192.0.2.9/24 or 2001:db8::9");
+	if (!ret && mac)
+		ret = shunt_answerer_mac(who, mac, err);
+	return ret ? ret
+		   : shunt_answerer_ports(who, shunt_cli_option(cli, "udp-port"), err);
+}
+
+int shunt_cli_run_echo(struct shunt_cli *cli, struct shunt_err *err)
+{
+	_config_ struct shunt_run_config *config = new_config(err);
+	struct shunt_run_app like = { .kind = SHUNT_RUN_ECHO, .name = "echo" };
+	int ret;
+
+	if (!config)
+		return -ENOMEM;
+	like.answerer = config->app[0].answerer = calloc(1, sizeof(*like.answerer));
+	if (!like.answerer)
+		return shunt_fail_errno(err, -ENOMEM, "run echo");
+	ret = read_answerer(cli, like.answerer, err);
+	if (!ret)
+		ret = add_ports(cli, config, err);
+	if (!ret)
+		ret = read_limits(cli, config, err);
+	if (!ret)
+		ret = share_out(cli, config, &like, config->ports, err);
+	return ret ? ret : run(cli, config, "shunt.run.echo/1", err);
 }
 
 /* --- generate -------------------------------------------------------------------------- */

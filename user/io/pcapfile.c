@@ -17,6 +17,9 @@
 #define FILE_BYTES (256 * 1024)
 #define PIPE_BYTES (64 * 1024)
 
+#define NS_PER_S 1000000000
+#define SECONDS_MAX INT64_C(18000000000) /* what 64 bits of nanoseconds hold */
+
 struct shunt_pcapfile {
 	char *path;
 	pcap_t *pcap;
@@ -170,6 +173,27 @@ static bool is_dry(const struct shunt_pcapfile *file)
 	return !file->rewinds && file->at == file->end && poll(&fd, 1, 0) == 0;
 }
 
+/*
+ * In nanoseconds since 1970. libpcap takes the unsigned seconds of a pcap file for signed
+ * ones, and hands out whatever a damaged file says: that is kept within bounds.
+ */
+static uint64_t time_of(const struct pcap_pkthdr *head)
+{
+	int64_t seconds = head->ts.tv_sec;
+	/* with this precision tv_usec holds nanoseconds (pcap-savefile(5)) */
+	int64_t ns = head->ts.tv_usec;
+
+	if (seconds < 0 && seconds >= INT32_MIN)
+		seconds = (uint32_t)seconds;
+	if (seconds < 0)
+		seconds = 0;
+	if (seconds > SECONDS_MAX)
+		seconds = SECONDS_MAX;
+	if (ns < 0 || ns >= NS_PER_S)
+		ns = NS_PER_S - 1;
+	return (uint64_t)seconds * NS_PER_S + (uint64_t)ns;
+}
+
 int shunt_pcapfile_next(struct shunt_pcapfile *file,
 			struct shunt_pcapfile_packet *packet, struct shunt_err *err)
 {
@@ -186,9 +210,7 @@ int shunt_pcapfile_next(struct shunt_pcapfile *file,
 				  file->path, (unsigned long long)file->number,
 				  pcap_geterr(file->pcap));
 	packet->number = ++file->number;
-	/* with this precision tv_usec holds nanoseconds (pcap-savefile(5)) */
-	packet->time_ns =
-		(uint64_t)head->ts.tv_sec * 1000000000u + (uint64_t)head->ts.tv_usec;
+	packet->time_ns = time_of(head);
 	packet->captured = head->caplen;
 	packet->len = head->len;
 	return 1;

@@ -430,7 +430,10 @@ int shunt_pcapng_close(struct shunt_pcapng *file, struct shunt_err *err)
 
 	if (!file)
 		return 0;
-	ret = shunt_pcapng_flush(file, err);
+	/* readers want an interface even where there are no packets */
+	ret = file->interfaces ? 0 : shunt_pcapng_interface(file, NULL, NULL, err);
+	if (ret >= 0)
+		ret = shunt_pcapng_flush(file, err);
 	if (close(file->fd) && !ret)
 		ret = fail_write(file, -errno, err);
 	free(file);

@@ -104,7 +104,8 @@ uint32_t shunt_memory_free_frames(const struct shunt_memory *memory);
 
 /*
  * As shunt_pool_get() and shunt_frames_put(), for those who need no more than the frames'
- * tokens: to fill a ring of the kernel, or to empty one.
+ * tokens: to fill a ring of the kernel, or to empty one. Not for plug-ins: they bring a
+ * copy of this code along, which knows threads by other numbers than the pool's own.
  */
 uint32_t shunt_memory_get_tokens(struct shunt_memory *memory, uint32_t *tokens,
 				 uint32_t n);

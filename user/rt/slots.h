@@ -41,6 +41,14 @@ SHUNT_MUST_CHECK int shunt_slots_open(struct shunt_slots *slots, const char *nou
 
 void shunt_slots_close(struct shunt_slots *slots);
 
+/* Where n may be 1, gcc warns of the moves of several, which it can't rule out. */
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Warray-bounds"
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+#pragma GCC diagnostic ignored "-Wstringop-overread"
+#endif
+
 /* `bytes` is a constant to the compiler, so that an element is moved in registers. */
 static inline __attribute__((always_inline)) void shunt_slots_move(uint8_t *to,
 								   const uint8_t *from,
@@ -57,6 +65,10 @@ static inline __attribute__((always_inline)) void shunt_slots_move(uint8_t *to,
 	if (n & 1)
 		memcpy(to, from, bytes);
 }
+
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 
 /* Elements into the slots from `index` on; n is at most their number. */
 static inline __attribute__((always_inline)) void shunt_slots_write(

@@ -43,7 +43,7 @@ const struct rig_row rig_dpdk = {
 	.jumbo = 3312, /* what an mbuf in a page of AF_XDP memory holds */
 	.burst = 64,
 	.small = ",ring=64",
-	.bad = { ",ring=64", ",burst=0" },
+	.bad = { ",ring=1", ",burst=0" },
 	.not = nots,
 	.begin = begin,
 	.end = rig_wire_end,
