@@ -4,16 +4,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 
 import pytest
 
 import frame as fr
 import shunt as sh
-from numbered import Numbered, Server, of
-from test_watchdog import HEADERS, captured, halt, ledger, policy, seat, told
-
-FRAME = fr.eth(fr.ip4(fr.udp(b"x" * 18, 4000, 5000))).hex()
+from numbered import Numbered, Server
+from test_watchdog import captured, halt, ledger, policy, seat, told
 
 
 def start(wire, path, *options, prefix=()):
