@@ -57,7 +57,7 @@ int shunt_steer_stage(const struct shunt_instance *instance,
 					 .sockets = steering->sockets,
 					 .old = &old,
 					 .notes = notes };
-	bool there;
+	bool there = false;
 	int ret = shunt_steer_nic_open(&nic, instance->ifindex, notes);
 
 	if (!ret)
