@@ -69,15 +69,17 @@ int shunt_ethtool_set_queues(const char *interface, uint32_t queues)
 
 static int count_features(const char *interface, uint32_t *count)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t data;
-	} set = { .info = { .cmd = ETHTOOL_GSSET_INFO,
-			    .sset_mask = 1ull << ETH_SS_FEATURES } };
-	int ret = shunt_ethtool(interface, &set);
+	_free_ struct ethtool_sset_info *set =
+		calloc(1, sizeof(*set) + sizeof(*set->data));
+	int ret;
 
-	*count = set.data;
-	if (!ret && (!set.info.sset_mask || !set.data))
+	if (!set)
+		return -ENOMEM;
+	set->cmd = ETHTOOL_GSSET_INFO;
+	set->sset_mask = 1ull << ETH_SS_FEATURES;
+	ret = shunt_ethtool(interface, set);
+	*count = set->data[0];
+	if (!ret && (!set->sset_mask || !*count))
 		ret = -EOPNOTSUPP;
 	return ret;
 }
