@@ -120,12 +120,33 @@ def watch(lines):
               f"| {line['ratio']:.2f} | {line['ratio_min']:.2f}–{line['ratio_max']:.2f} |")
 
 
+def figure(of, form):
+    return f"{of['median']:{form}} ({of['min']:{form}}–{of['max']:{form}})"
+
+
+def ports(lines):
+    for case in dict.fromkeys(line["case"] for line in lines):
+        mine = [line for line in lines if line["case"] == case]
+        peers = list(mine[0]["ratio"])
+        print(f"\n| {case} | Mpps | CPU, % | ns CPU | before, % | inside, % |" +
+              "".join(f" × {peer} |" for peer in peers))
+        print("|---|---|---|---|---|---|" + "---|" * len(peers))
+        for line in mine:
+            ns = line["cpu_ns_packet"]["median"] if case != "idle" else 0
+            cells = [line["row"], figure(line["mpps"], ".2f"),
+                     f"{line['cpu_percent']['median']:.1f}", f"{ns:.0f}",
+                     f"{line['lost_before_percent']['median']:.1f}",
+                     f"{line['lost_inside_percent']['median']:.1f}",
+                     *(figure(line["ratio"][peer], ".2f") for peer in peers)]
+            print("| " + " | ".join(cells) + " |")
+
+
 def main():
     lines = [json.loads(line) for line in sys.stdin if line.startswith("{")]
     if any(line["bench"].startswith("classify") for line in lines):
         classify(lines)
     tables = {"rules": live, "apply": apply, "apply-phase": phases, "word": word,
-              "explain": explain, "watch": watch}
+              "explain": explain, "watch": watch, "ports": ports}
     for name, table in tables.items():
         mine = [line for line in lines if line["bench"] == name]
         if mine:

@@ -110,6 +110,36 @@ def test_forwarding_copies_only_between_pools(wire, shared):
         assert stats["tx_copied"] == (0 if shared else 100)
 
 
+@pytest.fixture
+def huge_pages():
+    """64 MB of them, more than there were."""
+    path = "/proc/sys/vm/nr_hugepages"
+    with open(path, encoding="ascii") as file:
+        before = int(file.read())
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(before + 32))
+    yield path
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(before))
+
+
+@needs_plugin
+def test_huge_pages(wire, huge_pages):
+    raw = wire.a.raw("a0")
+    with Ports(wire.b) as ports:
+        sentence, code = ports.refused("dpdk:b0,huge=on,memory=64G")
+        assert code == -12 and huge_pages in sentence
+        port = ports.open("dpdk:b0,huge=on,memory=64M")
+        assert ports("describe", port)["describe"]["eal"]["huge_pages"] is True
+        with open("/proc/%d/smaps" % ports.popen.pid, encoding="ascii") as file:
+            assert any(line.startswith(("Private_Hugetlb", "Shared_Hugetlb")) and
+                       int(line.split()[1]) for line in file)
+        ports("all", port, frame(1).hex())
+        sh.send(raw, frame(2))
+        assert ports("receive", port, 1)["frames"] == [frame(2).hex()]
+        assert not ports("stats", port)["tx_failed"]
+
+
 @needs_plugin
 def test_an_empty_pool_loses_frames_and_says_how_many(wire):
     """Without an mbuf to replace it, the driver leaves a frame in the ring, until that is full."""
@@ -235,6 +265,32 @@ def test_a_policy_stays(wire):
         assert code == -16 and "shunt detach b0" in sentence and "af_xdp:b0" in sentence
     assert wire.b.link("b0")["xdp"]["prog"]["id"] == before
     wire.detach()
+
+
+@needs_plugin
+def test_a_program_that_came_later_stays(wire, tmp_path):
+    """Somebody has torn off the port's link. The driver would take off what is there now."""
+    with Ports(wire.b) as ports:
+        port = ports.open("dpdk:b0")
+        (link,) = owners.links(wire.b.link("b0")["xdp"]["prog"]["id"])
+        subprocess.run(["bpftool", "link", "detach", "id", str(link)], check=True)
+        assert not xdp_of(wire.b)
+        with owners.xdp(wire.b, "b0", owners.build(tmp_path), "ip"):
+            unharmed = owners.Unharmed(wire)
+            ports("close", port)
+            unharmed("after the close")
+
+
+@needs_plugin
+def test_sockets_of_others_stay_open(wire):
+    """The driver's are told from those that are in the same process."""
+    wire.further()
+    with Ports(wire.b) as ports:
+        first = ports.open("af_xdp:b1,rx=off")
+        ports("close", ports.open("dpdk:b0"))
+        second = ports.open("dpdk:b0")
+        ports("close", second)
+        assert ports("own", first, frame(1).hex())["sent"] == 1
 
 
 @needs_plugin

@@ -43,8 +43,8 @@ const struct rig_row rig_dpdk = {
 	.jumbo = 3312, /* what an mbuf in a page of AF_XDP memory holds */
 	.burst = 64,
 	.small = ",ring=64",
-	.bad = { ",ring=1", ",burst=0" },
-	.forgets = 8192, /* its driver never closes the object of its program */
+	.bad = { ",ring=63", ",burst=0", ",queues=0+2", ",frames=600", ",room=4000" },
+	.forgets = 10 << 10, /* the driver never closes its BPF object */
 	.except = nots,
 	.begin = begin,
 	.end = rig_wire_end,

@@ -15,6 +15,8 @@
 #include <rte_log.h>
 #include <rte_version.h>
 
+#include "user/base/cleanup.h"
+
 #define WORDS 256
 #define RUN_DIR "/run/dpdk/"
 
@@ -138,7 +140,7 @@ static int init(const struct shunt_dpdk_opts *opts, const char *pci, int cpu)
 	} else {
 		*arg++ = (char *)"--no-pci";
 	}
-	*arg++ = opts->huge ? (char *)"--huge-unlink=always" : (char *)"--no-huge";
+	*arg++ = opts->huge ? (char *)"--in-memory" : (char *)"--no-huge";
 	*arg++ = megabytes;
 	*arg = NULL;
 	ret = rte_eal_init((int)(arg - argv), argv);
@@ -146,6 +148,19 @@ static int init(const struct shunt_dpdk_opts *opts, const char *pci, int cpu)
 	snprintf(folder, sizeof(folder), RUN_DIR "%s", strchr(prefix, '=') + 1);
 	rmdir(folder);
 	return ret < 0 ? -rte_errno : 0;
+}
+
+static uint64_t free_huge_bytes(void)
+{
+	_file_ FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long pages = 0, kib = 0;
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		sscanf(line, "HugePages_Free: %llu", &pages);
+		sscanf(line, "Hugepagesize: %llu", &kib);
+	}
+	return pages * kib << 10;
 }
 
 static int begin(const struct shunt_dpdk_opts *opts, const char *pci,
@@ -172,20 +187,35 @@ static int begin(const struct shunt_dpdk_opts *opts, const char *pci,
 	return 0;
 }
 
+/* DPDK says on stderr what is missing, and cannot be begun again after that. */
+static int look_first(const struct shunt_dpdk_opts *opts, struct shunt_err *err)
+{
+	uint64_t bytes = opts->huge ? free_huge_bytes() : UINT64_MAX;
+
+	if (bytes >= opts->memory)
+		return 0;
+	return shunt_fail(err, -ENOMEM,
+			  "begin DPDK with huge=on: %llu MB are wanted (memory=…), and "
+			  "%llu MB of huge pages are free: write how many there shall "
+			  "be into /proc/sys/vm/nr_hugepages, or leave out huge",
+			  (unsigned long long)(opts->memory >> 20),
+			  (unsigned long long)(bytes >> 20));
+}
+
 int shunt_dpdk_begin(const struct shunt_dpdk_opts *opts, const char *pci,
 		     struct shunt_err *err)
 {
 	int ret = 0;
 
 	pthread_mutex_lock(&lock);
-	if (state == NOT_BEGUN) {
+	if (state == NOT_BEGUN)
+		ret = look_first(opts, err);
+	if (state == NOT_BEGUN && !ret) {
 		ret = begin(opts, pci, &failure);
 		state = ret ? FAILED : BEGUN;
-	} else if (state == FAILED) {
-		ret = -EIO;
 	}
-	if (ret)
-		ret = shunt_fail(err, ret, "%s", failure.message);
+	if (state == FAILED)
+		ret = shunt_fail(err, ret ? ret : -EIO, "%s", failure.message);
 	pthread_mutex_unlock(&lock);
 	return ret;
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "loader/owner.h"
 #include "user/base/cleanup.h"
 
+#define QUEUE_BYTES 216 /* of the driver's record of a queue (DPDK 22.11) */
 #define FEED_NAME "shunt_feed"
 #define SHUNT_NAME "shunt_" /* what programs of a policy are called begins so */
 
@@ -183,16 +185,35 @@ static bool had(const struct shunt_feed_fds *fds, int fd)
 	return false;
 }
 
-void shunt_feed_after(struct shunt_feed *feed, const struct shunt_feed_fds *before)
+/* The driver's own record of a queue is private, but for what rx polls: a pollfd. */
+static bool is_of(const void *queue, int fd)
+{
+	const char *at = queue;
+	struct pollfd poll;
+	size_t i;
+
+	for (i = 0; i + sizeof(poll) <= QUEUE_BYTES; i += sizeof(int)) {
+		memcpy(&poll, at + i, sizeof(poll));
+		if (poll.fd == fd && poll.events == POLLIN)
+			return true;
+	}
+	return false;
+}
+
+void shunt_feed_after(struct shunt_feed *feed, const struct shunt_feed_fds *before,
+		      void *const *queues, unsigned int n)
 {
 	struct shunt_feed_fds now;
 	struct stat st;
-	unsigned int i;
+	unsigned int i, k;
 
 	shunt_feed_before(&now);
 	feed->sockets = 0;
-	for (i = 0; i < now.n; i++) {
-		if (had(before, now.fd[i]) || fstat(now.fd[i], &st) ||
+	for (k = 0; k < n; k++) {
+		for (i = 0; i < now.n; i++)
+			if (!had(before, now.fd[i]) && is_of(queues[k], now.fd[i]))
+				break;
+		if (i == now.n || fstat(now.fd[i], &st) ||
 		    feed->sockets == sizeof(feed->socket) / sizeof(*feed->socket))
 			continue;
 		feed->socket[feed->sockets] = now.fd[i];

@@ -45,14 +45,20 @@ SHUNT_MUST_CHECK int shunt_feed_open(struct shunt_feed *feed, const char *ifname
 #define SHUNT_FEED_PATH 48
 const char *shunt_feed_path(const struct shunt_feed *feed, char path[SHUNT_FEED_PATH]);
 
-/* Around what makes the driver open its sockets: notes which ones those are. */
+/* The AF_XDP sockets of the process, before the driver opens its own. */
 struct shunt_feed_fds {
 	int fd[256];
 	unsigned int n;
 };
 
 void shunt_feed_before(struct shunt_feed_fds *fds);
-void shunt_feed_after(struct shunt_feed *feed, const struct shunt_feed_fds *before);
+
+/*
+ * Notes which sockets are the driver's: of those that have come since, the one that is in
+ * what the driver keeps for a queue. Others may be those of another thread.
+ */
+void shunt_feed_after(struct shunt_feed *feed, const struct shunt_feed_fds *before,
+		      void *const *queues, unsigned int n);
 
 /* The driver works: its program is held by a link from now on. */
 SHUNT_MUST_CHECK int shunt_feed_adopt(struct shunt_feed *feed, struct shunt_err *err);

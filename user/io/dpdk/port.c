@@ -19,6 +19,7 @@
 #include "user/io/dpdk/eal.h"
 #include "user/io/plugin.h"
 
+#define FRAME_EXTRA (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN) /* beside an MTU's bytes */
 #define BURST_MAX 512u
 #define LOOK_NS 100000000u /* how often kick asks whether the interface is there */
 
@@ -439,8 +440,8 @@ static void describe_self(struct dpdk_port *dpdk, const struct shunt_spec *spec)
 	shunt_port_init(port, &dpdk_ops, spec);
 	port->pool = &device->mbufs->pool;
 	port->frame_max = port->pool->room;
-	if (device->fed && device->feed.mtu + RTE_ETHER_HDR_LEN < port->frame_max)
-		port->frame_max = device->feed.mtu + RTE_ETHER_HDR_LEN;
+	if (device->fed && device->feed.mtu + FRAME_EXTRA < port->frame_max)
+		port->frame_max = device->feed.mtu + FRAME_EXTRA;
 	port->caps = SHUNT_PORT_RX | SHUNT_PORT_TX | SHUNT_PORT_SHARE;
 	if (device->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
 		port->caps |= SHUNT_PORT_MULTI;
