@@ -154,7 +154,7 @@ static bool app_receives(const struct shunt_run_config *config,
 			 const struct shunt_run_app *app, unsigned int place)
 {
 	if (app->kind != SHUNT_RUN_FORWARD)
-		return app->kind == SHUNT_RUN_DROP;
+		return app->kind != SHUNT_RUN_GENERATE;
 	if (app->mode != SHUNT_RUN_CROSS || (place ^ 1) >= app->ports)
 		return true;
 	return !only_receives(&config->port[app->port[place ^ 1]]);

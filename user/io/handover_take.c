@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Taking sockets over: the side of the successor. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -142,11 +143,15 @@ static int leave_held(struct shunt_memory *memory, struct shunt_handover *state,
 static int take_memory(struct shunt_af_xdp *af, struct shunt_parcel *parcel,
 		       struct shunt_err *err)
 {
+	struct shunt_handover *state = parcel->state;
+
+	assert(state); /* it was read and checked before any of it is taken */
+
 	const struct shunt_memory_opts opts = {
 		.sz = sizeof(opts),
-		.frames = parcel->state->frames,
-		.frame_bytes = parcel->state->frame_bytes,
-		.huge = parcel->state->huge,
+		.frames = state->frames,
+		.frame_bytes = state->frame_bytes,
+		.huge = state->huge,
 	};
 	int ret = shunt_memory_join(&af->own, parcel->fd[SHUNT_HANDOVER_FD_AREA], &opts,
 				    err);
@@ -155,7 +160,7 @@ static int take_memory(struct shunt_af_xdp *af, struct shunt_parcel *parcel,
 		return ret;
 	af->memory = af->own;
 	af->port.pool = &af->own->pool;
-	return leave_held(af->own, parcel->state, err);
+	return leave_held(af->own, state, err);
 }
 
 static int map_rings(struct shunt_xsk *xsk, const struct shunt_handover_lane *lane)
