@@ -213,6 +213,19 @@ def test_help_knows_every_command():
         assert words(*command.split(), "--help").stdout == text
 
 
+def test_help_knows_every_kind_of_port_and_its_options():
+    listed = re.findall(r"^  ([a-z_]+):\S", words("help", "ports").stdout, flags=re.M)
+    there = sh.run("run", "drop", "no-such:port").error.partition("there are ")[2].split(", ")
+    assert listed == there and "af_xdp" in listed
+    manual = words("man").stdout
+    for scheme in listed:
+        text = words("help", scheme).stdout
+        assert text.startswith("port: %s:" % scheme) and scheme in manual, text
+        options = re.findall(r"^  ([a-z-]+)(?:=|  )", text, flags=re.M)
+        refused = sh.run("run", "drop", scheme + ":lo,no-such=1").error
+        assert options == refused.partition("it has ")[2].split(", "), refused
+
+
 def test_every_command_that_takes_json_has_a_schema():
     for command in commands():
         if "--json" not in words("help", *command.split()).stdout:

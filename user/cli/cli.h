@@ -116,6 +116,14 @@ void shunt_out_ledger(const cJSON *reply);
 void shunt_help_all(void);
 void shunt_help_command(const struct shunt_command *command);
 
+/* --- help_ports.c ------------------------------------------------------------ */
+
+/* The kinds of ports ("ports"), or the options of one ("af_xdp"); false: no such. */
+bool shunt_help_port(const char *name);
+
+/* The manual's part about them; `roff` prints escaped. */
+void shunt_man_ports(void (*roff)(const char *text));
+
 /* --- policy.c: what several commands do with -p ------------------------------ */
 
 struct shunt_policy;

@@ -505,8 +505,9 @@ const struct shunt_command shunt_commands[] = {
 	  false, false },
 	{ "man", "", 0, 0, "the manual page, as roff",
 	  "To read it: shunt man | man -l -", no_options, shunt_cli_man, false, false },
-	{ "help", "[COMMAND [WORD]]", 0, 2, "this list, or all about one command", NULL,
-	  no_options, shunt_cli_help, false, false },
+	{ "help", "[COMMAND [WORD] | PORT]", 0, 2,
+	  "this list, or all about one command or kind of port", NULL, no_options,
+	  shunt_cli_help, false, false },
 	{ "version", "", 0, 0, "the version of this program", NULL, list_options,
 	  shunt_cli_version, false, false },
 };

@@ -19,7 +19,8 @@ void shunt_help_all(void)
 	for (i = 0; i < shunt_command_count; i++)
 		printf("  %s%-11s%s  %s\n", shunt_out_bold(), shunt_commands[i].name,
 		       shunt_out_plain(), shunt_commands[i].summary);
-	printf("\n`shunt help COMMAND` tells all about one. All but completion, man "
+	printf("\n`shunt help COMMAND` tells all about one, `shunt help ports` of "
+	       "what `run` works on. All but completion, man "
 	       "and help take --json.\n");
 }
 
@@ -69,9 +70,12 @@ int shunt_cli_help(struct shunt_cli *cli, struct shunt_err *err)
 		any = true;
 		shunt_help_command(command);
 	}
-	return any ? 0
-		   : shunt_fail(err, -EINVAL,
-				"\"%s\" is no command: `shunt help` lists them", name);
+	if (any || shunt_help_port(name))
+		return 0;
+	return shunt_fail(err, -EINVAL,
+			  "\"%s\" is no command and no kind of port: `shunt help` and "
+			  "`shunt help ports` list them",
+			  name);
 }
 
 int shunt_cli_version(struct shunt_cli *cli, struct shunt_err *err)
@@ -174,6 +178,7 @@ int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err)
 			printf("\n");
 		}
 	}
+	shunt_man_ports(roff);
 	printf(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n.SH FILES\n"
 	       "/sys/fs/bpf/shunt/v1/\\fIINSTANCE\\fR: what is pinned.\n"
 	       ".br\n/var/lib/shunt: what `shunt save \\-\\-dir` keeps.\n");
