@@ -2,21 +2,15 @@
 /* libxdp's plain receive loop, as its examples have it, and a source of live frames. */
 #pragma once
 
-#include <errno.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <xdp/xsk.h>
 
+#include "bench/loop.h"
 #include "bpf/lib/wire.h"
 #include "user/base/clock.h"
 #include "user/io/xsk.h"
@@ -27,44 +21,6 @@
 #define PLAIN_BYTES 60
 #define PLAIN_REPEAT (1u << 21) /* a call costs about 20 ms of setup */
 #define PLAIN_BATCH 64
-
-struct plain_result {
-	double seconds;
-	uint64_t packets;
-	uint64_t lost;
-	double cpu; /* share of one core, 0..1 */
-};
-
-static inline void plain_fail(const char *what)
-{
-	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static inline double plain_cpu_seconds(void)
-{
-	struct rusage use;
-
-	getrusage(RUSAGE_SELF, &use);
-	return use.ru_utime.tv_sec + use.ru_stime.tv_sec +
-	       (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
-static inline void plain_pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		plain_fail("pin to a CPU");
-}
-
-static inline void plain_command(const char *line)
-{
-	if (system(line))
-		plain_fail(line);
-}
 
 /* --- the loop ----- */
 
@@ -96,18 +52,18 @@ static inline void plain_open(struct plain *plain, const char *ifname, int map)
 	int tries = 50;
 
 	if (area == MAP_FAILED)
-		plain_fail("mmap");
+		loop_fail("mmap");
 	for (;;) {
 		memset(plain, 0, sizeof(*plain));
 		if (xsk_umem__create(&plain->umem, area, bytes, &plain->fill,
 				     &plain->completion, &umem))
-			plain_fail("plain loop: UMEM");
+			loop_fail("plain loop: UMEM");
 		if (!xsk_socket__create(&plain->socket, ifname, 0, plain->umem,
 					&plain->rx, NULL, &socket))
 			break;
 		xsk_umem__delete(plain->umem);
 		if (!tries--)
-			plain_fail("plain loop: socket");
+			loop_fail("plain loop: socket");
 		nanosleep(&pause, NULL);
 	}
 	xsk_ring_prod__reserve(&plain->fill, PLAIN_FRAMES, &at);
@@ -118,7 +74,7 @@ static inline void plain_open(struct plain *plain, const char *ifname, int map)
 	i = xsk_socket__fd(plain->socket);
 	at = 0;
 	if (bpf_map_update_elem(map, &at, &i, 0))
-		plain_fail("plain loop: XSKMAP");
+		loop_fail("plain loop: XSKMAP");
 }
 
 static inline unsigned int plain_burst(struct plain *plain)
@@ -140,7 +96,7 @@ static inline unsigned int plain_burst(struct plain *plain)
 }
 
 static inline void plain_run(const char *ifname, int map, double seconds,
-			     enum shunt_wait wait, struct plain_result *result)
+			     enum shunt_wait wait, struct loop_result *result)
 {
 	struct xdp_statistics stats = { 0 };
 	socklen_t size = sizeof(stats);
@@ -205,16 +161,16 @@ static inline void plain_generate(const char *ifname)
 
 	plain_frame(frame);
 	if (!skel)
-		plain_fail("open the generator");
+		loop_fail("open the generator");
 	skel->rodata->out_ifindex = if_nametoindex(ifname);
 	if (!skel->rodata->out_ifindex || xsk_rx_bpf__load(skel))
-		plain_fail("load the generator");
-	plain_pin(1);
+		loop_fail("load the generator");
+	loop_pin(1);
 	for (;;) {
 		int code = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.xsk_gen),
 						  &opts);
 
 		if (code && code != -EINTR)
-			plain_fail("send live frames");
+			loop_fail("send live frames");
 	}
 }

@@ -53,15 +53,15 @@ static unsigned int mode_of(const struct row *row)
 static void run_plain(const struct row *row, struct stage *stage, double seconds,
 		      struct figure *figure)
 {
-	struct plain_result result = { 0 };
-	double before = plain_cpu_seconds();
+	struct loop_result result = { 0 };
+	double before = loop_cpu_seconds();
 
 	plain_run(STAGE_IN, stage_map(stage), seconds, row->wait, &result);
 	*figure = (struct figure){ .packets = result.packets,
 				   .taken = result.packets,
 				   .lost = result.lost,
 				   .seconds = result.seconds,
-				   .cpu = plain_cpu_seconds() - before };
+				   .cpu = loop_cpu_seconds() - before };
 }
 
 static void run_own(const struct row *row, struct stage *stage, double seconds,
@@ -202,10 +202,10 @@ static void measure(const struct row *row, struct stage *stage, double seconds,
 	memset(figure, 0, sizeof(*figure));
 	pid = row->run == run_peer ? 0 : fork();
 	if (pid < 0)
-		plain_fail("fork");
+		loop_fail("fork");
 	if (!pid && row->run != run_peer) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		plain_pin(0);
+		loop_pin(0);
 		row->run(row, stage, seconds, figure);
 		_exit(0);
 	}
@@ -430,7 +430,7 @@ int main(int argc, char **argv)
 	figure = mmap(NULL, sizeof(*figure), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (figure == MAP_FAILED)
-		plain_fail("mmap");
+		loop_fail("mmap");
 	stage_open(&stage);
 	for (kind = 0; kind < KINDS; kind++)
 		if (!options.kind || !strcmp(options.kind, cases[kind].name))

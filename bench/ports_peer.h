@@ -59,7 +59,7 @@ static inline void peer_tell(struct peer *peer, const char *line)
 	peer->n = 0;
 	*peer->said = '\0';
 	if (write(peer->in, line, strlen(line)) != (ssize_t)strlen(line))
-		plain_fail("tell dpdk-testpmd something");
+		loop_fail("tell dpdk-testpmd something");
 }
 
 static inline void peer_exec(int in, int out, const char *mode, const char *const *ifs)
@@ -106,10 +106,10 @@ static inline void peer_open(struct peer *peer, const char *mode,
 
 	*peer = (struct peer){ .in = -1 };
 	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
-		plain_fail("make a pipe");
+		loop_fail("make a pipe");
 	peer->pid = fork();
 	if (peer->pid < 0)
-		plain_fail("fork");
+		loop_fail("fork");
 	if (!peer->pid)
 		peer_exec(in[0], out[1], mode, ifs);
 	close(in[0]);
@@ -168,7 +168,7 @@ static inline void peer_stop(struct peer *peer, struct peer_count *count)
 	count->cpu = peer_cpu(peer) - count->cpu;
 	peer_tell(peer, "stop\n");
 	if (!peer_await(peer, "Done."))
-		plain_fail("hear from dpdk-testpmd");
+		loop_fail("hear from dpdk-testpmd");
 	count->rx = peer_figure(peer, "RX-packets:");
 	count->rx_dropped = peer_figure(peer, "RX-dropped:");
 	count->tx = peer_figure(peer, "TX-packets:");

@@ -41,11 +41,11 @@ static inline int stage_space(void)
 	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), space;
 
 	if (home < 0 || unshare(CLONE_NEWNET))
-		plain_fail("make a network namespace (as root)");
-	plain_command("sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link set lo up");
+		loop_fail("make a network namespace (as root)");
+	loop_command("sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link set lo up");
 	space = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (space < 0 || setns(home, CLONE_NEWNET))
-		plain_fail("go back to the network namespace");
+		loop_fail("go back to the network namespace");
 	close(home);
 	return space;
 }
@@ -59,7 +59,7 @@ static inline void stage_wire(const char *here, const char *there, int space)
 		 "ethtool -K %s gro on && ip link set %s up && "
 		 "nsenter --net=/proc/%d/fd/%d ip link set %s up",
 		 here, there, getpid(), space, here, here, getpid(), space, there);
-	plain_command(line);
+	loop_command(line);
 }
 
 /* Attached in the space, for as long as this process lives. */
@@ -72,7 +72,7 @@ static inline void stage_sink(struct stage *stage)
 	    bpf_link_create(bpf_program__fd(stage->ports->progs.ports_sink),
 			    (int)if_nametoindex(STAGE_SINK), BPF_XDP, &opts) < 0 ||
 	    setns(home, CLONE_NEWNET))
-		plain_fail("put up the sink");
+		loop_fail("put up the sink");
 	close(home);
 }
 
@@ -81,10 +81,10 @@ static inline void stage_open(struct stage *stage)
 	stage->ports = ports_bpf__open_and_load();
 	stage->feed = xsk_rx_bpf__open_and_load();
 	if (!stage->ports || !stage->feed)
-		plain_fail("load the programs");
+		loop_fail("load the programs");
 	if (unshare(CLONE_NEWNET))
-		plain_fail("make a network namespace (as root)");
-	plain_command("sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link set lo up");
+		loop_fail("make a network namespace (as root)");
+	loop_command("sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link set lo up");
 	stage->source_space = stage_space();
 	stage->sink_space = stage_space();
 	stage_wire(STAGE_IN, STAGE_SOURCE, stage->source_space);
@@ -150,7 +150,7 @@ static inline void stage_attach(struct stage *stage, const struct bpf_program *p
 	stage->link = bpf_link_create(bpf_program__fd(program),
 				      (int)if_nametoindex(STAGE_IN), BPF_XDP, &opts);
 	if (stage->link < 0)
-		plain_fail("attach a program to " STAGE_IN);
+		loop_fail("attach a program to " STAGE_IN);
 }
 
 static inline void stage_detach(struct stage *stage)
