@@ -220,13 +220,13 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
-san-tests: $(UNIT_BIN) $(IO_BIN)
+san-tests: $(UNIT_BIN) $(IO_BIN) plugins
 
 # What has threads; about the rest ThreadSanitizer has nothing to say.
 THREADED := credit metric mpsc pool spsc worker
 tsan-tests: ## run the tests that have threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%) \
-		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%)
+		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%) plugins
 	$(Q)TSAN=1 tests/run unit io
 
 tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
