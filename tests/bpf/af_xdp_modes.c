@@ -360,9 +360,11 @@ static void without_several_frames_jumbo_packets_are_counted_as_lost(void **ctx)
 
 /* --- a policy's consumer --------------------------------------------------------------------- */
 
+/* It is not watched: the test takes its time between two looks. */
 #define POLICY                                                                         \
 	"{\"schema\":\"shunt.policy/1\",\"default\":\"drop\",\"consumers\":{\"c\":{"   \
-	"\"kind\":\"xsk\",\"if_down\":\"drop\"},\"r\":{\"kind\":\"ring\",\"if_down\":" \
+	"\"kind\":\"xsk\",\"if_down\":\"drop\",\"heartbeat\":\"off\"},\"r\":{"         \
+	"\"kind\":\"ring\",\"if_down\":"                                               \
 	"\"drop\"}},\"rules\":[{\"name\":\"c\",\"match\":{},"                          \
 	"\"action\":{\"redirect\":{\"consumer\":\"c\"}}}]}"
 
