@@ -45,6 +45,16 @@ static int stage(struct shunt_steer_nic *nic, struct shunt_steer *wanted,
 	return ret ? ret : shunt_steer_write(wanted, instance, true, err);
 }
 
+static bool asks_for_steering(const struct shunt_policy *policy)
+{
+	size_t c;
+
+	for (c = 0; c < policy->consumers; c++)
+		if (policy->consumer[c].steer)
+			return true;
+	return policy->queues;
+}
+
 int shunt_steer_stage(const struct shunt_instance *instance,
 		      const struct shunt_steering *steering, cJSON *notes,
 		      struct shunt_err *err)
@@ -58,15 +68,20 @@ int shunt_steer_stage(const struct shunt_instance *instance,
 					 .old = &old,
 					 .notes = notes };
 	bool there = false;
-	int ret = shunt_steer_nic_open(&nic, instance->ifindex, notes);
+	int ret = shunt_steer_read(&old, instance->name, false, &there, err);
 
-	if (!ret)
-		ret = shunt_steer_read(&old, instance->name, false, &there, err);
-	else
-		ret = shunt_fail_errno(err, ret, "see what is to be steered");
+	if (ret || (!there && !asks_for_steering(steering->policy)))
+		return ret;
+	ret = shunt_steer_nic_open(&nic, instance->ifindex, notes);
+	if (ret == -ENODEV)
+		return shunt_fail(
+			err, ret,
+			"see what is to be steered: its interface is gone from "
+			"here; `shunt detach --stale` removes what it has left");
+	if (ret)
+		return shunt_fail_errno(err, ret, "see what is to be steered");
 	wish.interface = nic.interface;
-	if (!ret)
-		ret = shunt_steer_want(&wanted, &wish, err);
+	ret = shunt_steer_want(&wanted, &wish, err);
 	if (ret || (!there && !wanted.filters && !wanted.settings))
 		return ret;
 	return stage(&nic, &wanted, &old, instance->name, err);

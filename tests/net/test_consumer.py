@@ -71,7 +71,7 @@ def test_count_says_what_the_kernel_gave_and_takes_jumbo_packets(wire):
         ns.ip("link set %s mtu 9000" % name)
     wire.attach(POLICY, "--mode", "generic")
     process = consume(wire, "count", "--packets", "7")
-    datagrams(wire, 7, size=8000)
+    sh.datagrams(wire, 7, size=8000)
     assert process.end() == 0
     last = process.replies()[-1]
     assert [queue["mode"] for queue in last["queues"]] == ["generic"]

@@ -292,7 +292,7 @@ def test_it_goes_down_and_up_while_policies_are_applied(wire):
         applies.more()
     applies.all_worked()
     assert process.end() == 1
-    assert ("b0 went down: no frame can arrive; `ip link set b0 up` and start again"
+    assert ("b0 went down: no frame can arrive or leave; `ip link set b0 up` and start again"
             in process.err.decode())
     process = count(wire)
     served(wire, process)
