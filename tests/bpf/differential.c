@@ -20,7 +20,7 @@
 #include "tests/model/traffic.h"
 #include "user/base/cleanup.h"
 
-#define CASES 1600000 /* decisions */
+#define CASES 1050000 /* decisions */
 
 struct totals {
 	struct shunt_tally tally;

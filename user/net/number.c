@@ -26,7 +26,8 @@ bool shunt_number_find(const uint8_t *frame, uint32_t len,
 			l->l4_off + __builtin_offsetof(struct shunt_icmp, checksum);
 	place->payload = l->l4_off + header;
 	place->udp = proto == SHUNT_IP_UDP;
-	return place->check != l->l4_off;
+	/* a short ICMP message ends before its eight bytes do */
+	return place->check != l->l4_off && place->payload <= len;
 }
 
 void shunt_number_mark(uint8_t *frame, const struct shunt_number_place *place)

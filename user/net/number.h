@@ -25,7 +25,7 @@ struct shunt_number_place {
 	bool udp;	  /* a checksum of 0 means that there is none */
 };
 
-/* false: the frame has no such transport header, or it is malformed. */
+/* false: the frame has no such transport header, ends within it, or is malformed. */
 bool shunt_number_find(const uint8_t *frame, uint32_t len,
 		       struct shunt_number_place *place);
 
