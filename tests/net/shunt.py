@@ -406,6 +406,16 @@ class Wire:
 
         return wait(look, "%d packets in %s" % (packets, hook)).balances()
 
+    def still(self):
+        """Statistics once nothing comes any more, not even a late ACK: they balance."""
+        looks = [self.stats()]
+
+        def look():
+            looks.append(self.stats())
+            return looks[-1] if looks[-1] == looks[-2] else None
+
+        return wait(look, "the statistics to stand still").balances()
+
     def capture(self, ns, interface, *expression):
         """tcpdump into a file, listening when this returns; see captured()."""
         path = self.file("%s-%d.pcap" % (interface, next(_numbers)))

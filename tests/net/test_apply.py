@@ -327,7 +327,7 @@ def test_a_takeover_killed_at_any_change_leaves_a_policy_that_rules(wire, traces
     client = wire.a.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM)
     hook, seen = options[-1] if options[-1] != "clsact" else "tc-ingress", set()
     hook = "xdp" if "xdp" in options else hook
-    for turn, (call, number) in enumerate(sh.some(where, 10)):
+    for turn, (call, number) in enumerate(sh.some(where, 8)):
         assert wire.detach()["gone"]
         traces.nothing_new()
         wire.attach(small, *options)

@@ -30,7 +30,7 @@ from test_steer import cpus
 
 STEP = int({"": 0, "all": 1}.get(sh.FAULTS, sh.FAULTS))
 SEED = sh.FAULTS_SEED
-FEW_SCENARIOS, FEW = 4, 4
+FEW_SCENARIOS, FEW = 4, 3
 FAIL = "bpf rename renameat renameat2 mkdir openat unlink unlinkat rmdir sendto flock".split()
 CHANGE = re.compile(r"(rename|mkdir|unlink|rmdir|sendto|openat\(.*O_CREAT|write\((?![12],)|bpf\(BPF_("
                     "OBJ_PIN|LINK_(CREATE|UPDATE|DETACH)|RAW_TRACEPOINT_OPEN|"

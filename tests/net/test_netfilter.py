@@ -63,7 +63,7 @@ def test_netfilter_judges_alone_and_beside_other_hooks(wire6, traces):
     client.connect((B4, 80))
     client.sendall(b"hello")
     assert server.accept()[0].recv(10) == b"hello"
-    stats = wire.stats().balances()
+    stats = wire.still()
     assert stats.rule("large") == 2 and stats.rule("large6") == 4
     assert stats.rule("large", "bytes") == 2 * (14 + 528)
     assert stats.rule("large6", "bytes") == 4 * (14 + 548)
