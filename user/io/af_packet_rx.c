@@ -15,6 +15,7 @@
 
 #include "user/base/cleanup.h"
 #include "user/io/af_packet.h"
+#include "user/net/csum.h"
 
 /* In front of a frame: room for a tag, for a stamp, and for who puts a header there. */
 #define HEADROOM 64u
@@ -115,30 +116,6 @@ static bool begin_block(struct shunt_packet_rx *rx)
 
 /* --- frames --------------------------------------------------------------------------- */
 
-/* The sum over bytes as words of the network's order, carries folded in (RFC 1071). */
-static uint16_t sum_up(const uint8_t *bytes, uint32_t len)
-{
-	uint64_t sum = 0;
-	uint32_t word;
-	uint16_t half;
-
-	for (; len >= sizeof(word); len -= sizeof(word), bytes += sizeof(word)) {
-		memcpy(&word, bytes, sizeof(word));
-		sum += word;
-	}
-	if (len >= sizeof(half)) {
-		memcpy(&half, bytes, sizeof(half));
-		sum += half;
-		len -= sizeof(half);
-		bytes += sizeof(half);
-	}
-	if (len)
-		sum += htons((uint16_t)(*bytes << 8));
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
 /* What the sender left to its NIC: the sum of the pseudo header is in the field already. */
 static void fill_checksum(const struct virtio_net_hdr *head, uint8_t *data,
 			  uint32_t len)
@@ -148,7 +125,7 @@ static void fill_checksum(const struct virtio_net_hdr *head, uint8_t *data,
 
 	if (!(head->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) || at + sizeof(sum) > len)
 		return;
-	sum = (uint16_t)~sum_up(data + start, len - start);
+	sum = (uint16_t)~shunt_csum(data + start, len - start);
 	/* for UDP, zero means that there is none */
 	if (!sum && head->csum_offset == 6)
 		sum = 0xffff;
