@@ -8,9 +8,11 @@ packages="
 	build-essential pkg-config
 	clang llvm libclang-rt-dev bpftool
 	libbpf-dev libxdp-dev libelf-dev zlib1g-dev libcjson-dev libpcap-dev libxxhash-dev libcmocka-dev
+	liburing-dev libsodium-dev
 	iproute2 iputils-ping ethtool curl patch iperf3 tcpdump tshark xdp-tools strace procps systemd
 	nftables iptables ipset
 	libdpdk-dev dpdk-dev
+	netcat-openbsd sockperf libfabric-bin ucx-utils gnuplot-nox
 	python3 python3-pytest python3-jsonschema
 	clang-format clang-tidy shellcheck man-db groff-base
 "
