@@ -252,12 +252,10 @@ static void miss(struct shunt_flight *flight, struct shunt_outbox *outbox)
 void shunt_flight_late(struct shunt_flight *flight, struct shunt_outbox *outbox,
 		       uint64_t now_ns)
 {
+	if (now_ns >= flight->loss_ns)
+		find_lost(flight, outbox, now_ns);
 	if (now_ns < shunt_flight_due(flight))
 		return;
-	if (flight->loss_ns != UINT64_MAX) {
-		find_lost(flight, outbox, now_ns);
-		return;
-	}
 	flight->probed++;
 	if (++flight->unanswered == PERSISTENT)
 		shunt_congestion_collapse(&flight->congestion);
