@@ -45,6 +45,7 @@ struct world {
 	uint64_t learn_ns; /* when both ends know */
 	uint32_t mtu;
 	uint64_t packets, packets_max;
+	bool lossless;
 };
 
 /* --- messages ---------------------------------------------------------------------------- */
@@ -242,6 +243,8 @@ static void make_way(struct world *world, struct side *side)
 	way->random.state = shunt_random_next(r);
 	way->mtu = world->mtu;
 	way->delay_ns = shunt_random_of(r, delays);
+	if (world->lossless)
+		return;
 	if (shunt_random_one_in(r, 2))
 		way->lose = shunt_random_in(r, 0, 300);
 	if (shunt_random_one_in(r, 2))
@@ -305,6 +308,7 @@ static void open_side(struct world *world, struct side *side, const struct side 
 		.rtt_ns =
 			shunt_random_one_in(r, 2) ? 0 : 1 + shunt_random_of(r, delays),
 		.probe_max_ns = shunt_random_one_in(r, 2) ? 0 : 100 * MS,
+		.lossless = world->lossless,
 		.start = start,
 	};
 	struct shunt_err err;
@@ -321,7 +325,8 @@ static void make(struct world *world, uint64_t seed)
 	*world = (struct world){ .random = { seed } };
 	world->mtu = shunt_random_in(r, 128, shunt_random_one_in(r, 2) ? 2000 : 9000);
 	world->mtu_ns = world->learn_ns = UINT64_MAX;
-	if (shunt_random_one_in(r, 3)) {
+	world->lossless = shunt_random_one_in(r, 8);
+	if (!world->lossless && shunt_random_one_in(r, 3)) {
 		world->mtu_ns = shunt_random_in64(r, 0, 2000 * MS);
 		world->learn_ns = world->mtu_ns + shunt_random_in64(r, 0, 2000 * MS);
 	}
