@@ -144,16 +144,14 @@ static void acked(struct shunt_flight *flight, struct answer *answer, uint64_t f
 	}
 }
 
-/* The greatest number that is acknowledged, plus 1; 0: one that was never sent. */
-static uint64_t newest_of(const struct shunt_flight *flight, uint64_t before,
-			  const struct shunt_segment *segment)
+/* The greatest number that is acknowledged, plus 1. */
+static uint64_t newest_of(uint64_t before, const struct shunt_segment *segment)
 {
-	uint64_t at = before;
 	unsigned int i;
 
 	for (i = 0; i < segment->ranges; i++)
-		at += segment->range[i].gap + segment->range[i].length;
-	return before <= flight->next && at <= flight->next ? at : 0;
+		before += segment->range[i].gap + segment->range[i].length;
+	return before;
 }
 
 bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
@@ -163,12 +161,13 @@ bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
 	struct answer answer = {
 		.now_ns = now_ns,
 		.delay_ns = segment->delay_us * UINT64_C(1000),
-		.newest = newest_of(flight, before, segment),
+		.newest = newest_of(before, segment),
 		.flight_bytes = flight->bytes,
 	};
 	unsigned int i;
 
-	if (before > flight->next || answer.newest < before)
+	/* What lies before the first number is, unsigned, far behind the last. */
+	if (before > flight->next || answer.newest > flight->next)
 		return false;
 	if (answer.delay_ns > flight->times.delay_ns)
 		answer.delay_ns = flight->times.delay_ns;

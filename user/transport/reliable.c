@@ -297,6 +297,9 @@ static int read_segment(struct shunt_reliable *end, uint64_t now_ns,
 
 	if (end->lossless)
 		return read_in_order(end, segment);
+	/* It lies before the first one. */
+	if ((int64_t)(number - end->start) < 0)
+		return -EPROTO;
 	if (!(segment->flags & SHUNT_SEGMENT_NUMBERED) &&
 	    segment->flags & (SHUNT_SEGMENT_DATA | SHUNT_SEGMENT_WANT))
 		return -EPROTO;

@@ -15,6 +15,7 @@ struct shunt_reliable {
 	struct shunt_inbox inbox;
 	struct shunt_arrivals arrivals;
 	uint64_t delay_ns; /* of our acknowledgements */
+	uint64_t start;
 	bool lossless;
 	int broken; /* -EPROTO */
 	struct shunt_reliable_stats count;

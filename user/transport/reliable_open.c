@@ -117,6 +117,7 @@ static int open_parts(struct shunt_reliable *end,
 	shunt_rtt_init(&end->flight.rtt, opts->rtt_ns);
 	shunt_congestion_init(&end->flight.congestion, opts->packet_bytes,
 			      fixed ? opts->congestion_bytes : 0);
+	end->start = opts->start;
 	end->lossless = opts->lossless;
 	end->delay_ns = opts->ours.ack_delay_us * UINT64_C(1000);
 	return flight || outbox || inbox ? -ENOMEM : 0;
