@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An inbox: the stream as it arrives, and the messages in it until they are released. */
+/* An intake: the stream as it arrives, and the messages in it until they are released. */
 #pragma once
 
 /*
@@ -14,12 +14,12 @@
  */
 #include "user/transport/grant.h"
 
-struct shunt_inbox_island {
+struct shunt_intake_island {
 	uint64_t from;
 	uint64_t to;
 };
 
-struct shunt_inbox {
+struct shunt_intake {
 	uint8_t *ring;
 	uint64_t mask; /* its size - 1 */
 	uint64_t freed;
@@ -29,31 +29,31 @@ struct shunt_inbox {
 	bool begun;	 /* the head of the message at `whole` was looked at */
 	uint32_t length; /* its length */
 
-	struct shunt_inbox_island *island; /* upwards; they don't touch */
+	struct shunt_intake_island *island; /* upwards; they don't touch */
 	uint32_t islands;
 	uint32_t islands_max;
 };
 
 /* The size is a power of two, and no smaller than the window that is granted. -ENOMEM. */
-SHUNT_MUST_CHECK int shunt_inbox_open(struct shunt_inbox *inbox, uint64_t bytes,
-				      uint32_t message_max, uint32_t islands,
-				      uint64_t start);
-void shunt_inbox_close(struct shunt_inbox *inbox);
+SHUNT_MUST_CHECK int shunt_intake_open(struct shunt_intake *intake, uint64_t bytes,
+				       uint32_t message_max, uint32_t islands,
+				       uint64_t start);
+void shunt_intake_close(struct shunt_intake *intake);
 
 /* Bytes of the stream, none beyond what was granted. False: there is no memory for one more
  * island; they were left. */
-SHUNT_MUST_CHECK bool shunt_inbox_put(struct shunt_inbox *inbox, uint64_t offset,
-				      const uint8_t *bytes, uint32_t length);
+SHUNT_MUST_CHECK bool shunt_intake_put(struct shunt_intake *intake, uint64_t offset,
+				       const uint8_t *bytes, uint32_t length);
 
 /* Finds the messages that are whole now; how many, or -EPROTO. */
-SHUNT_MUST_CHECK int shunt_inbox_parse(struct shunt_inbox *inbox,
-				       struct shunt_grant *grant);
+SHUNT_MUST_CHECK int shunt_intake_parse(struct shunt_intake *intake,
+					struct shunt_grant *grant);
 
 /* Lends the oldest message that is whole: its place in the stream, which is its token.
  * False: there is none. */
-bool shunt_inbox_lend(struct shunt_inbox *inbox, uint64_t *token,
-		      struct shunt_segment_message *message, const uint8_t **data);
+bool shunt_intake_lend(struct shunt_intake *intake, uint64_t *token,
+		       struct shunt_segment_message *message, const uint8_t **data);
 
 /* Takes it back, and frees what nothing older holds. */
-void shunt_inbox_release(struct shunt_inbox *inbox, struct shunt_grant *grant,
-			 uint64_t token);
+void shunt_intake_release(struct shunt_intake *intake, struct shunt_grant *grant,
+			  uint64_t token);

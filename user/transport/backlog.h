@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An outbox: the stream of messages that a peer has not received yet. */
+/* A backlog: the stream of messages that a peer has not received yet. */
 #pragma once
 
 /*
@@ -19,12 +19,12 @@
 #include "user/base/err.h"
 
 /* Bytes of the stream. */
-struct shunt_outbox_range {
+struct shunt_backlog_range {
 	uint64_t offset;
 	uint32_t length;
 };
 
-struct shunt_outbox {
+struct shunt_backlog {
 	uint8_t *ring;
 	uint64_t mask; /* its size - 1 */
 	uint64_t received;
@@ -32,7 +32,7 @@ struct shunt_outbox {
 	uint64_t sent_most; /* ever */
 	uint64_t end;
 
-	struct shunt_outbox_range *lost; /* a ring; the oldest at lost_first */
+	struct shunt_backlog_range *lost; /* a ring; the oldest at lost_first */
 	uint32_t lost_mask;
 	uint32_t lost_first;
 	uint32_t lost_n;
@@ -42,37 +42,37 @@ struct shunt_outbox {
 };
 
 /* Both sizes are powers of two. -ENOMEM. */
-SHUNT_MUST_CHECK int shunt_outbox_open(struct shunt_outbox *outbox, uint64_t bytes,
-				       uint32_t ranges, uint64_t start);
-void shunt_outbox_close(struct shunt_outbox *outbox);
+SHUNT_MUST_CHECK int shunt_backlog_open(struct shunt_backlog *backlog, uint64_t bytes,
+					uint32_t ranges, uint64_t start);
+void shunt_backlog_close(struct shunt_backlog *backlog);
 
-static inline uint64_t shunt_outbox_room(const struct shunt_outbox *outbox)
+static inline uint64_t shunt_backlog_room(const struct shunt_backlog *backlog)
 {
-	return outbox->mask + 1 - (outbox->end - outbox->received);
+	return backlog->mask + 1 - (backlog->end - backlog->received);
 }
 
 /* A copy of a message, for whose cost (shunt_segment_cost()) there is room. */
-void shunt_outbox_put(struct shunt_outbox *outbox, uint16_t channel, const void *bytes,
-		      uint32_t length);
+void shunt_backlog_put(struct shunt_backlog *backlog, uint16_t channel,
+		       const void *bytes, uint32_t length);
 
 /* Something waits to be sent. */
-static inline bool shunt_outbox_waits(const struct shunt_outbox *outbox)
+static inline bool shunt_backlog_waits(const struct shunt_backlog *backlog)
 {
-	return outbox->lost_n || outbox->sent != outbox->end;
+	return backlog->lost_n || backlog->sent != backlog->end;
 }
 
 /* What is to be sent next, up to `max` bytes: it is under way from now on. False: nothing
  * (which was lost may have come after all). */
-bool shunt_outbox_take(struct shunt_outbox *outbox, uint32_t max,
-		       struct shunt_outbox_range *range);
+bool shunt_backlog_take(struct shunt_backlog *backlog, uint32_t max,
+			struct shunt_backlog_range *range);
 
 /* The bytes of a range that was taken. */
-void shunt_outbox_copy(const struct shunt_outbox *outbox,
-		       const struct shunt_outbox_range *range, uint8_t *to);
+void shunt_backlog_copy(const struct shunt_backlog *backlog,
+			const struct shunt_backlog_range *range, uint8_t *to);
 
 /* A range is not under way any more, and has not arrived. */
-void shunt_outbox_lose(struct shunt_outbox *outbox,
-		       const struct shunt_outbox_range *range);
+void shunt_backlog_lose(struct shunt_backlog *backlog,
+			const struct shunt_backlog_range *range);
 
 /* The peer has the stream up to here; false: it was never sent. */
-bool shunt_outbox_received(struct shunt_outbox *outbox, uint32_t low);
+bool shunt_backlog_received(struct shunt_backlog *backlog, uint32_t low);
