@@ -105,13 +105,13 @@ static void set_buffer(int fd, int option, int forced, uint64_t bytes)
 #define SNDBUF_FORCED 0
 #endif
 
-static int set_busy_poll(int fd, const char *name, uint64_t us, struct shunt_err *err)
+static int set_busy_poll(int fd, uint64_t us, struct shunt_err *err)
 {
 #ifdef SO_BUSY_POLL
 	int ret = us ? set_int(fd, SOL_SOCKET, SO_BUSY_POLL, (int)us) : 0;
 
 	if (ret)
-		return shunt_fail_errno(err, ret, "%s: busy-poll=%llu", name,
+		return shunt_fail_errno(err, ret, "busy-poll=%llu",
 					(unsigned long long)us);
 	return 0;
 #else
@@ -119,21 +119,21 @@ static int set_busy_poll(int fd, const char *name, uint64_t us, struct shunt_err
 	if (!us)
 		return 0;
 	return shunt_fail(err, -EOPNOTSUPP,
-			  "%s: busy-poll=%llu: this system has no such thing; leave it "
+			  "busy-poll=%llu: this system has no such thing; leave it "
 			  "out",
-			  name, (unsigned long long)us);
+			  (unsigned long long)us);
 #endif
 }
 
 /* Of any socket that carries messages. */
-static int set_up(int fd, const char *name, const struct shunt_sock_opts *opts,
-		  unsigned int proto, struct shunt_err *err)
+static int set_up(int fd, const struct shunt_sock_opts *opts, unsigned int proto,
+		  struct shunt_err *err)
 {
 	uint64_t rcvbuf = opts ? opts->rcvbuf : 0;
 	int ret = 0;
 
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
-		return shunt_fail_errno(err, -errno, "%s: set up a socket", name);
+		return shunt_fail_errno(err, -errno, "set up a socket");
 	if (!rcvbuf && proto == SHUNT_SOCK_UDP)
 		rcvbuf = SHUNT_SOCK_RCVBUF;
 	set_buffer(fd, SO_RCVBUF, RCVBUF_FORCED, rcvbuf);
@@ -144,37 +144,36 @@ static int set_up(int fd, const char *name, const struct shunt_sock_opts *opts,
 	if (proto == SHUNT_SOCK_TCP)
 		ret = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (ret)
-		return shunt_fail_errno(err, ret, "%s: TCP_NODELAY", name);
-	return set_busy_poll(fd, name, opts ? opts->busy_poll : 0, err);
+		return shunt_fail_errno(err, ret, "TCP_NODELAY");
+	return set_busy_poll(fd, opts ? opts->busy_poll : 0, err);
 }
 
-static int fail_socket(const char *name, int error, struct shunt_err *err)
+static int fail_socket(int error, struct shunt_err *err)
 {
 	struct rlimit limit = { 0 };
 
 	if (error != EMFILE || getrlimit(RLIMIT_NOFILE, &limit))
-		return shunt_fail_errno(err, -error, "%s: open a socket", name);
-	return shunt_fail(err, -EMFILE,
-			  "%s: open a socket: all %llu descriptors that this process "
-			  "may have "
-			  "are in use (RLIMIT_NOFILE: see `ulimit -n`)",
-			  name, (unsigned long long)limit.rlim_cur);
+		return shunt_fail_errno(err, -error, "open a socket");
+	return shunt_fail(
+		err, -EMFILE,
+		"open a socket: all %llu descriptors that this process may have "
+		"are in use (RLIMIT_NOFILE): raise its hard limit, which `ulimit -Hn` "
+		"shows, or have fewer peers",
+		(unsigned long long)limit.rlim_cur);
 }
 
 /* --- opening ----------------------------------------------------------------------------- */
 
-static int open_socket(const char *name, const struct shunt_endpoint *of, int type,
-		       struct shunt_err *err)
+static int open_socket(const struct shunt_endpoint *of, int type, struct shunt_err *err)
 {
 	int fd = socket(of->l3 == SHUNT_L3_IP6 ? AF_INET6 : AF_INET, type, 0);
 
 	if (fd < 0)
-		return fail_socket(name, errno, err);
+		return fail_socket(errno, err);
 	return fd;
 }
 
-static int bind_to(int fd, const char *name, struct shunt_endpoint *local,
-		   struct shunt_err *err)
+static int bind_to(int fd, struct shunt_endpoint *local, struct shunt_err *err)
 {
 	struct sockaddr_storage storage;
 	socklen_t bytes = shunt_endpoint_to_socket(local, &storage);
@@ -187,20 +186,19 @@ static int bind_to(int fd, const char *name, struct shunt_endpoint *local,
 			      !shunt_endpoint_is_any(local));
 	ret = bind(fd, (struct sockaddr *)&storage, bytes) ? -errno : 0;
 	if (ret == -EADDRNOTAVAIL)
-		return shunt_fail(
-			err, ret,
-			"%s: %s is no address of this host here; `ip address` "
-			"lists them",
-			name, shunt_endpoint_text(local, text));
+		return shunt_fail(err, ret,
+				  "%s is no address of this host here; `ip address` "
+				  "lists them",
+				  shunt_endpoint_text(local, text));
 	if (ret == -EADDRINUSE)
 		return shunt_fail(err, ret,
-				  "%s: somebody listens at %s already; port 0 takes a "
+				  "somebody listens at %s already; port 0 takes a "
 				  "free one",
-				  name, shunt_endpoint_text(local, text));
+				  shunt_endpoint_text(local, text));
 	if (!ret)
 		ret = ask_name(fd, getsockname, local);
 	if (ret)
-		return shunt_fail_errno(err, ret, "%s: bind to %s", name,
+		return shunt_fail_errno(err, ret, "bind to %s",
 					shunt_endpoint_text(local, text));
 	return 0;
 }
@@ -218,35 +216,35 @@ static void set_refusals(int fd, const struct shunt_endpoint *local)
 #endif
 }
 
-int shunt_sock_udp(const char *name, struct shunt_endpoint *local,
-		   const struct shunt_sock_opts *opts, struct shunt_err *err)
+int shunt_sock_udp(struct shunt_endpoint *local, const struct shunt_sock_opts *opts,
+		   struct shunt_err *err)
 {
-	_fd_ int fd = open_socket(name, local, SOCK_DGRAM, err);
-	int ret = fd < 0 ? fd : set_up(fd, name, opts, SHUNT_SOCK_UDP, err);
+	_fd_ int fd = open_socket(local, SOCK_DGRAM, err);
+	int ret = fd < 0 ? fd : set_up(fd, opts, SHUNT_SOCK_UDP, err);
 
 	if (!ret)
-		ret = bind_to(fd, name, local, err);
+		ret = bind_to(fd, local, err);
 	if (ret)
 		return ret;
 	set_refusals(fd, local);
 	return shunt_steal_fd(&fd);
 }
 
-int shunt_sock_listen(const char *name, struct shunt_endpoint *local,
-		      const struct shunt_sock_opts *opts, struct shunt_err *err)
+int shunt_sock_listen(struct shunt_endpoint *local, const struct shunt_sock_opts *opts,
+		      struct shunt_err *err)
 {
-	_fd_ int fd = open_socket(name, local, SOCK_STREAM, err);
-	int ret = fd < 0 ? fd : set_up(fd, name, opts, SHUNT_SOCK_TCP, err);
+	_fd_ int fd = open_socket(local, SOCK_STREAM, err);
+	int ret = fd < 0 ? fd : set_up(fd, opts, SHUNT_SOCK_TCP, err);
 
 	if (ret)
 		return ret;
 	/* connections that end linger for a minute at this address: no reason to wait */
 	(void)set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	ret = bind_to(fd, name, local, err);
+	ret = bind_to(fd, local, err);
 	if (ret)
 		return ret;
 	if (listen(fd, BACKLOG))
-		return shunt_fail_errno(err, -errno, "%s: listen", name);
+		return shunt_fail_errno(err, -errno, "listen");
 	return shunt_steal_fd(&fd);
 }
 
@@ -267,7 +265,7 @@ int shunt_sock_accept(int listener, struct shunt_endpoint *remote,
 				continue;
 			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 		}
-		ret = set_up(fd, "", opts, SHUNT_SOCK_TCP, NULL);
+		ret = set_up(fd, opts, SHUNT_SOCK_TCP, NULL);
 		if (ret) /* it is gone already */
 			continue;
 		shunt_endpoint_from_socket(remote, &storage);
@@ -319,16 +317,16 @@ static int bind_source(int fd, const struct shunt_endpoint *local)
 	return bind(fd, (struct sockaddr *)&storage, bytes) ? -errno : 0;
 }
 
-int shunt_sock_connect(const char *name, const struct shunt_endpoint *local,
+int shunt_sock_connect(const struct shunt_endpoint *local,
 		       const struct shunt_endpoint *remote,
 		       const struct shunt_sock_opts *opts, uint64_t deadline_ns,
 		       struct shunt_err *err)
 {
-	_fd_ int fd = open_socket(name, remote, SOCK_STREAM, err);
+	_fd_ int fd = open_socket(remote, SOCK_STREAM, err);
 	char text[SHUNT_ENDPOINT_TEXT];
 	struct sockaddr_storage storage;
 	socklen_t bytes = shunt_endpoint_to_socket(remote, &storage);
-	int ret = fd < 0 ? fd : set_up(fd, name, opts, SHUNT_SOCK_TCP, err);
+	int ret = fd < 0 ? fd : set_up(fd, opts, SHUNT_SOCK_TCP, err);
 
 	if (ret)
 		return ret;
@@ -340,11 +338,11 @@ int shunt_sock_connect(const char *name, const struct shunt_endpoint *local,
 	if (ret == -ECONNREFUSED)
 		return shunt_fail(
 			err, ret,
-			"%s: connect to %s: nobody listens there; is the peer up, "
+			"connect to %s: nobody listens there; is the peer up, "
 			"with proto=tcp?",
-			name, shunt_endpoint_text(remote, text));
+			shunt_endpoint_text(remote, text));
 	if (ret)
-		return shunt_fail_errno(err, ret, "%s: connect to %s", name,
+		return shunt_fail_errno(err, ret, "connect to %s",
 					shunt_endpoint_text(remote, text));
 	return shunt_steal_fd(&fd);
 }
@@ -418,29 +416,27 @@ uint32_t shunt_sock_payload(const struct shunt_endpoint *local)
 	return mtu - headers < SHUNT_SOCK_UDP_MAX ? mtu - headers : SHUNT_SOCK_UDP_MAX;
 }
 
-int shunt_sock_descriptors(const char *name, uint64_t more, struct shunt_err *err)
+uint64_t shunt_sock_descriptors(uint64_t more)
 {
 	struct rlimit limit, wanted;
 	_fd_ int next = dup(STDIN_FILENO);
-	uint64_t need = more + (next < 0 ? 0 : (uint64_t)next);
+	uint64_t open_now = next < 0 ? 0 : (uint64_t)next, need = more + open_now;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return shunt_fail_errno(err, -errno, "%s: ask for RLIMIT_NOFILE", name);
-	if (limit.rlim_cur >= need)
 		return 0;
 	wanted = limit;
+	if (limit.rlim_cur >= need)
+		return limit.rlim_cur - open_now;
 	wanted.rlim_cur = need;
 	if (wanted.rlim_max < need)
 		wanted.rlim_max = need;
+	/* beyond the hard limit: those who may raise that one as well */
 	if (!setrlimit(RLIMIT_NOFILE, &wanted))
-		return 0;
-	return shunt_fail(
-		err, -EMFILE,
-		"%s: %llu peers take a descriptor each, and this process may "
-		"have %llu (RLIMIT_NOFILE, and its hard limit is %llu): raise it "
-		"with `ulimit -Hn`, or ask for fewer peers",
-		name, (unsigned long long)more, (unsigned long long)limit.rlim_cur,
-		(unsigned long long)limit.rlim_max);
+		return more;
+	wanted = limit;
+	wanted.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &wanted);
+	return limit.rlim_max > open_now ? limit.rlim_max - open_now : 0;
 }
 
 /* --- what the kernel tells ------------------------------------------------------------------ */

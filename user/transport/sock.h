@@ -98,22 +98,20 @@ void shunt_sock_endpoint(struct shunt_endpoint *endpoint,
 			 const struct shunt_sock_address *address);
 
 /*
- * Each returns a socket that the caller closes, or -errno with a sentence that begins with
- * `name`, the transport's. What binds sets `local` to what it really got (a port instead
+ * Each returns a socket that the caller closes, or -errno with a sentence. What binds sets `local` to what it really got (a port instead
  * of 0). opts == NULL: all defaults.
  */
-SHUNT_MUST_CHECK int shunt_sock_udp(const char *name, struct shunt_endpoint *local,
+SHUNT_MUST_CHECK int shunt_sock_udp(struct shunt_endpoint *local,
 				    const struct shunt_sock_opts *opts,
 				    struct shunt_err *err);
 
-SHUNT_MUST_CHECK int shunt_sock_listen(const char *name, struct shunt_endpoint *local,
+SHUNT_MUST_CHECK int shunt_sock_listen(struct shunt_endpoint *local,
 				       const struct shunt_sock_opts *opts,
 				       struct shunt_err *err);
 
 /* From the local address, if that is not any, and a free port; waits until the deadline
  * (as shunt_now_ns() counts): -ETIMEDOUT. */
-SHUNT_MUST_CHECK int shunt_sock_connect(const char *name,
-					const struct shunt_endpoint *local,
+SHUNT_MUST_CHECK int shunt_sock_connect(const struct shunt_endpoint *local,
 					const struct shunt_endpoint *remote,
 					const struct shunt_sock_opts *opts,
 					uint64_t deadline_ns, struct shunt_err *err);
@@ -132,10 +130,9 @@ uint32_t shunt_sock_payload(const struct shunt_endpoint *local);
 
 /*
  * Makes room for so many descriptors beyond those that are open now, as far as the hard
- * limit lets it: 0, or -EMFILE with a sentence that says what to raise.
+ * limit lets it. Returns how many there may be.
  */
-SHUNT_MUST_CHECK int shunt_sock_descriptors(const char *name, uint64_t more,
-					    struct shunt_err *err);
+uint64_t shunt_sock_descriptors(uint64_t more);
 
 /*
  * Takes what the network had to say of datagrams that were sent (ICMP: nobody listens
