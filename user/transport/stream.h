@@ -65,6 +65,12 @@ SHUNT_MUST_CHECK int shunt_stream_next(struct shunt_stream_in *in,
 				       struct shunt_transport *transport,
 				       struct shunt_frame *message);
 
+/*
+ * Moves a message that has begun out of the pool's frame: for a pool that streams have
+ * emptied which never go on. False: there was none, or no memory.
+ */
+bool shunt_stream_spill(struct shunt_stream_in *in, struct shunt_transport *transport);
+
 /* A message has begun that is not whole: where a stream ends like this, it was cut. */
 static inline bool shunt_stream_cut(const struct shunt_stream_in *in)
 {
