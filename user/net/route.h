@@ -67,6 +67,6 @@ struct shunt_route_event {
 unsigned int shunt_route_hear(const struct shunt_route *route,
 			      struct shunt_route_event *events, unsigned int max);
 
-/* Has the interface this address? */
+/* Is it an address of this host? */
 bool shunt_route_has(const struct shunt_route *route,
 		     const struct shunt_endpoint *local);
