@@ -89,25 +89,27 @@ int shunt_neighbours_learn(struct shunt_neighbours *self, uint32_t l3,
 {
 	int number = find(self, l3, addr);
 	struct shunt_neighbour *it;
+	bool is_new;
 
 	if (number < 0)
 		return -1;
 	it = &self->at[number];
+	is_new = memcmp(it->mac, mac, sizeof(it->mac)) != 0;
 	memcpy(it->mac, mac, sizeof(it->mac));
 	it->state = SHUNT_NEIGHBOUR_KNOWN;
 	it->tries = 0;
 	it->due_ns = now_ns + SHUNT_NEIGHBOUR_KNOWN_NS;
-	return number;
+	return is_new ? number : -1;
 }
 
-int shunt_neighbours_doubt(struct shunt_neighbours *self, uint32_t l3,
-			   const uint32_t addr[4], uint64_t now_ns)
+void shunt_neighbours_doubt(struct shunt_neighbours *self, uint32_t l3,
+			    const uint32_t addr[4], uint64_t now_ns)
 {
 	int number = find(self, l3, addr);
 	struct shunt_neighbour *it;
 
 	if (number < 0)
-		return -1;
+		return;
 	it = &self->at[number];
 	if (it->state == SHUNT_NEIGHBOUR_ASKED) {
 		it->state = SHUNT_NEIGHBOUR_FAILED;
@@ -117,7 +119,6 @@ int shunt_neighbours_doubt(struct shunt_neighbours *self, uint32_t l3,
 		it->tries = 0;
 		it->due_ns = now_ns;
 	}
-	return number;
 }
 
 /* It is to be asked, or its time to answer is over. True: it is to be asked. */

@@ -67,14 +67,15 @@ int shunt_neighbours_take(struct shunt_neighbours *self, uint32_t l3,
 /* One user less; with the last one it is forgotten. */
 void shunt_neighbours_leave(struct shunt_neighbours *self, uint32_t number);
 
-/* This host has this MAC address: the number of it; -1: nobody uses it. */
+/* This host has this MAC address: its number where that is new; -1: it is not, or nobody
+ * uses it. */
 int shunt_neighbours_learn(struct shunt_neighbours *self, uint32_t l3,
 			   const uint32_t addr[4], const uint8_t mac[6],
 			   uint64_t now_ns);
 
-/* Somebody has asked in vain: the number of it; -1: nobody uses it. */
-int shunt_neighbours_doubt(struct shunt_neighbours *self, uint32_t l3,
-			   const uint32_t addr[4], uint64_t now_ns);
+/* Somebody has asked for it in vain, or has forgotten it. */
+void shunt_neighbours_doubt(struct shunt_neighbours *self, uint32_t l3,
+			    const uint32_t addr[4], uint64_t now_ns);
 
 /*
  * The number of one that is to be asked now, and is counted as asked; -1: none, and

@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <net/if.h>
 
+#include "user/io/link.h"
 #include "user/io/port.h"
 #include "user/net/answer.h"
 #include "user/net/neighbour.h"
@@ -76,17 +77,22 @@ struct shunt_station {
 	struct shunt_port *rx, *tx; /* NULL before use */
 	bool whole;		    /* the kernel does not see the interface's frames */
 	bool own;		    /* we answer for the address, and ask ourselves */
+	bool gone; /* the interface has lost the address, which we go on using */
 	bool verify, checksum;
-	struct shunt_udp_host host;    /* our side of every path */
-	uint32_t mtu;		       /* bytes of an IP packet on the interface */
-	struct shunt_peer_state *last; /* who sent last: mostly the next one, too */
-	int hold_fd;		       /* of the socket that holds the port */
-	struct shunt_route route;      /* what the kernel knows, and tells of changes */
+	struct shunt_udp_host host; /* our side of every path */
+	struct shunt_link link;
+	uint32_t room;		  /* bytes of payload that the interface takes now */
+	uint32_t room_first;	  /* and that the ports can take */
+	int hold_fd;		  /* of the socket that holds the port */
+	struct shunt_route route; /* what the kernel knows, and tells of changes */
 	struct shunt_neighbours neighbours; /* of peers that were opened by hand */
 	struct shunt_answerer *answerer;    /* where own */
-	uint64_t due_ns;		    /* when neighbours are to be looked at */
+	uint64_t tend_ns; /* when to look for news, by shunt_tick_ns() */
+	uint64_t due_ns;  /* when a neighbour is to be asked */
 	struct shunt_station_count counts;
-	char dev[IF_NAMESIZE];
+	/* received while peer_open was waiting */
+	struct shunt_datagram *stash;
+	unsigned int stash_at, stash_n;
 };
 
 struct shunt_station_peer {
@@ -143,3 +149,19 @@ uint64_t shunt_station_due(struct shunt_transport *transport);
 int shunt_station_stats(struct shunt_transport *transport,
 			struct shunt_transport_stats *stats, struct shunt_err *err);
 int shunt_station_describe(struct shunt_transport *transport, cJSON *json);
+
+/* --- among its own files ------------------------------------------------------------------- */
+
+#define SHUNT_STATION_STASH 1024u
+
+/* Reads frames into datagrams; returns how many. Frames that are none are dealt with. */
+unsigned int shunt_station_read(struct shunt_station *station,
+				const struct shunt_frame *frames, unsigned int n,
+				struct shunt_datagram *datagrams);
+
+/* Hears of changes, and asks for neighbours whose time has come. */
+void shunt_station_tend(struct shunt_station *station, uint64_t now_ns);
+
+/* A frame that is no datagram, where the station is its own host: ARP, NDP, ICMP. */
+void shunt_station_serve(struct shunt_station *station,
+			 const struct shunt_frame *frame);
