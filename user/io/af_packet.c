@@ -157,10 +157,9 @@ static bool put(struct packet_port *p, const struct shunt_frame *frames, unsigne
 		uint32_t bytes)
 {
 	if (p->send)
-		return shunt_packet_send_put(p->send, frames, n, &p->port.count);
+		return shunt_packet_send_put(p->send, frames, n);
 	if (!shunt_packet_tx_put(p->tx, frames, n, bytes))
 		return false;
-	p->port.count.tx_copied++;
 	shunt_frames_put(frames, n);
 	return true;
 }
@@ -186,6 +185,7 @@ static unsigned int packet_tx(struct shunt_port *port, struct shunt_frame *frame
 		if (!put(p, frames + done, count, bytes))
 			break;
 		port->count.tx_packets++;
+		port->count.tx_copied++;
 		port->count.tx_bytes += bytes;
 	}
 	return done;

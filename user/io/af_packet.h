@@ -117,8 +117,7 @@ void shunt_packet_send_close(struct shunt_packet_send *send);
 
 /* Takes one packet of n frames, which are its own from then on; 0: there is no room. */
 int shunt_packet_send_put(struct shunt_packet_send *send,
-			  const struct shunt_frame *frames, unsigned int n,
-			  struct shunt_port_stats *count);
+			  const struct shunt_frame *frames, unsigned int n);
 
 /* Sends what waits. 0 or -errno. */
 SHUNT_MUST_CHECK int shunt_packet_send_kick(struct shunt_packet_send *send,

@@ -10,14 +10,15 @@
 #include "user/base/cleanup.h"
 #include "user/io/af_packet.h"
 
-#define FRAMES 256u /* that wait for a kick; 64 are a burst */
+#define CALL_MAX 1024u /* packets that sendmmsg() takes: UIO_MAXIOV */
 
 struct shunt_packet_send {
 	int fd;
-	unsigned int frames, packets;	  /* that wait */
-	struct shunt_frame frame[FRAMES]; /* ours until they are sent */
-	struct iovec part[FRAMES];
-	struct mmsghdr packet[FRAMES];
+	unsigned int room;	      /* frames that may wait for a kick */
+	unsigned int frames, packets; /* that wait */
+	struct shunt_frame *frame;    /* ours until they are sent */
+	struct iovec *part;
+	struct mmsghdr *packet;
 };
 
 /* --- sending ---------------------------------------------------------------------------- */
@@ -50,7 +51,9 @@ static int call(struct shunt_packet_send *self)
 	const struct msghdr *first = &self->packet[0].msg_hdr;
 
 	if (self->packets > 1)
-		return sendmmsg(self->fd, self->packet, self->packets, MSG_DONTWAIT);
+		return sendmmsg(self->fd, self->packet,
+				self->packets < CALL_MAX ? self->packets : CALL_MAX,
+				MSG_DONTWAIT);
 	if (first->msg_iovlen > 1)
 		return sendmsg(self->fd, first, MSG_DONTWAIT) < 0 ? -1 : 1;
 	return send(self->fd, first->msg_iov->iov_base, first->msg_iov->iov_len,
@@ -87,16 +90,12 @@ int shunt_packet_send_kick(struct shunt_packet_send *self,
 }
 
 int shunt_packet_send_put(struct shunt_packet_send *self,
-			  const struct shunt_frame *frames, unsigned int n,
-			  struct shunt_port_stats *count)
+			  const struct shunt_frame *frames, unsigned int n)
 {
 	struct mmsghdr *packet;
 	unsigned int i;
 
-	if (n > FRAMES - self->frames && shunt_packet_send_kick(self, count)) {
-		/* the next kick meets the same error, and tells */
-	}
-	if (n > FRAMES - self->frames)
+	if (n > self->room - self->frames)
 		return 0;
 	packet = &self->packet[self->packets++];
 	memset(packet, 0, sizeof(*packet));
@@ -142,8 +141,15 @@ int shunt_packet_send_open(struct shunt_packet_send **out,
 	*out = NULL;
 	if (!self)
 		return shunt_fail_errno(err, -ENOMEM, "open port %s", opts->name);
+	self->room = opts->frames;
+	self->frame = calloc(self->room, sizeof(*self->frame));
+	self->part = calloc(self->room, sizeof(*self->part));
+	self->packet = calloc(self->room, sizeof(*self->packet));
 	self->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	ret = self->fd < 0
+	ret = !self->frame || !self->part || !self->packet
+		      ? shunt_fail_errno(err, -ENOMEM, "port %s: room for %u frames",
+					 opts->name, self->room)
+	      : self->fd < 0
 		      ? shunt_fail_errno(err, -errno,
 					 "port %s: open a packet socket, which needs "
 					 "CAP_NET_RAW",
@@ -162,5 +168,8 @@ void shunt_packet_send_close(struct shunt_packet_send *self)
 		return;
 	shunt_frames_put(self->frame, self->frames);
 	shunt_cleanup_fd(&self->fd);
+	free(self->frame);
+	free(self->part);
+	free(self->packet);
 	free(self);
 }
