@@ -28,7 +28,7 @@ static __always_inline int answer(struct xdp_md *ctx, struct shunt_kv_room *room
 		value = bpf_map_lookup_elem(&shunt_kv_map, &room->question.key);
 		if (value)
 			return shunt_kv_hit(ctx, room, value);
-		if (shunt_kv_plan.modes & SHUNT_KV_MISS)
+		if (shunt_kv_plan.modes & SHUNT_KV_WITH_MISS)
 			return shunt_kv_echo(ctx, room,
 					     shunt_kv_word(SHUNT_KV_NON_VERB),
 					     SHUNT_KV_MISS);
@@ -55,7 +55,7 @@ static __always_inline int serve(struct xdp_md *ctx, struct shunt_kv_room *room)
 /* Is it left to user space? */
 static __always_inline int is_up(int result)
 {
-	return shunt_kv_plan.modes & SHUNT_KV_INBOX && shunt_kv_is_up(result);
+	return shunt_kv_plan.modes & SHUNT_KV_WITH_INBOX && shunt_kv_is_up(result);
 }
 
 SEC("xdp")
@@ -81,7 +81,7 @@ int shunt_kv(struct xdp_md *ctx)
 	if (result != SHUNT_KV_ECHO && result != SHUNT_KV_HIT &&
 	    result != SHUNT_KV_MISS)
 		return XDP_PASS;
-	return shunt_kv_plan.modes & SHUNT_KV_REDIRECT
+	return shunt_kv_plan.modes & SHUNT_KV_WITH_REDIRECT
 		       ? bpf_redirect(ctx->ingress_ifindex, 0)
 		       : XDP_TX;
 }

@@ -84,12 +84,13 @@ static inline int shunt_kv_is_up(unsigned int result)
 }
 
 /* What the program is to do; set before it is loaded. */
-#define SHUNT_KV_HEADER (1u << 0) /* answer messages with a header */
-#define SHUNT_KV_BARE (1u << 1)	  /* answer bare datagrams */
-#define SHUNT_KV_ALL (1u << 2)	  /* echo everything, as it is */
-#define SHUNT_KV_MISS (1u << 3)	  /* answer misses */
-#define SHUNT_KV_INBOX (1u << 4)  /* what is left to user space goes into the inbox */
-#define SHUNT_KV_REDIRECT                                                              \
+#define SHUNT_KV_WITH_HEADER (1u << 0) /* answer messages with a header */
+#define SHUNT_KV_WITH_BARE (1u << 1)   /* answer bare datagrams */
+#define SHUNT_KV_WITH_ALL (1u << 2)    /* echo everything, as it is */
+#define SHUNT_KV_WITH_MISS (1u << 3)   /* answer misses */
+#define SHUNT_KV_WITH_INBOX                                                            \
+	(1u << 4) /* what is left to user space goes into the inbox */
+#define SHUNT_KV_WITH_REDIRECT                                                         \
 	(1u << 5) /* answer by a redirect: veths want no XDP program for
 				       that at the peer, as they do for XDP_TX */
 

@@ -93,14 +93,14 @@ SHUNT_INLINE void shunt_kv_read(struct shunt_kv_question *question, const __u8 *
 
 	question->kind = SHUNT_KV_ASKS_NOTHING;
 	question->at = 0;
-	if (modes & SHUNT_KV_HEADER && bytes[0] == SHUNT_WIRE_MAGIC) {
+	if (modes & SHUNT_KV_WITH_HEADER && bytes[0] == SHUNT_WIRE_MAGIC) {
 		if (!shunt_kv_has_header(bytes, len))
 			return;
 		question->at = SHUNT_WIRE_BYTES;
-	} else if (!(modes & SHUNT_KV_BARE)) {
+	} else if (!(modes & SHUNT_KV_WITH_BARE)) {
 		return;
 	}
-	if (modes & SHUNT_KV_ALL) {
+	if (modes & SHUNT_KV_WITH_ALL) {
 		question->kind = SHUNT_KV_ASKS_ALL;
 		return;
 	}
