@@ -89,7 +89,7 @@ static int open_port(struct loop *loop, unsigned int queue, unsigned int ring,
 	const struct shunt_port_opts plain = { .sz = sizeof(plain) };
 	const struct shunt_consume_opts *opts = loop->opts;
 	struct source *source = &loop->sources[loop->count];
-	struct shunt_spec spec = { .scheme = "af_xdp" };
+	struct shunt_spec spec = { .noun = "port", .scheme = "af_xdp" };
 	char options[256];
 	int code;
 

@@ -28,6 +28,7 @@ int shunt_spec_split(struct shunt_spec *spec, const char *text, struct shunt_err
 				  "port \"%s\": its %s is missing or too long", text,
 				  !scheme || scheme >= sizeof(spec->scheme) ? "scheme"
 									    : "device");
+	spec->noun = "port";
 	memcpy(spec->scheme, text, scheme);
 	spec->scheme[scheme] = '\0';
 	memcpy(spec->device, colon + 1, device);
@@ -41,8 +42,8 @@ int shunt_spec_split(struct shunt_spec *spec, const char *text, struct shunt_err
 static int fail_value(const struct shunt_spec *spec, const char *key, const char *value,
 		      const char *wanted, struct shunt_err *err)
 {
-	return shunt_fail(err, -EINVAL, "port %s:%s: %s=%s: it takes %s", spec->scheme,
-			  spec->device, key, value, wanted);
+	return shunt_fail(err, -EINVAL, "%s %s:%s: %s=%s: it takes %s", spec->noun,
+			  spec->scheme, spec->device, key, value, wanted);
 }
 
 static bool read_whole(const char *text, const char **end, uint64_t *number)
@@ -178,7 +179,7 @@ static int fail_key(const struct shunt_spec *spec, const struct shunt_spec_row *
 		snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys), "%s%s",
 			 *keys ? ", " : "", rows->key);
 	return shunt_fail(err, -EINVAL,
-			  "port %s:%s: there is no option \"%s\"; it has %s",
+			  "%s %s:%s: there is no option \"%s\"; it has %s", spec->noun,
 			  spec->scheme, spec->device, key, *keys ? keys : "none");
 }
 
@@ -196,13 +197,13 @@ static int read_option(const struct shunt_spec *spec, const struct shunt_spec_ro
 	if (!rows[i].key)
 		return fail_key(spec, rows, option, err);
 	if (*seen >> i & 1)
-		return shunt_fail(err, -EINVAL, "port %s:%s: %s is given twice",
-				  spec->scheme, spec->device, option);
+		return shunt_fail(err, -EINVAL, "%s %s:%s: %s is given twice",
+				  spec->noun, spec->scheme, spec->device, option);
 	*seen |= UINT64_C(1) << i;
 	if (!equals && rows[i].type != SHUNT_SPEC_SWITCH)
-		return shunt_fail(err, -EINVAL, "port %s:%s: %s takes a value: %s=%s",
-				  spec->scheme, spec->device, option, option,
-				  rows[i].value);
+		return shunt_fail(err, -EINVAL, "%s %s:%s: %s takes a value: %s=%s",
+				  spec->noun, spec->scheme, spec->device, option,
+				  option, rows[i].value);
 	return read_value(spec, &rows[i], equals ? equals + 1 : "on", values, err);
 }
 
@@ -219,9 +220,10 @@ int shunt_spec_read(const struct shunt_spec *spec, const struct shunt_spec_row *
 
 		if (bytes >= sizeof(option))
 			return shunt_fail(err, -EINVAL,
-					  "port %s:%s: an option of %zu bytes is too "
+					  "%s %s:%s: an option of %zu bytes is too "
 					  "long",
-					  spec->scheme, spec->device, bytes);
+					  spec->noun, spec->scheme, spec->device,
+					  bytes);
 		memcpy(option, at, bytes);
 		option[bytes] = '\0';
 		ret = read_option(spec, rows, option, values, &seen, err);

@@ -37,6 +37,7 @@ struct shunt_spec_row {
 struct shunt_spec {
 	char scheme[SHUNT_SPEC_SCHEME];
 	char device[SHUNT_SPEC_DEVICE]; /* an interface, a file, … */
+	const char *noun;		/* what sentences call it: "port" */
 	const char *rest;		/* options, in the caller's text; "" for none */
 };
 

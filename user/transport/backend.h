@@ -22,8 +22,13 @@
 #include "user/net/endpoint.h"
 #include "user/rt/idle.h"
 #include "user/rt/pool.h"
+#include "user/transport/assembly.h"
 #include "user/transport/transport.h"
 #include "user/transport/wire.h"
+
+#define SHUNT_TRANSPORT_PEERS 16384u
+#define SHUNT_TRANSPORT_PEERS_MAX (1u << 20)
+#define SHUNT_TRANSPORT_OPTIONS 512u /* bytes that a backend's own options may take */
 
 /* What all transports are told in their URI; read before the backend opens. */
 struct shunt_transport_options {
@@ -39,19 +44,23 @@ struct shunt_transport_options {
 /* A URI, taken apart. */
 struct shunt_uri {
 	char scheme[SHUNT_SPEC_SCHEME];
-	struct shunt_endpoint local; /* any address and port 0 where none is told */
-	char query[1024]; /* "key=value,key=value": what is left for the backend */
+	struct shunt_endpoint local;	 /* any address and port 0 where none is told */
+	char address[SHUNT_SPEC_DEVICE]; /* "//192.0.2.1:7000", for sentences */
+	char query[1024];		 /* "key=value,key=value" */
 };
 
 /* The part of a peer that all backends have; a backend's own has it as its first
  * member (ops->peer_bytes). */
 struct shunt_peer_state {
 	struct shunt_endpoint remote;
-	shunt_peer handle;
-	uint32_t epoch_seen; /* what follows is transport.c's */
-	struct shunt_wire_sent sent;
+	shunt_peer
+		handle; /* SHUNT_PEER_NONE: it is gone, and its memory soon will be */
+
+	/* the backend has nothing to do with these */
+	uint32_t sent; /* the number of the next datagram to it */
 	struct shunt_wire_window window;
-	void *assembly;
+	struct shunt_assembly *assembly;
+	struct shunt_peer_state *next_dead;
 };
 
 struct shunt_datagram {
@@ -119,6 +128,13 @@ struct shunt_transport_ops {
 
 struct shunt_peers;
 
+/* Datagrams that wait for their turn, in the order of sending or of coming. */
+struct shunt_datagram_line {
+	struct shunt_datagram *datagram;
+	uint32_t at, n; /* the next one, and the end */
+	uint32_t room;
+};
+
 /* The part that all transports have. */
 struct shunt_transport {
 	const struct shunt_transport_ops *ops;
@@ -128,12 +144,19 @@ struct shunt_transport {
 	uint32_t datagram_max; /* bytes with the header, without the carrier's own */
 	struct shunt_memory *memory; /* made before open, unless own_memory */
 	struct shunt_pool *pool; /* what reserve takes from: memory's, or open's own */
-	struct shunt_peers *peers;
 	struct shunt_transport_stats
-		count;	/* the backend adds datagrams, failures, calls */
-	uint32_t epoch; /* of this transport's life: wire.h */
-	char name[SHUNT_ENDPOINT_TEXT + SHUNT_SPEC_SCHEME + 4]; /* "epoll://…" */
+		count; /* the backend adds datagrams, failures, calls */
+
+	/* the backend has nothing to do with these */
+	struct shunt_peers *peers;
+	struct shunt_assembly_room assembly;
+	struct shunt_datagram_line unsent; /* the rest of one message in fragments */
+	struct shunt_datagram_line seen;   /* what poll has received already */
+	uint16_t epoch;			   /* of this transport's life: wire.h */
+	bool opened;			   /* ops->close has something to close */
+	char name[SHUNT_SPEC_SCHEME + SHUNT_SPEC_DEVICE]; /* "epoll://…" */
 	char address[SHUNT_ENDPOINT_TEXT];
+	char peer_address[SHUNT_ENDPOINT_TEXT];
 };
 
 /* The backends that this build has; NULL ends it. */
@@ -154,8 +177,11 @@ struct shunt_peer_state *shunt_transport_peer(struct shunt_transport *transport,
 struct shunt_peer_state *shunt_transport_each(struct shunt_transport *transport,
 					      uint32_t *at);
 
-/* The carrier knows that this peer is gone (a connection that broke): forgets it, after
- * ops->peer_close(). Its handle is stale from then on. */
+/*
+ * The carrier knows that this peer is gone (a connection that broke): forgets it, after
+ * ops->peer_close(). Its handle is stale from then on; its memory stays until the next call
+ * of rx, so that a burst may still name it.
+ */
 void shunt_transport_drop(struct shunt_transport *transport,
 			  struct shunt_peer_state *peer);
 

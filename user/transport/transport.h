@@ -140,7 +140,7 @@ SHUNT_API SHUNT_MUST_CHECK int shunt_peer_open(struct shunt_transport *transport
 SHUNT_API void shunt_peer_close(struct shunt_transport *transport, shunt_peer peer);
 
 /* Its address, "192.0.2.2:7000"; NULL: the peer is gone. Valid until the next call. */
-SHUNT_API const char *shunt_peer_address(const struct shunt_transport *transport,
+SHUNT_API const char *shunt_peer_address(struct shunt_transport *transport,
 					 shunt_peer peer);
 
 /* --- messages ---------------------------------------------------------------------------- */

@@ -20,8 +20,8 @@
  * cut: what follows the header are its length bytes.
  *
  * The window of a receiver is that of RFC 6479: the last SHUNT_WIRE_WINDOW numbers as a
- * bitmap. A number that leaves it unseen is lost; one that comes behind the newest is
- * late; one that is in it already is a duplicate.
+ * bitmap. A number that it lacks is lost until it comes, and then it is late; one that is
+ * in it already, or older than the window, is dropped as a duplicate.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -90,22 +90,21 @@ int64_t shunt_wire_span(const void *stream, uint32_t bytes, uint32_t message_max
 
 /* --- numbers ----------------------------------------------------------------------------- */
 
-/* What was sent to a peer. */
-struct shunt_wire_sent {
-	uint32_t next;
-};
-
 #define SHUNT_WIRE_WINDOW 1024u
 
 /* What came from a peer. */
 struct shunt_wire_window {
 	uint32_t newest;
 	uint16_t epoch;
-	uint16_t begun; /* 0: nothing came yet */
+	uint16_t epoch_before; /* of the life that it has replaced; else the same */
+	uint32_t begun;	       /* 0: nothing came yet */
 	uint64_t lost, late, duplicates, restarts;
 	uint64_t seen[SHUNT_WIRE_WINDOW / 64];
 };
 
-/* Enters a datagram; false: it has come before. */
+/* Enters a datagram; false: it has come before, or can't be told from one that has. */
 bool shunt_wire_enter(struct shunt_wire_window *window,
 		      const struct shunt_wire_piece *piece);
+
+/* Numbers that have not come, though newer ones have. */
+uint64_t shunt_wire_lost(const struct shunt_wire_window *window);

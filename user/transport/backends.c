@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "user/transport/backends.h"
+
+/* clang-format off */
+const struct shunt_transport_ops *const shunt_transport_backends[] = {
+	NULL,
+};
+/* clang-format on */
