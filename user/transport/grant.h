@@ -55,16 +55,21 @@ struct shunt_grant {
 	/* what we send */
 	struct shunt_grant_count taken;
 	struct shunt_grant_count credit; /* how far we may go */
-	struct shunt_grant_count want;	 /* above credit in one of both: we are stuck */
-	bool stuck;
+	struct shunt_grant_count since;	 /* number of the packet that first said so */
+	struct shunt_grant_count want;	 /* what would let us go on */
+	bool stuck;			 /* it is more than we have */
+	bool want_told;
 
 	/* what we receive */
+	struct shunt_grant_count accepted;
 	struct shunt_grant_count consumed;
 	struct shunt_grant_count told;	 /* the credit that was told last */
 	struct shunt_grant_count wanted; /* by the other side */
-	bool asked;			 /* it is stuck there */
-	bool want_told; /* by shunt_grant_write_update(): where nothing is lost */
-	struct shunt_grant_count accepted;
+	uint64_t wanted_since;		 /* number of the packet that said so */
+	bool asked;			 /* it has said so */
+	bool answered;
+
+	uint64_t packets; /* read by shunt_grant_read() */
 };
 
 /* `start`: where the counts begin, the same for both sides; 0 but in tests. The terms are
@@ -78,31 +83,40 @@ void shunt_grant_init(struct shunt_grant *grant, const struct shunt_terms *ours,
  * -EMSGSIZE: the peer takes none so long. */
 SHUNT_MUST_CHECK int shunt_grant_take(struct shunt_grant *grant, uint32_t length);
 
-/* What a segment says of credits and wants; -EPROTO: no sound peer says that. */
+/*
+ * What a segment says of credits and wants. Of two packets the one with the greater number
+ * was sent later; of two with the same number nothing is known. -EPROTO: no sound peer
+ * says that.
+ */
 SHUNT_MUST_CHECK int shunt_grant_learn(struct shunt_grant *grant,
-				       const struct shunt_segment *segment);
+				       const struct shunt_segment *segment,
+				       uint64_t number);
+
+/* We are stuck, and have not said so yet, or the packet that did was lost. */
+static inline bool shunt_grant_asks(const struct shunt_grant *grant)
+{
+	return grant->stuck && !grant->want_told;
+}
 
 /* --- the receiver ------------------------------------------------------------------------ */
 
-/* What we grant now. */
-static inline struct shunt_grant_count shunt_grant_now(const struct shunt_grant *grant)
-{
-	return (struct shunt_grant_count){
-		grant->consumed.bytes + grant->ours.window_bytes,
-		grant->consumed.messages + grant->ours.window_messages,
-	};
-}
+/* What we grant now: what was consumed, and the window. */
+struct shunt_grant_count shunt_grant_now(const struct shunt_grant *grant);
 
-/* A message was consumed. */
+/* A message came; -EPROTO: it is too long, or was not covered. */
+SHUNT_MUST_CHECK int shunt_grant_accept(struct shunt_grant *grant, uint32_t length);
+
+/* One that came was consumed. */
 void shunt_grant_consumed(struct shunt_grant *grant, uint32_t length);
 
-/* The peer is stuck, and what it wants can be granted: tell it. */
+/* The peer is stuck, and what it wants can be granted: it is to be told. */
 bool shunt_grant_answers(const struct shunt_grant *grant);
 
 /* Half of a window was consumed since credit was told: worth a packet of its own. */
 bool shunt_grant_moved(const struct shunt_grant *grant);
 
-/* Puts credit (and the want, where flags have WANT) into a segment that is to be sent. */
+/* Puts the credit into a segment that is to be sent, and what we want where flags have
+ * WANT. */
 void shunt_grant_tell(struct shunt_grant *grant, struct shunt_segment *segment);
 
 /* --- over a carrier that loses nothing ----------------------------------------------------- */
