@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CALM_STEPS 10000u /* far more than a minute has any use for */
+
 static void draw(void *self, void *to, size_t bytes)
 {
 	struct shunt_random *random = self;
@@ -384,17 +386,20 @@ void conn_world_tick(struct conn_world *world, uint64_t now_ns)
 void conn_world_calm(struct conn_world *world, uint64_t ns)
 {
 	const uint64_t until = world->now_ns + ns;
+	unsigned int steps = 0;
 
 	for (;;) {
 		uint64_t due;
 
-		while (world->packets)
+		while (world->packets && steps++ < CALM_STEPS)
 			conn_world_deliver(world, 0, false);
 		due = conn_world_due(world);
-		if (due > until)
+		if (due > until || steps++ >= CALM_STEPS)
 			break;
 		conn_world_tick(world, due);
 	}
+	if (steps >= CALM_STEPS)
+		wrong(world, "they talk without an end");
 	world->now_ns = until;
 }
 
