@@ -145,9 +145,9 @@ static bool learn_want(struct shunt_grant *grant, const struct shunt_segment *se
 	if (wanted.bytes > told->bytes + shunt_segment_cost(grant->ours.message_max) ||
 	    wanted.messages > told->messages + 1)
 		return false;
-	if (number <= grant->wanted_since)
+	if (number < grant->wanted_since)
 		return true;
-	grant->wanted_since = number;
+	grant->wanted_since = number + 1;
 	if (wanted.bytes != grant->wanted.bytes ||
 	    wanted.messages != grant->wanted.messages) {
 		grant->wanted = wanted;

@@ -65,7 +65,7 @@ struct shunt_grant {
 	struct shunt_grant_count consumed;
 	struct shunt_grant_count told;	 /* the credit that was told last */
 	struct shunt_grant_count wanted; /* by the other side */
-	uint64_t wanted_since;		 /* number of the packet that said so */
+	uint64_t wanted_since;		 /* older packets say nothing new of it */
 	bool asked;			 /* it has said so */
 	bool answered;
 

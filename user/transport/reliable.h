@@ -53,6 +53,7 @@ enum shunt_reliable_congestion {
 #define SHUNT_RELIABLE_ACK_DELAY_US 1000u
 #define SHUNT_RELIABLE_PACKETS 1024u	 /* under way */
 #define SHUNT_RELIABLE_PACKETS_MAX 4096u /* what a receiver remembers of */
+#define SHUNT_RELIABLE_ISLANDS 512u	 /* pieces of a stream with gaps between them */
 #define SHUNT_RELIABLE_ROOM_MIN 128u	 /* bytes of a packet */
 
 /* 0 is the default of each. */
