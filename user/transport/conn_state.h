@@ -74,7 +74,8 @@ enum shunt_conn_turn {
 	X(REPLACED, "its caller has called anew")                                      \
 	X(UNPROVEN, "its caller hasn't proven itself in time")                         \
 	X(PROTOCOL, "the peer has said what no sound peer says")                       \
-	X(SPENT, "it has sealed all the packets that it may")
+	X(SPENT, "it has sealed all the packets that it may")                          \
+	X(UNREAD, "what it received was read too late, or there is no memory")
 
 #define SHUNT_CONN_REASON(name, text) SHUNT_CONN_REASON_##name,
 enum shunt_conn_reason { SHUNT_CONN_REASONS(SHUNT_CONN_REASON) };
