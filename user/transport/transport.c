@@ -201,13 +201,18 @@ static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
 {
 	struct shunt_peer_state *peer = shunt_peers_add(transport->peers, remote), *old;
 
+	if (!peer) {
+		old = shunt_peers_oldest(transport->peers);
+		if (!old)
+			return NULL;
+		shunt_transport_drop(transport, old);
+		peer = shunt_peers_add(transport->peers, remote);
+	}
+	/* The other side may know numbers of ours from before: it has forgotten this
+	 * peer, or moved to this address. These are not those. */
 	if (peer)
-		return peer;
-	old = shunt_peers_oldest(transport->peers);
-	if (!old)
-		return NULL;
-	shunt_transport_drop(transport, old);
-	return shunt_peers_add(transport->peers, remote);
+		peer->epoch = transport->epoch++;
+	return peer;
 }
 
 struct shunt_peer_state *shunt_transport_peer(struct shunt_transport *transport,
