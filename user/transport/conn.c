@@ -139,6 +139,7 @@ int shunt_conns_open(struct shunt_conns **conns, struct shunt_transport *transpo
 	(*conns)->transport = transport;
 	(*conns)->opts = filled;
 	(*conns)->now_ns = shunt_now_ns();
+	(*conns)->told_most = transport->options.buffers / 4;
 	ret = open_parts(*conns, err);
 	(*conns)->opts.psk = NULL;
 	(*conns)->opts.psk_file = NULL;

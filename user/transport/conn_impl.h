@@ -97,6 +97,8 @@ struct shunt_conns {
 	uint32_t *unused;
 	uint32_t unused_n;
 	uint32_t half; /* answered and not proven */
+	uint64_t told; /* datagrams that are kept; told_most is part of the buffers */
+	uint64_t told_most;
 	struct shunt_conn_due due;
 
 	struct shunt_conn_line news;	/* there is something to tell */

@@ -167,14 +167,15 @@ void shunt_conn_end(struct shunt_conn *conn, enum shunt_conn_reason reason)
 static bool keep_told(struct shunt_conn *conn, struct shunt_conn_session *session,
 		      const struct shunt_message *message, uint32_t bytes)
 {
+	struct shunt_conns *conns = conn->conns;
 	struct shunt_message *told;
 	unsigned int at;
 
 	if (!session->told)
 		session->told = calloc(SHUNT_CONN_TOLD, sizeof(*session->told));
 	if (!session->told || session->told_used == UINT64_MAX || conn->muted ||
-	    conn->lingers) {
-		conn->conns->count.unread++;
+	    conn->lingers || conns->told >= conns->told_most) {
+		conns->count.unread++;
 		return false;
 	}
 	at = (unsigned int)__builtin_ctzll(~session->told_used);
@@ -184,6 +185,7 @@ static bool keep_told(struct shunt_conn *conn, struct shunt_conn_session *sessio
 	told->frame.len = bytes;
 	session->told_used |= 1ull << at;
 	session->told_unread |= 1ull << at;
+	conns->told++;
 	return true;
 }
 

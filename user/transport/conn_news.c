@@ -73,13 +73,16 @@ static void free_session(struct shunt_conn_session *session)
 	free(session);
 }
 
-static void release_told(struct shunt_transport *transport,
-			 struct shunt_conn_session *session, uint64_t which)
+static void release_told(struct shunt_conns *conns, struct shunt_conn_session *session,
+			 uint64_t which)
 {
 	session->told_used &= ~which;
 	session->told_unread &= ~which;
-	for (; which; which &= which - 1)
-		shunt_release(transport, &session->told[__builtin_ctzll(which)], 1);
+	for (; which; which &= which - 1) {
+		shunt_release(conns->transport, &session->told[__builtin_ctzll(which)],
+			      1);
+		conns->told--;
+	}
 }
 
 /* Takes the first one out; it is freed when nothing of it is lent any more. */
@@ -92,7 +95,7 @@ static void drop_first(struct shunt_conn *conn)
 		conn->last = NULL;
 	conn->sessions--;
 	session->conn = NULL;
-	release_told(conn->conns->transport, session, session->told_unread);
+	release_told(conn->conns, session, session->told_unread);
 	if (!session->lent)
 		free_session(session);
 	else
@@ -111,7 +114,7 @@ void shunt_conn_session_drop_lent(struct shunt_conns *conns)
 
 	while ((session = LIST_FIRST(&conns->lent))) {
 		LIST_REMOVE(session, lent_link);
-		release_told(conns->transport, session, session->told_used);
+		release_told(conns, session, session->told_used);
 		free_session(session);
 	}
 }
@@ -147,7 +150,7 @@ static void skip(struct shunt_conn *conn)
 		struct shunt_conn_session *session = conn->first;
 
 		session->again = session->writable = session->refused = false;
-		release_told(conn->conns->transport, session, session->told_unread);
+		release_told(conn->conns, session, session->told_unread);
 		while (has_bytes(session)) {
 			shunt_reliable_release(session->end,
 					       session->ready + session->ready_at,
@@ -271,7 +274,7 @@ static void release_one(struct shunt_conns *conns, const struct shunt_conn_news 
 	if (!session)
 		return;
 	if (news->kind == SHUNT_CONN_DATAGRAM_NEWS)
-		release_told(conns->transport, session, 1ull << news->token);
+		release_told(conns, session, 1ull << news->token);
 	else
 		shunt_reliable_release(session->end, &message, 1);
 	session->lent--;
