@@ -44,7 +44,7 @@ void shunt_flight_sent(struct shunt_flight *flight, uint64_t now_ns,
 		.range = *range,
 		.bytes = bytes,
 		.notes = notes,
-		.open = 1,
+		.state = SHUNT_FLIGHT_OPEN,
 	};
 	flight->bytes += bytes;
 	flight->packets++;
@@ -53,9 +53,11 @@ void shunt_flight_sent(struct shunt_flight *flight, uint64_t now_ns,
 		flight->probes--;
 }
 
-static void settle(struct shunt_flight *flight, struct shunt_flight_record *record)
+/* An open one is not under way any more. */
+static void land(struct shunt_flight *flight, struct shunt_flight_record *record,
+		 enum shunt_flight_state state)
 {
-	record->open = 0;
+	record->state = state;
 	flight->bytes -= record->bytes;
 	flight->packets--;
 }
@@ -63,16 +65,15 @@ static void settle(struct shunt_flight *flight, struct shunt_flight_record *reco
 static void pass_settled(struct shunt_flight *flight)
 {
 	while (flight->oldest != flight->next &&
-	       !record_of(flight, flight->oldest)->open)
+	       record_of(flight, flight->oldest)->state == SHUNT_FLIGHT_SETTLED)
 		flight->oldest++;
 }
 
+/* What an open one carried is to be sent again. */
 static void lose(struct shunt_flight *flight, struct shunt_outbox *outbox,
-		 uint64_t number)
+		 struct shunt_flight_record *record, enum shunt_flight_state state)
 {
-	struct shunt_flight_record *record = record_of(flight, number);
-
-	settle(flight, record);
+	land(flight, record, state);
 	flight->lost++;
 	flight->lost_notes |= record->notes;
 	if (record->range.length)
@@ -88,9 +89,9 @@ static void find_lost(struct shunt_flight *flight, struct shunt_outbox *outbox,
 
 	flight->loss_ns = UINT64_MAX;
 	for (number = flight->oldest; number < flight->acked; number++) {
-		const struct shunt_flight_record *record = record_of(flight, number);
+		struct shunt_flight_record *record = record_of(flight, number);
 
-		if (!record->open)
+		if (record->state == SHUNT_FLIGHT_SETTLED)
 			continue;
 		if (flight->acked - number <= REORDERED &&
 		    now_ns < record->time_ns + wait) {
@@ -98,8 +99,12 @@ static void find_lost(struct shunt_flight *flight, struct shunt_outbox *outbox,
 			flight->loss_ns = record->time_ns + wait;
 			break;
 		}
-		lose(flight, outbox, number);
-		shunt_congestion_lost(&flight->congestion, number, flight->next);
+		if (record->state == SHUNT_FLIGHT_OPEN) {
+			lose(flight, outbox, record, SHUNT_FLIGHT_SETTLED);
+			shunt_congestion_lost(&flight->congestion, number,
+					      flight->next);
+		}
+		record->state = SHUNT_FLIGHT_SETTLED;
 	}
 	pass_settled(flight);
 }
@@ -124,11 +129,14 @@ static void acked(struct shunt_flight *flight, struct answer *answer, uint64_t f
 	     number++) {
 		struct shunt_flight_record *record = record_of(flight, number);
 
-		if (!record->open)
+		if (record->state == SHUNT_FLIGHT_SETTLED)
 			continue;
-		settle(flight, record);
-		shunt_congestion_acked(&flight->congestion, number, record->bytes,
-				       answer->flight_bytes);
+		if (record->state == SHUNT_FLIGHT_OPEN) {
+			land(flight, record, SHUNT_FLIGHT_SETTLED);
+			shunt_congestion_acked(&flight->congestion, number,
+					       record->bytes, answer->flight_bytes);
+		}
+		record->state = SHUNT_FLIGHT_SETTLED;
 		if (number + 1 == answer->newest)
 			shunt_rtt_sample(&flight->rtt, answer->now_ns - record->time_ns,
 					 answer->delay_ns);
@@ -136,16 +144,14 @@ static void acked(struct shunt_flight *flight, struct answer *answer, uint64_t f
 	}
 }
 
-/* The greatest number that is acknowledged, plus 1; 0: one that was never sent. */
-static uint64_t newest_of(const struct shunt_flight *flight, uint64_t before,
-			  const struct shunt_segment *segment)
+/* The greatest number that is acknowledged, plus 1. */
+static uint64_t newest_of(uint64_t before, const struct shunt_segment *segment)
 {
-	uint64_t at = before;
 	unsigned int i;
 
 	for (i = 0; i < segment->ranges; i++)
-		at += segment->range[i].gap + segment->range[i].length;
-	return before <= flight->next && at <= flight->next ? at : 0;
+		before += segment->range[i].gap + segment->range[i].length;
+	return before;
 }
 
 bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
@@ -155,12 +161,13 @@ bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
 	struct answer answer = {
 		.now_ns = now_ns,
 		.delay_ns = segment->delay_us * UINT64_C(1000),
-		.newest = newest_of(flight, before, segment),
+		.newest = newest_of(before, segment),
 		.flight_bytes = flight->bytes,
 	};
 	unsigned int i;
 
-	if (before > flight->next || answer.newest < before)
+	/* What lies before the first number is, unsigned, far behind the last. */
+	if (before > flight->next || answer.newest > flight->next)
 		return false;
 	if (answer.delay_ns > flight->times.delay_ns)
 		answer.delay_ns = flight->times.delay_ns;
@@ -183,44 +190,74 @@ bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
 
 /* --- time -------------------------------------------------------------------------------- */
 
+/*
+ * The wait doubles up to probe_max_ns. Should the way be longer than all the probes that
+ * are remembered, it doubles on, or no acknowledgement would ever be known again.
+ */
 static uint64_t probe_ns(const struct shunt_flight *flight)
 {
 	const struct shunt_flight_times *times = &flight->times;
 	uint64_t wait =
 		shunt_rtt_timeout(&flight->rtt, times->granularity_ns, times->delay_ns);
-	uint32_t bits =
-		flight->unanswered < BACKOFF_BITS ? flight->unanswered : BACKOFF_BITS;
 	uint64_t most = wait > times->probe_max_ns ? wait : times->probe_max_ns;
+	uint32_t bits = flight->unanswered, many = (flight->mask + 1) / (2 * PROBES);
 
-	return flight->last_ns + (wait << bits < most ? wait << bits : most);
+	wait <<= bits < BACKOFF_BITS ? bits : BACKOFF_BITS;
+	bits = bits > many ? bits - many : 0;
+	most <<= bits < BACKOFF_BITS ? bits : BACKOFF_BITS;
+	return flight->last_ns + (wait < most ? wait : most);
 }
 
 uint64_t shunt_flight_due(const struct shunt_flight *flight)
 {
 	if (flight->loss_ns != UINT64_MAX)
 		return flight->loss_ns;
-	/* Probes that wait for their turn need no more of them. */
-	return flight->packets && !flight->probes ? probe_ns(flight) : UINT64_MAX;
+	/* While probes wait for the caller there is no need of more; the second one goes
+	 * only if it has something to carry. */
+	return flight->packets && flight->probes < PROBES ? probe_ns(flight)
+							  : UINT64_MAX;
+}
+
+/* Forgets the oldest, whatever has become of it. */
+static void forget(struct shunt_flight *flight, struct shunt_outbox *outbox)
+{
+	struct shunt_flight_record *record = record_of(flight, flight->oldest);
+
+	if (record->state == SHUNT_FLIGHT_OPEN)
+		lose(flight, outbox, record, SHUNT_FLIGHT_SETTLED);
+	record->state = SHUNT_FLIGHT_SETTLED;
+	pass_settled(flight);
+}
+
+/* Others are to go in place of the oldest ones. */
+static void miss(struct shunt_flight *flight, struct shunt_outbox *outbox)
+{
+	uint32_t missed = 0;
+	uint64_t number;
+
+	for (number = flight->oldest; number != flight->next && missed < PROBES;
+	     number++) {
+		struct shunt_flight_record *record = record_of(flight, number);
+
+		if (record->state != SHUNT_FLIGHT_OPEN)
+			continue;
+		lose(flight, outbox, record, SHUNT_FLIGHT_MISSED);
+		missed++;
+	}
+	while (flight->next + PROBES - flight->oldest > flight->mask + 1)
+		forget(flight, outbox);
 }
 
 void shunt_flight_late(struct shunt_flight *flight, struct shunt_outbox *outbox,
 		       uint64_t now_ns)
 {
-	unsigned int i;
-
+	if (now_ns >= flight->loss_ns)
+		find_lost(flight, outbox, now_ns);
 	if (now_ns < shunt_flight_due(flight))
 		return;
-	if (flight->loss_ns != UINT64_MAX) {
-		find_lost(flight, outbox, now_ns);
-		return;
-	}
 	flight->probed++;
 	if (++flight->unanswered == PERSISTENT)
 		shunt_congestion_collapse(&flight->congestion);
-	for (i = 0; i < PROBES && flight->packets; i++) {
-		pass_settled(flight);
-		lose(flight, outbox, flight->oldest);
-	}
-	pass_settled(flight);
+	miss(flight, outbox);
 	flight->probes = PROBES;
 }

@@ -3,10 +3,10 @@
 #pragma once
 
 /*
- * A record for each number from `oldest` (the first whose fate is open) to `next`, in a
- * ring. A record is settled by an acknowledgement, or by losing it: later ones have
- * arrived (RFC 9002 section 6.1), or nothing was heard for so long that others are to be
- * sent in its place (section 6.2). What a lost packet carried goes back into the outbox.
+ * A record for each number from `oldest` (the first that is not settled) to `next`, in a
+ * ring. A record is settled by an acknowledgement, or because it is lost: later ones have
+ * arrived (RFC 9002 section 6.1). When nothing was heard for too long, the oldest ones are
+ * sent again (section 6.2). What such packets carried goes back into the outbox.
  */
 #include "user/transport/congestion.h"
 #include "user/transport/outbox.h"
@@ -19,12 +19,19 @@ enum shunt_flight_note {
 	SHUNT_FLIGHT_ANSWER = 2,
 };
 
+enum shunt_flight_state {
+	SHUNT_FLIGHT_SETTLED, /* acknowledged, or lost */
+	SHUNT_FLIGHT_OPEN,
+	SHUNT_FLIGHT_MISSED, /* another goes in its place; it may still be acknowledged,
+				which is how a much longer way is found out */
+};
+
 struct shunt_flight_record {
 	uint64_t time_ns;
 	struct shunt_outbox_range range; /* of length 0: none */
 	uint32_t bytes;			 /* of the packet */
 	uint16_t notes;			 /* enum shunt_flight_note */
-	uint16_t open;			 /* 1: neither acknowledged nor lost */
+	uint16_t state;			 /* enum shunt_flight_state */
 };
 
 /* How long to wait for what. */

@@ -88,7 +88,6 @@ void shunt_grant_init(struct shunt_grant *grant, const struct shunt_terms *ours,
 		.told = beyond(&zero, ours),
 		.since = zero,
 		.wanted_since = start,
-		.packets = start,
 	};
 }
 
@@ -222,60 +221,4 @@ void shunt_grant_tell(struct shunt_grant *grant, struct shunt_segment *segment)
 		segment->want_messages = grant->want.messages;
 		grant->want_told = true;
 	}
-}
-
-/* --- over a carrier that loses nothing ----------------------------------------------------- */
-
-int shunt_grant_write(struct shunt_grant *grant, void *head, uint16_t channel,
-		      uint32_t length)
-{
-	struct shunt_segment segment = { .flags = SHUNT_SEGMENT_DATA };
-	const struct shunt_segment_message message = { length, channel };
-	uint32_t bytes;
-	int taken;
-
-	segment.offset = grant->taken.bytes;
-	taken = shunt_grant_take(grant, length);
-	if (taken != 1)
-		return taken;
-	shunt_grant_tell(grant, &segment);
-	bytes = shunt_segment_write(&segment, head);
-	shunt_segment_message_write(&message, (uint8_t *)head + bytes);
-	return 1;
-}
-
-uint32_t shunt_grant_write_update(struct shunt_grant *grant, void *to)
-{
-	bool asks = shunt_grant_asks(grant), answers = shunt_grant_answers(grant);
-	struct shunt_segment segment = { .flags = asks ? SHUNT_SEGMENT_WANT : 0 };
-
-	if (!asks && !answers && !shunt_grant_moved(grant))
-		return 0;
-	grant->answered |= answers;
-	shunt_grant_tell(grant, &segment);
-	return shunt_segment_write(&segment, to);
-}
-
-int shunt_grant_read(struct shunt_grant *grant, const void *packet, uint32_t bytes,
-		     struct shunt_segment_message *message, const uint8_t **data)
-{
-	struct shunt_segment segment;
-	int err;
-
-	if (!shunt_segment_read(&segment, packet, bytes) ||
-	    segment.flags & (SHUNT_SEGMENT_NUMBERED | SHUNT_SEGMENT_ACK))
-		return -EBADMSG;
-	err = shunt_grant_learn(grant, &segment, ++grant->packets);
-	if (err || !(segment.flags & SHUNT_SEGMENT_DATA))
-		return err;
-	if (segment.offset != (uint32_t)grant->accepted.bytes ||
-	    segment.data_len < SHUNT_SEGMENT_MESSAGE ||
-	    !shunt_segment_message_read(message, segment.data) ||
-	    message->length != segment.data_len - SHUNT_SEGMENT_MESSAGE)
-		return -EPROTO;
-	err = shunt_grant_accept(grant, message->length);
-	if (err)
-		return err;
-	*data = segment.data + SHUNT_SEGMENT_MESSAGE;
-	return 1;
 }

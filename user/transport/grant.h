@@ -16,10 +16,6 @@
  * can grant that. Nobody has to guess, nothing has to be polled, and no threshold can
  * leave the two waiting for each other.
  *
- * This much is needed by a carrier that loses nothing; it travels there as segments
- * without numbers, one message in each (shunt_grant_write(), shunt_grant_read()).
- * user/transport/reliable.h does the rest for those that lose.
- *
  * One thread at a time uses it; it holds no memory and makes no calls.
  */
 #include "user/transport/segment.h"
@@ -68,8 +64,6 @@ struct shunt_grant {
 	uint64_t wanted_since;		 /* older packets say nothing new of it */
 	bool asked;			 /* it has said so */
 	bool answered;
-
-	uint64_t packets; /* read by shunt_grant_read() */
 };
 
 /* `start`: where the counts begin, the same for both sides; 0 but in tests. The terms are
@@ -118,30 +112,3 @@ bool shunt_grant_moved(const struct shunt_grant *grant);
 /* Puts the credit into a segment that is to be sent, and what we want where flags have
  * WANT. */
 void shunt_grant_tell(struct shunt_grant *grant, struct shunt_segment *segment);
-
-/* --- over a carrier that loses nothing ----------------------------------------------------- */
-
-#define SHUNT_GRANT_HEAD                                                               \
-	(SHUNT_SEGMENT_FIXED + SHUNT_SEGMENT_DATA_BYTES + SHUNT_SEGMENT_MESSAGE)
-
-/*
- * Takes credit and writes what goes in front of the message: SHUNT_GRANT_HEAD bytes. 1;
- * 0: no credit, nothing was written; -EMSGSIZE.
- */
-SHUNT_MUST_CHECK int shunt_grant_write(struct shunt_grant *grant, void *head,
-				       uint16_t channel, uint32_t length);
-
-/* A packet that tells of credits, where one is due, of SHUNT_GRANT_UPDATE bytes at most:
- * how many; 0: none is. Ask after shunt_grant_write() came short, and when messages
- * were consumed. */
-#define SHUNT_GRANT_UPDATE (SHUNT_SEGMENT_FIXED + SHUNT_SEGMENT_WANT_BYTES)
-uint32_t shunt_grant_write_update(struct shunt_grant *grant, void *to);
-
-/*
- * Reads a packet that one of the two wrote: 1 with the message, whose bytes stay where
- * they lie; 0: there is none in it; -EBADMSG, -EPROTO: the peer is unsound.
- */
-SHUNT_MUST_CHECK int shunt_grant_read(struct shunt_grant *grant, const void *packet,
-				      uint32_t bytes,
-				      struct shunt_segment_message *message,
-				      const uint8_t **data);

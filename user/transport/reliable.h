@@ -35,6 +35,9 @@
  * answer is what that document calls persistent congestion; the backoff ends at
  * probe_max_ns, so that a network that healed is used soon.
  *
+ * Over a carrier that keeps everything in order already (`lossless`) the same calls do with
+ * credits alone: no numbers, no acknowledgements, no timers.
+ *
  * One thread at a time uses an end. The peer is a party that authenticated itself, and
  * still not trusted: what cannot be true of a sound peer is -EPROTO, and ends it.
  */
@@ -70,6 +73,7 @@ struct shunt_reliable_opts {
 	uint64_t rtt_ns; /* before one was measured; 333 ms (RFC 9002 section 6.2.2) */
 	uint64_t granularity_ns; /* of the caller's timers; 1 ms */
 	uint64_t probe_max_ns;	 /* between two probes; 1 s */
+	unsigned int lossless; /* 1: packets arrive, in order; the same for both ends */
 	uint64_t start; /* where all counts begin, the same for both; 0 but in tests */
 };
 
@@ -128,10 +132,6 @@ void shunt_reliable_close(struct shunt_reliable *end);
 SHUNT_MUST_CHECK int shunt_reliable_send(struct shunt_reliable *end, uint16_t channel,
 					 const void *bytes, uint32_t length);
 
-/* Asks the peer for a sign of life: the next packet wants to be acknowledged, even if
- * there is nothing else to say. */
-void shunt_reliable_ping(struct shunt_reliable *end);
-
 /*
  * Writes the next packet, of up to `room` bytes (SHUNT_RELIABLE_ROOM_MIN at least): its
  * bytes; 0: nothing is to be sent now.
@@ -159,8 +159,8 @@ void shunt_reliable_release(struct shunt_reliable *end,
 			    const struct shunt_reliable_message *messages,
 			    unsigned int n);
 
-/* All that was sent has been received by the peer, and nothing is under way: what to
- * wait for before the connection is closed. */
+/* All that was sent has been received by the peer (lossless: written into packets), and
+ * nothing is under way: what to wait for before the connection is closed. */
 bool shunt_reliable_idle(const struct shunt_reliable *end);
 
 void shunt_reliable_stats(const struct shunt_reliable *end,

@@ -53,7 +53,7 @@ enum shunt_segment_flag {
 	SHUNT_SEGMENT_NUMBERED = 1, /* wants to be acknowledged */
 	SHUNT_SEGMENT_ACK = 2,
 	SHUNT_SEGMENT_WANT = 4,
-	SHUNT_SEGMENT_DATA = 8, /* only with NUMBERED, or where nothing is lost */
+	SHUNT_SEGMENT_DATA = 8, /* without NUMBERED only where nothing is lost */
 };
 #define SHUNT_SEGMENT_FLAGS 15u
 
