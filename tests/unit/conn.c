@@ -13,7 +13,7 @@
 #include "tests/model/loose_line.h"
 #include "user/transport/conn.h"
 
-#define DEADLINE_NS 10000000000ull /* a test that stands still ends */
+#define DEADLINE_NS 30000000000ull /* a test that stands still ends */
 
 const struct shunt_transport_ops *const shunt_transport_backends[] = { &shunt_loose_ops,
 								       NULL };
