@@ -68,6 +68,7 @@ struct shunt_conn {
 	uint64_t linger_ns; /* it is let go of: when to close at the latest */
 	bool lingers;
 	bool half;     /* counted as such */
+	bool settled;  /* likewise */
 	bool muted;    /* its pool has it: what comes is dropped */
 	bool end_told; /* ENDED was in the news */
 	bool in_news, in_work, in_waiting;
@@ -105,7 +106,7 @@ struct shunt_conns {
 	struct shunt_conn_line work;	/* packets may be to be sent there */
 	struct shunt_conn_line waiting; /* for accept */
 	struct shunt_conn_lent lent;	/* sessions that only a release is waited for */
-	bool settled;			/* a call came to its end, either way */
+	uint32_t settled; /* calls that came to their end, and nobody has looked */
 
 	struct shunt_message spare[SHUNT_BURST]; /* reserved, not filled */
 	unsigned int spares;
@@ -155,6 +156,12 @@ void shunt_conn_reopen(struct shunt_conn *conn);
 bool shunt_conn_pump(struct shunt_conn *conn);
 /* Its deadline has come; it may be freed. */
 void shunt_conn_tick(struct shunt_conn *conn);
+/* Its pool has it, and nobody reads its news; or somebody does again. */
+void shunt_conn_mute(struct shunt_conn *conn, bool muted);
+/* Has the peer give a sign of life, or be lost. */
+void shunt_conn_doubt(struct shunt_conn *conn);
+/* It is over, and calls no more. */
+bool shunt_conn_has_ended(const struct shunt_conn *conn);
 /* Ends it by our own word; it may be freed. */
 void shunt_conn_end(struct shunt_conn *conn, enum shunt_conn_reason reason);
 

@@ -98,6 +98,15 @@ static void leave_half(struct shunt_conn *conn)
 	conn->half = false;
 }
 
+/* Somebody waits to know what has become of his call. */
+static void settle(struct shunt_conn *conn)
+{
+	if (conn->owner != SHUNT_CONN_OWNER_CALLER || conn->settled)
+		return;
+	conn->settled = true;
+	conn->conns->settled++;
+}
+
 static void turn_up(struct shunt_conn *conn)
 {
 	conn->conns->count.proven++;
@@ -107,7 +116,7 @@ static void turn_up(struct shunt_conn *conn)
 		return;
 	}
 	if (conn->state.caller) {
-		conn->conns->settled |= conn->owner == SHUNT_CONN_OWNER_CALLER;
+		settle(conn);
 	} else {
 		replace_older(conn);
 		conn->owner = SHUNT_CONN_OWNER_WAITING;
@@ -129,7 +138,7 @@ static void turn_over(struct shunt_conn *conn)
 	conns->count.lost += conn->state.proven && is_loss(conn->state.reason);
 	leave_half(conn);
 	conns->handle[conn->place] = 0;
-	conns->settled |= conn->owner == SHUNT_CONN_OWNER_CALLER;
+	settle(conn);
 	shunt_conn_session_end(conn, conn->state.reason);
 	shunt_conn_announce(conn);
 }
@@ -293,4 +302,24 @@ void shunt_conn_tick(struct shunt_conn *conn)
 	shunt_conn_follow(conn, &step);
 	if (shunt_conn_of(conns, id) == conn)
 		shunt_conn_push_work(conn);
+}
+
+void shunt_conn_doubt(struct shunt_conn *conn)
+{
+	struct shunt_conn_now now = shunt_conns_now(conn->conns);
+	struct shunt_conn_step step;
+
+	shunt_conn_state_doubt(&conn->state, &now, &step);
+	shunt_conn_follow(conn, &step);
+}
+
+void shunt_conn_mute(struct shunt_conn *conn, bool muted)
+{
+	conn->muted = muted;
+	shunt_conn_announce(conn);
+}
+
+bool shunt_conn_has_ended(const struct shunt_conn *conn)
+{
+	return conn->state.phase == SHUNT_CONN_PHASE_ENDED;
 }

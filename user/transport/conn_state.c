@@ -423,10 +423,20 @@ static enum shunt_conn_outcome take_gone(struct shunt_conn_state *state,
 	}
 	if (state->phase != SHUNT_CONN_PHASE_UP || state->probes)
 		return SHUNT_CONN_UNEXPECTED;
+	shunt_conn_state_doubt(state, now, step);
+	return SHUNT_CONN_TAKEN;
+}
+
+void shunt_conn_state_doubt(struct shunt_conn_state *state,
+			    const struct shunt_conn_now *now,
+			    struct shunt_conn_step *step)
+{
+	*step = (struct shunt_conn_step){ 0 };
+	if (state->phase != SHUNT_CONN_PHASE_UP || state->probes)
+		return;
 	state->probes = 1;
 	state->next_ns = now->ns + state->rules->retry_ns;
 	say(state, now->ns, SHUNT_CONN_KIND_PING, step);
-	return SHUNT_CONN_TAKEN;
 }
 
 enum shunt_conn_outcome shunt_conn_state_packet(struct shunt_conn_state *state,

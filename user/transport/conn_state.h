@@ -172,6 +172,11 @@ uint32_t shunt_conn_state_seal(struct shunt_conn_state *state, uint64_t now_ns,
 			       enum shunt_conn_kind kind, uint8_t *packet,
 			       uint32_t bytes);
 
+/* Somebody says that the peer is gone: three pings decide, unless they are out already. */
+void shunt_conn_state_doubt(struct shunt_conn_state *state,
+			    const struct shunt_conn_now *now,
+			    struct shunt_conn_step *step);
+
 /* Says CLOSE where it is up, and ends where it is not. */
 void shunt_conn_state_close(struct shunt_conn_state *state,
 			    const struct shunt_conn_now *now,

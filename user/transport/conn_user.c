@@ -43,11 +43,18 @@ int shunt_conn_call(struct shunt_conns *conns, struct shunt_conn_hello **hello,
 	return 0;
 }
 
+static void unsettle(struct shunt_conn *conn)
+{
+	conn->conns->settled -= conn->settled;
+	conn->settled = false;
+}
+
 /* The handle goes back. */
 static void let_go(struct shunt_conn *conn)
 {
 	struct shunt_conns *conns = conn->conns;
 
+	unsettle(conn);
 	conn->owner = SHUNT_CONN_OWNER_NOBODY;
 	conn->muted = true;
 	conn->linger_ns = shunt_now_ns() + conns->opts.linger_ms * 1000000ull;
@@ -75,7 +82,6 @@ int shunt_conn_proven(struct shunt_conn_hello **hello, struct shunt_conn **conn,
 	struct shunt_conn *called = &(*hello)->conn;
 	int ret;
 
-	called->conns->settled = false;
 	if (called->state.phase == SHUNT_CONN_PHASE_ENDED && !called->first) {
 		ret = shunt_fail(err, -ETIMEDOUT, "call %s: %s", called->address,
 				 shunt_conn_reason_text(called->state.reason));
@@ -87,6 +93,7 @@ int shunt_conn_proven(struct shunt_conn_hello **hello, struct shunt_conn **conn,
 		return 0;
 	*hello = NULL;
 	*conn = called;
+	unsettle(called);
 	called->owner = SHUNT_CONN_OWNER_USER;
 	shunt_conn_announce(called);
 	return 1;
