@@ -196,22 +196,27 @@ void shunt_transport_drop(struct shunt_transport *transport,
 }
 
 /* A place for one more: where there is none, who was silent longest goes. */
-static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
-					 const struct shunt_endpoint *remote)
+static struct shunt_peer_state *add_place(struct shunt_transport *transport,
+					  const struct shunt_endpoint *remote)
 {
 	struct shunt_peer_state *peer = shunt_peers_add(transport->peers, remote), *old;
 
-	if (!peer) {
-		old = shunt_peers_oldest(transport->peers);
-		if (!old)
-			return NULL;
-		shunt_transport_drop(transport, old);
-		peer = shunt_peers_add(transport->peers, remote);
-	}
-	/* The other side may know numbers of ours from before: it has forgotten this
-	 * peer, or moved to this address. These are not those. */
 	if (peer)
-		peer->epoch = transport->epoch++;
+		return peer;
+	old = shunt_peers_oldest(transport->peers);
+	if (!old)
+		return NULL;
+	shunt_transport_drop(transport, old);
+	return shunt_peers_add(transport->peers, remote);
+}
+
+static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
+					 const struct shunt_endpoint *remote)
+{
+	struct shunt_peer_state *peer = add_place(transport, remote);
+
+	if (peer)
+		peer->epoch = ++transport->epoch;
 	return peer;
 }
 

@@ -10,7 +10,7 @@
  *     │           sequence            │   sequence  of datagrams to this peer, wraps
  *     ├───────────────────────────────┤   length    bytes of the whole message
  *     │            length             │   fragment  0 for the first one
- *     ├───────────────┬───────────────┤   epoch     drawn when the sender met us: another
+ *     ├───────────────┬───────────────┤   epoch     drawn when the sender began: another
  *     │   fragment    │     epoch     │             one means that it counts anew
  *     └───────────────┴───────────────┘   all in network order
  *
