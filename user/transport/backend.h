@@ -59,6 +59,7 @@ struct shunt_peer_state {
 	/* the backend has nothing to do with these */
 	uint32_t sent; /* the number of the next datagram to it */
 	struct shunt_wire_window window;
+	struct shunt_wire_window answers; /* the kernel's for it: by our own numbers */
 	struct shunt_assembly *assembly;
 	struct shunt_peer_state *next_dead;
 };
