@@ -22,7 +22,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
 # --- what is built from what ---------------------------------------------------------
 LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/rt/*.c user/io/*.c user/transport/*.c loader/*.c loader/policy/*.c))
-APP_SRC := $(sort $(wildcard user/apps/*.c))
+APP_SRC := $(sort $(wildcard user/apps/*.c user/apps/bench/*.c))
 CLI_SRC := $(sort $(wildcard user/cli/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))

@@ -170,6 +170,7 @@ size_t shunt_cli_protected(const struct shunt_cli *cli,
 
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_bench_transports(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_check(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_confirm(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_completion(struct shunt_cli *cli, struct shunt_err *err);

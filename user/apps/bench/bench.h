@@ -36,9 +36,9 @@ struct shunt_bench_opts {
 	uint64_t duration_ns; /* of a case, in each round */
 	uint64_t rate;	      /* of open loops; 0: half of what the slowest manages */
 	bool beside;	      /* others' programs as well */
-	int cores[2];	      /* client's, server's; -1: the first two that we may use */
-	const char *peer;     /* "192.0.2.2:7100": a server elsewhere; NULL: our own */
-	const char *note;     /* goes into the reply; NULL: none */
+	int cores[2];	  /* client's, server's; -1: the first two that we may use */
+	const char *peer; /* "192.0.2.2:7100": a server elsewhere; NULL: our own */
+	const char *note; /* goes into the reply; NULL: none */
 };
 
 /* Measures. -EINTR: ^C, without a reply. */

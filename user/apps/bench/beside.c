@@ -202,7 +202,8 @@ static bool has_port(pid_t pid, const char *kind, int port)
 	snprintf(wanted, sizeof(wanted), ":%04X", (unsigned int)port & 0xffff);
 	_file_ FILE *file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file)) {
-		const char *local = strchr(line, ':'); /* behind the number of the line */
+		const char *local =
+			strchr(line, ':'); /* behind the number of the line */
 
 		local = local ? strchr(local + 1, ':') : NULL;
 		if (local && !strncmp(local, wanted, 5))
@@ -293,9 +294,9 @@ static int look(struct run *run, struct shunt_bench_round *round, struct shunt_e
 	_free_ char *client = text_of(&run->client);
 	_free_ char *server = text_of(&run->server);
 
-	return client && server ? run->program->read(client, server, run->todo->size,
-						     round, err)
-				: shunt_fail_errno(err, -ENOMEM, "read its figures");
+	return client && server
+		       ? run->program->read(client, server, run->todo->size, round, err)
+		       : shunt_fail_errno(err, -ENOMEM, "read its figures");
 }
 
 int shunt_bench_program_run(const struct shunt_bench_program *program,

@@ -34,11 +34,8 @@ bool shunt_bench_program_is_here(const struct shunt_bench_program *program, char
  * Runs it for one case. What goes wrong with the program, or with understanding it, is in
  * `error` ("" else); -EINTR: ^C; other errors: nothing can be run.
  */
-SHUNT_MUST_CHECK int shunt_bench_program_run(const struct shunt_bench_program *program,
-					     const struct shunt_bench_case *todo,
-					     const struct shunt_bench_stage *stage,
-					     const int cores[2],
-					     const struct shunt_stop *stop,
-					     struct shunt_bench_round *round,
-					     char error[SHUNT_BENCH_WORDS],
-					     struct shunt_err *err);
+SHUNT_MUST_CHECK int shunt_bench_program_run(
+	const struct shunt_bench_program *program, const struct shunt_bench_case *todo,
+	const struct shunt_bench_stage *stage, const int cores[2],
+	const struct shunt_stop *stop, struct shunt_bench_round *round,
+	char error[SHUNT_BENCH_WORDS], struct shunt_err *err);

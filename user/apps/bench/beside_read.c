@@ -17,8 +17,8 @@ static int not_understood(const char *what, const char *text, struct shunt_err *
 
 	/* the end tells most: that is where a program says why it gave up */
 	for (i = 0; text[from + i]; i++)
-		quoted[i] = isprint((unsigned char)text[from + i]) ? text[from + i]
-								   : ' ';
+		quoted[i] =
+			isprint((unsigned char)text[from + i]) ? text[from + i] : ' ';
 	quoted[i] = '\0';
 	return shunt_fail(err, -EBADMSG, "%s in what it printed: \"%s\"", what, quoted);
 }
@@ -68,8 +68,8 @@ int shunt_bench_read_sockperf_turns(const char *client, const char *server,
 	/* of the observations, as the run has a warm-up that it leaves out */
 	if (!number_behind(client, "[Valid Duration] RunTime=", &us) || us <= 0)
 		return not_understood("no valid duration", client, err);
-	if (!number_behind(strstr(client, "[Valid Duration]"), "ReceivedMessages=",
-			   &round->value[SHUNT_BENCH_MESSAGES]))
+	if (!number_behind(strstr(client, "[Valid Duration]"),
+			   "ReceivedMessages=", &round->value[SHUNT_BENCH_MESSAGES]))
 		return not_understood("no received messages", client, err);
 	shunt_bench_know(round, SHUNT_BENCH_MESSAGES,
 			 round->value[SHUNT_BENCH_MESSAGES] / us);

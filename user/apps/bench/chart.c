@@ -92,8 +92,8 @@ static bool put_panel(const cJSON *reply, const char *kind, const char *title,
 		if (!is_drawn(row, kind, size, wait))
 			continue;
 		if (*comma == 'p')
-			fprintf(script, "set title \"%s, %llu bytes, wait=%s\"\n", title,
-				(unsigned long long)size, wait);
+			fprintf(script, "set title \"%s, %llu bytes, wait=%s\"\n",
+				title, (unsigned long long)size, wait);
 		fprintf(script, "%s'-' using 1:2 with lines lw 2 title \"%s%s%s\"",
 			comma, shunt_json_str(row, "contender"), *proto ? "/" : "",
 			proto);
@@ -125,8 +125,8 @@ static int write_script(const cJSON *reply, const char *path, FILE *script,
 	any |= put_panel(reply, "open-loop", "open loop, from when it was due", script);
 	fprintf(script, "unset multiplot\n");
 	return any ? 0
-		   : shunt_fail(err, -ENODATA,
-				"chart %s: no distribution was measured", path);
+		   : shunt_fail(err, -ENODATA, "chart %s: no distribution was measured",
+				path);
 }
 
 /* gnuplot reads the script from its standard input; its words are kept. */
@@ -163,11 +163,12 @@ static int check_path(const char *path, struct shunt_err *err)
 	if (bytes < 5 ||
 	    (strcmp(path + bytes - 4, ".svg") && strcmp(path + bytes - 4, ".png")))
 		return shunt_fail(err, -EINVAL,
-				  "chart %s: the file's name ends in .svg or .png", path);
-	if (strpbrk(path, "'\n\\"))
-		return shunt_fail(err, -EINVAL,
-				  "chart %s: quotes and backslashes are not for gnuplot",
+				  "chart %s: the file's name ends in .svg or .png",
 				  path);
+	if (strpbrk(path, "'\n\\"))
+		return shunt_fail(
+			err, -EINVAL,
+			"chart %s: quotes and backslashes are not for gnuplot", path);
 	return 0;
 }
 

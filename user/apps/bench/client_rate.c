@@ -90,9 +90,9 @@ static int send_due(struct shunt_bench_client *client,
 
 	while (flight->next < flight->scheduled && due(flight, flight->next) <= now &&
 	       flight->next - flight->oldest < WINDOW) {
-		int ret = shunt_bench_send(client->transport, client->peer,
-					   SHUNT_BENCH_ECHO, client->number,
-					   todo->size);
+		int ret =
+			shunt_bench_send(client->transport, client->peer,
+					 SHUNT_BENCH_ECHO, client->number, todo->size);
 
 		if (ret <= 0)
 			return ret < 0 ? ret : sent;
@@ -163,8 +163,8 @@ int shunt_bench_rate(struct shunt_bench_client *client,
 		     struct shunt_bench_result *result, struct shunt_err *err)
 {
 	static struct flight flight;
-	uint64_t scheduled = (uint64_t)((double)todo->rate *
-					(double)todo->duration_ns / 1e9) + 1;
+	uint64_t scheduled =
+		(uint64_t)((double)todo->rate * (double)todo->duration_ns / 1e9) + 1;
 	int ret;
 
 	memset(&flight, 0, sizeof(flight));

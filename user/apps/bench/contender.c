@@ -119,7 +119,8 @@ static int check_names(const struct shunt_bench_opts *opts, struct shunt_err *er
 	size_t i, at = 0;
 
 	for (i = 0; shunt_transport_backends[i]; i++)
-		at += (size_t)snprintf(known + at, at < sizeof(known) ? sizeof(known) - at : 0,
+		at += (size_t)snprintf(known + at,
+				       at < sizeof(known) ? sizeof(known) - at : 0,
 				       " %s", shunt_transport_backends[i]->scheme);
 	for (i = 0; i < opts->backend_count; i++) {
 		const struct shunt_transport_ops *ops;
@@ -131,14 +132,14 @@ static int check_names(const struct shunt_bench_opts *opts, struct shunt_err *er
 			 opts->backends[i]);
 		ops = shunt_bench_backend(name);
 		if (!ops)
-			return shunt_fail(err, -EINVAL,
-					  "--backend %s: there are%s", opts->backends[i],
-					  known);
+			return shunt_fail(err, -EINVAL, "--backend %s: there are%s",
+					  opts->backends[i], known);
 		if (slash && (!shunt_bench_has_proto(ops) ||
 			      (strcmp(slash, "/udp") && strcmp(slash, "/tcp"))))
 			return shunt_fail(err, -EINVAL, "--backend %s: say %s%s",
 					  opts->backends[i], name,
-					  shunt_bench_has_proto(ops) ? "/udp or /tcp" : "");
+					  shunt_bench_has_proto(ops) ? "/udp or /tcp"
+								     : "");
 	}
 	return 0;
 }
@@ -204,7 +205,7 @@ static void add_absent(struct shunt_bench_field *field, const char *name,
 {
 	struct shunt_bench_absent *absent = &field->absent[field->absents++];
 
-	snprintf(absent->name, sizeof(absent->name), "%s", name);
+	snprintf(absent->name, sizeof(absent->name), "%.19s", name);
 	snprintf(absent->why, sizeof(absent->why), "%s", why);
 }
 

@@ -10,10 +10,10 @@ struct shunt_bench_opts;
 struct shunt_bench_program;
 
 struct shunt_bench_contender {
-	char name[20];	   /* "epoll", "sockperf" */
-	char proto[8];	   /* "udp", "tcp"; "": it has no such choice */
-	const char *wait;  /* "spin", "poll", "adaptive"; "own": as the program likes */
-	bool full;	   /* all cases; the others stand beside those of one wait */
+	char name[20];	  /* "epoll", "sockperf" */
+	char proto[8];	  /* "udp", "tcp"; "": it has no such choice */
+	const char *wait; /* "spin", "poll", "adaptive"; "own": as the program likes */
+	bool full;	  /* all cases; the others stand beside those of one wait */
 	const struct shunt_transport_ops *ops;	   /* NULL: it is no backend of ours */
 	const struct shunt_bench_program *program; /* NULL: it is none of others' */
 	char client[20]; /* the client's scheme, where it is another one */

@@ -17,7 +17,7 @@
 #include "user/rt/histogram.h"
 
 #define SHUNT_BENCH_LOOK_NS 20000000u
-#define SHUNT_BENCH_LOST_NS 200000000u /* a reply that takes longer is lost */
+#define SHUNT_BENCH_LOST_NS 200000000u	 /* a reply that takes longer is lost */
 #define SHUNT_BENCH_STALL_NS 2000000000u /* no reply for so long: it stalls */
 #define SHUNT_BENCH_BATCH 64u /* messages that are handed over together, in "batched" */
 #define SHUNT_BENCH_PEERS 16u /* that one server is asked by at a time */
@@ -53,15 +53,15 @@ struct shunt_bench_result {
 	uint64_t requests; /* sent; in one-way: messages taken for sending */
 	uint64_t replies;  /* come back, in time and whole; in one-way: arrived */
 	uint64_t lost;	   /* requests - replies */
-	uint64_t stray;	   /* replies that were given up before they came, or came twice */
-	uint64_t late;	   /* RATE: sent later than the next one was due */
-	uint64_t unsent;   /* RATE: due, and never sent */
+	uint64_t stray; /* replies that were given up before they came, or came twice */
+	uint64_t late;	/* RATE: sent later than the next one was due */
+	uint64_t unsent; /* RATE: due, and never sent */
 	uint64_t elapsed_ns;
 	uint64_t client_cpu_ns; /* of its process, while this was measured */
 	uint64_t server_cpu_ns;
-	bool cpu_known;			   /* of the client; */
-	bool server_cpu_known;		   /* the other end may be far away, or the kernel */
-	char clients[16];		   /* whom the client used, where not its own kind */
+	bool cpu_known;	       /* of the client; */
+	bool server_cpu_known; /* the other end may be far away, or the kernel */
+	char clients[16];      /* whom the client used, where not its own kind */
 	char error[SHUNT_BENCH_WORDS];
 	struct shunt_histogram latency; /* TURN and RATE */
 };

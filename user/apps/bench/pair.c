@@ -130,11 +130,12 @@ static void bury(pid_t pid, char words[SHUNT_BENCH_WORDS], const char *who)
 	if (waitpid(pid, &status, 0) != pid || *words)
 		return;
 	if (WIFSIGNALED(status))
-		snprintf(words, SHUNT_BENCH_WORDS, "the %s's process was ended by %s", who,
-			 strsignal(WTERMSIG(status)));
+		snprintf(words, SHUNT_BENCH_WORDS, "the %s's process was ended by %s",
+			 who, strsignal(WTERMSIG(status)));
 	else if (WEXITSTATUS(status))
-		snprintf(words, SHUNT_BENCH_WORDS, "the %s's process ended with status %d",
-			 who, WEXITSTATUS(status));
+		snprintf(words, SHUNT_BENCH_WORDS,
+			 "the %s's process ended with status %d", who,
+			 WEXITSTATUS(status));
 }
 
 static void put_down(pid_t pid, char words[SHUNT_BENCH_WORDS], const char *who)
@@ -154,8 +155,7 @@ static pid_t start(const struct shunt_bench_job *job, struct shunt_bench_link *l
 		   bool serves)
 {
 	int space = !job->stage ? -1 : serves ? job->stage->server : job->stage->client;
-	int pid = shunt_bench_fork(space,
-				   serves ? job->server_core : job->client_core);
+	int pid = shunt_bench_fork(space, serves ? job->server_core : job->client_core);
 
 	if (pid)
 		return pid;

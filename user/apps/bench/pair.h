@@ -8,12 +8,12 @@
 #include "user/base/err.h"
 
 struct shunt_bench_job {
-	const char *name;	 /* "epoll/udp, spin" */
-	char server[512];	 /* URI of the server's transport */
-	char client[512];	 /* and of the client's */
+	const char *name;		/* "epoll/udp, spin" */
+	char server[512];		/* URI of the server's transport */
+	char client[512];		/* and of the client's */
 	char peer[SHUNT_ENDPOINT_TEXT]; /* of a server elsewhere; "": one is started */
-	bool spins;		 /* a plain socket is asked again and again */
-	bool answers;		 /* the server is in the kernel: it cannot be asked */
+	bool spins;			/* a plain socket is asked again and again */
+	bool answers; /* the server is in the kernel: it cannot be asked */
 	const struct shunt_bench_stage *stage; /* NULL: in this network namespace */
 	int client_core, server_core;	       /* -1: wherever */
 	/* What the two processes do; each returns when it is done, or told to stop. */

@@ -19,12 +19,12 @@
 enum shunt_bench_channel {
 	SHUNT_BENCH_ECHO, /* send it back */
 	SHUNT_BENCH_SINK, /* look at it and count it */
-	SHUNT_BENCH_ASK,  /* answer with a struct shunt_bench_answer behind the number */
+	SHUNT_BENCH_ASK, /* answer with a struct shunt_bench_answer behind the number */
 };
 
 /* In network order, as the server may be another machine. */
 struct shunt_bench_answer {
-	uint64_t number; /* of the question, as it came */
+	uint64_t number;   /* of the question, as it came */
 	uint64_t messages; /* on SHUNT_BENCH_SINK, since it was started */
 	uint64_t wrong;	   /* others' bytes in them */
 	uint64_t cpu_ns;   /* of the server's process */

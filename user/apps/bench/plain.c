@@ -82,7 +82,8 @@ static int plain_turns(int fd, int flags, const struct shunt_bench_case *todo,
 		       uint64_t *number, struct shunt_bench_result *result,
 		       const struct shunt_bench_link *link)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(PLAIN_PORT) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(PLAIN_PORT) };
 	static uint8_t bytes[SHUNT_BENCH_SIZE_MAX];
 	uint64_t start = shunt_now_ns(), now = start, heard = start;
 	int ret = 0;

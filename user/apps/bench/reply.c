@@ -16,17 +16,22 @@ static const char *const kind_text[] = { SHUNT_BENCH_KINDS(KIND_TEXT) };
 
 /* What the figures leave out, so that nobody reads more into them. */
 static const char *const notes[] = {
-	"Round trips are seen by the client: from before it hands a request over until it "
+	"Round trips are seen by the client: from before it hands a request over until "
+	"it "
 	"has the reply in its hands.",
-	"CPU time is that of the two processes, by their own clocks, spinning included. It "
+	"CPU time is that of the two processes, by their own clocks, spinning "
+	"included. It "
 	"leaves out what the kernel does for them elsewhere: interrupts, ksoftirqd, "
 	"threaded NAPI; a veth's receiving runs in its sender's time.",
-	"In an open loop a time counts from when the request was due. A client that sleeps "
+	"In an open loop a time counts from when the request was due. A client that "
+	"sleeps "
 	"until then counts its own waking up as well.",
-	"Percentiles of a round are its own; a row shows their median over the rounds. The "
+	"Percentiles of a round are its own; a row shows their median over the rounds. "
+	"The "
 	"distribution is of all rounds together.",
 	"Others' programs tell less: of sockperf, percentiles of a round trip; of "
-	"fi_pingpong, a mean of half round trips, and of ucx_perftest, a median and a mean "
+	"fi_pingpong, a mean of half round trips, and of ucx_perftest, a median and a "
+	"mean "
 	"of them, both doubled here.",
 };
 
@@ -166,8 +171,8 @@ cJSON *shunt_bench_reply(const struct shunt_bench_opts *opts,
 	put_missing(reply, field);
 	shunt_bench_claims(reply);
 	cJSON_AddItemToObject(reply, "notes",
-			      cJSON_CreateStringArray(notes, sizeof(notes) /
-								     sizeof(*notes)));
+			      cJSON_CreateStringArray(notes,
+						      sizeof(notes) / sizeof(*notes)));
 	return reply;
 }
 

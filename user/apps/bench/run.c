@@ -26,7 +26,7 @@ struct bench {
 	struct shunt_bench_stage stage;
 	struct shunt_stop stop;
 	struct shunt_bench_facts facts;
-	char local[INET6_ADDRSTRLEN + 3]; /* our address towards a peer elsewhere */
+	char local[SHUNT_ENDPOINT_TEXT]; /* our address towards a peer elsewhere */
 	size_t done, steps;
 };
 
@@ -88,7 +88,7 @@ static void make_job(const struct bench *bench,
 	const char *local = bench->opts->peer ? bench->local
 					      : SHUNT_BENCH_CLIENT_ADDRESS,
 		   *client = *contender->client ? contender->client : contender->name;
-	char address[80];
+	char address[SHUNT_ENDPOINT_TEXT + 4];
 
 	*job = (struct shunt_bench_job){
 		.name = contender->name,
@@ -152,8 +152,7 @@ static int measure_pair(struct bench *bench, struct shunt_bench_contender *conte
 	return ret;
 }
 
-static int measure_program(struct bench *bench,
-			   struct shunt_bench_contender *contender,
+static int measure_program(struct bench *bench, struct shunt_bench_contender *contender,
 			   struct shunt_err *err)
 {
 	const int cores[] = { bench->facts.client_core, bench->facts.server_core };
@@ -245,8 +244,8 @@ static int find_rate(struct bench *bench, struct shunt_err *err)
 		if (!*contender->failed && rate > 0 && (!slowest || rate < slowest))
 			slowest = rate;
 	}
-	bench->facts.rate = bench->opts->rate ? bench->opts->rate
-					      : round_down(slowest / 2);
+	bench->facts.rate =
+		bench->opts->rate ? bench->opts->rate : round_down(slowest / 2);
 	return 0;
 }
 

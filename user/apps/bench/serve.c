@@ -22,8 +22,8 @@ static void *serve(void *arg)
 {
 	struct server *server = arg;
 
-	server->ret = shunt_bench_serve_on(server->transport, server->link,
-					   &server->err);
+	server->ret =
+		shunt_bench_serve_on(server->transport, server->link, &server->err);
 	return NULL;
 }
 

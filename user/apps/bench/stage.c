@@ -171,11 +171,9 @@ static void *build(void *arg)
 	if (!ret)
 		ret = furnish(SHUNT_BENCH_SERVER, SHUNT_BENCH_SERVER_ADDRESS,
 			      SHUNT_BENCH_CLIENT_ADDRESS, client_mac);
-	building->ret =
-		ret ? shunt_fail_errno(building->err, ret,
-				       "bench: %s%s", what,
-				       ret == -EPERM ? " (run it as root)" : "")
-		    : 0;
+	building->ret = ret ? shunt_fail_errno(building->err, ret, "bench: %s%s", what,
+					       ret == -EPERM ? " (run it as root)" : "")
+			    : 0;
 	return NULL;
 }
 

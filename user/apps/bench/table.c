@@ -156,7 +156,8 @@ static void print_cases(const cJSON *reply, FILE *out)
 	{
 		bool first = true;
 
-		for (before = rows->child; first && before != row; before = before->next)
+		for (before = rows->child; first && before != row;
+		     before = before->next)
 			first = !same_case(before, row);
 		if (first)
 			print_case(reply, row, out);
@@ -210,8 +211,9 @@ void shunt_bench_print(const cJSON *reply, FILE *out)
 {
 	const cJSON *item;
 
-	fprintf(out, "%s, %llu cores, Linux %s, shunt %s; %s; %llu rounds of %llu ms, "
-		     "medians (range)\n",
+	fprintf(out,
+		"%s, %llu cores, Linux %s, shunt %s; %s; %llu rounds of %llu ms, "
+		"medians (range)\n",
 		shunt_json_str(reply, "cpu"),
 		(unsigned long long)shunt_json_u64(reply, "cores"),
 		shunt_json_str(reply, "kernel"), shunt_json_str(reply, "version"),
@@ -223,8 +225,9 @@ void shunt_bench_print(const cJSON *reply, FILE *out)
 	print_cases(reply, out);
 	print_list(reply, "failed", "Did not go through", out);
 	print_list(reply, "absent", "Not here", out);
-	fprintf(out, "\nWhat is said, and what was measured here: median round trips of 64 "
-		     "bytes\n");
+	fprintf(out,
+		"\nWhat is said, and what was measured here: median round trips of 64 "
+		"bytes\n");
 	cJSON_ArrayForEach(item, shunt_json_get(reply, "claims"))
 	{
 		print_claim(item, out);

@@ -17,8 +17,8 @@ static void know_latency(struct shunt_bench_round *round,
 		enum shunt_bench_figure figure;
 		double percent;
 	} percentiles[] = {
-		{ SHUNT_BENCH_P50, 50 },     { SHUNT_BENCH_P90, 90 },
-		{ SHUNT_BENCH_P99, 99 },     { SHUNT_BENCH_P99_9, 99.9 },
+		{ SHUNT_BENCH_P50, 50 },       { SHUNT_BENCH_P90, 90 },
+		{ SHUNT_BENCH_P99, 99 },       { SHUNT_BENCH_P99_9, 99.9 },
 		{ SHUNT_BENCH_P99_99, 99.99 },
 	};
 	size_t i;
@@ -151,9 +151,8 @@ static void put_distribution(const struct shunt_histogram *latency, cJSON *row)
 	int i = 0;
 
 	while (left / 100 * (double)latency->count >= 1) {
-		double at[] = { 100 - left,
-				(double)shunt_histogram_percentile(latency,
-								   100 - left) };
+		double at[] = { 100 - left, (double)shunt_histogram_percentile(
+						    latency, 100 - left) };
 
 		cJSON_AddItemToArray(list, cJSON_CreateDoubleArray(at, 2));
 		left -= step;

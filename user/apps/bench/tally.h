@@ -48,7 +48,7 @@ struct shunt_bench_tally {
 	uint32_t rounds;
 	uint64_t requests, replies, lost, stray, late, unsent;
 	char clients[16];
-	char error[SHUNT_BENCH_WORDS]; /* the first one */
+	char error[SHUNT_BENCH_WORDS];	/* the first one */
 	struct shunt_histogram latency; /* of all rounds */
 };
 
