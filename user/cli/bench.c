@@ -150,7 +150,7 @@ int shunt_cli_bench_transports(struct shunt_cli *cli, struct shunt_err *err)
 		.peers = { 1, 4, 16 },
 		.peer_count = 3,
 		.rounds = quick ? 2 : 5,
-		.duration_ns = quick ? QUICK_NS : 300000000u,
+		.duration_ns = quick ? QUICK_NS : 250000000u,
 		.cores = { -1, -1 },
 	};
 	const char *chart = shunt_cli_option(cli, "chart");

@@ -347,7 +347,7 @@ static const struct shunt_option bench_options[] = {
 	  "spin, poll or adaptive; may be repeated, all three are the default; the "
 	  "first is measured in full" },
 	{ "rounds", 'r', "N", "5 is the default" },
-	{ "duration", 'd', "TIME", "of a case in a round; 300ms is the default" },
+	{ "duration", 'd', "TIME", "of a case in a round; 250ms is the default" },
 	{ "rate", 0, "N",
 	  "requests a second in open loop; half of what the slowest manages is the "
 	  "default" },

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -115,6 +117,16 @@ static char *word_of(const char *arg, struct words *words)
 	return (char *)arg;
 }
 
+/* Some look for interfaces in /sys, which shows those of the namespace it was mounted in. */
+static void mount_sys(void)
+{
+	if (unshare(CLONE_NEWNS) || mount("", "/", NULL, MS_SLAVE | MS_REC, NULL))
+		return;
+	umount2("/sys", MNT_DETACH);
+	if (mount("sysfs", "/sys", "sysfs", 0, NULL))
+		return; /* those that need it say so themselves */
+}
+
 /* In a group of its own, so that ^C, and our own SIGINT, reach whom they are for. */
 static void become(const struct shunt_bench_program *program, const char *const *args,
 		   struct words *words, int said)
@@ -123,6 +135,7 @@ static void become(const struct shunt_bench_program *program, const char *const 
 	char environment[64];
 	size_t i;
 
+	mount_sys();
 	setpgid(0, 0);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);

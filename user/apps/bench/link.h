@@ -69,6 +69,7 @@ struct shunt_bench_result {
 struct shunt_bench_link {
 	_Atomic uint32_t ready; /* the server can be asked */
 	_Atomic uint32_t stop;
+	int server_pid;			   /* before ready; 0: it is elsewhere */
 	char address[SHUNT_ENDPOINT_TEXT]; /* of the server, before ready */
 	char server_error[SHUNT_BENCH_WORDS];
 	char client_error[SHUNT_BENCH_WORDS]; /* that came before the first case */

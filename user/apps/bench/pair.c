@@ -30,6 +30,16 @@ uint64_t shunt_bench_cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t shunt_bench_cpu_of_ns(int pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (!pid || clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 struct shunt_bench_link *shunt_bench_link_open(void)
 {
 	struct shunt_bench_link *link =
@@ -160,10 +170,12 @@ static pid_t start(const struct shunt_bench_job *job, struct shunt_bench_link *l
 	if (pid)
 		return pid;
 	shunt_bench_pattern_make();
-	if (serves)
+	if (serves) {
+		link->server_pid = getpid();
 		job->serve(link, job);
-	else
+	} else {
 		job->ask(link, job);
+	}
 	_exit(0);
 }
 
@@ -175,6 +187,7 @@ int shunt_bench_pair(const struct shunt_bench_job *job, struct shunt_bench_link 
 
 	atomic_store(&link->ready, 0);
 	atomic_store(&link->stop, 0);
+	link->server_pid = 0;
 	*link->server_error = *link->client_error = '\0';
 	snprintf(link->address, sizeof(link->address), "%s", job->peer);
 	if (!*job->peer) {

@@ -41,3 +41,6 @@ SHUNT_MUST_CHECK int shunt_bench_fork(int space, int core);
 
 /* Nanoseconds of CPU time of this process, all its threads together. */
 uint64_t shunt_bench_cpu_ns(void);
+
+/* The same of another process of this machine; 0: it is not known. */
+uint64_t shunt_bench_cpu_of_ns(int pid);

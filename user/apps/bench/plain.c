@@ -120,7 +120,7 @@ static int plain_measure(int fd, int flags, const struct shunt_bench_case *todo,
 {
 	static struct shunt_bench_result warm;
 	struct shunt_bench_case brief = *todo;
-	uint64_t cpu;
+	uint64_t cpu, server_cpu;
 	int ret;
 
 	if (todo->kind != SHUNT_BENCH_TURN || todo->peers > 1)
@@ -130,7 +130,10 @@ static int plain_measure(int fd, int flags, const struct shunt_bench_case *todo,
 	if (ret)
 		return ret;
 	cpu = shunt_bench_cpu_ns();
+	server_cpu = shunt_bench_cpu_of_ns(link->server_pid);
 	ret = plain_turns(fd, flags, todo, number, result, link);
+	result->server_cpu_ns = shunt_bench_cpu_of_ns(link->server_pid) - server_cpu;
+	result->server_cpu_known = server_cpu != 0;
 	result->client_cpu_ns = shunt_bench_cpu_ns() - cpu;
 	result->cpu_known = true;
 	result->state = SHUNT_BENCH_MEASURED;
