@@ -166,6 +166,11 @@ const char *shunt_cli_session(const struct shunt_cli *cli,
 size_t shunt_cli_protected(const struct shunt_cli *cli,
 			   const char *protect[SHUNT_CLI_VALUES]);
 
+/* --- advise.c ---------------------------------------------------------------- */
+
+/* `probe --advise`, once probe has answered. */
+int shunt_cli_advise(struct shunt_cli *cli, const cJSON *probe, struct shunt_err *err);
+
 /* --- one function a command -------------------------------------------------- */
 
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err);

@@ -107,6 +107,16 @@ static const struct shunt_option fsck_options[] = {
 	END,
 };
 static const struct shunt_option plain_options[] = { JSON, NETNS, END };
+static const struct shunt_option probe_options[] = {
+	JSON,
+	NETNS,
+	{ "advise", 'a', NULL, "say which transport serves which goal, and why" },
+	{ "measured", 'm', "FILE",
+	  "with what `bench transports --json` has measured; - is standard input" },
+	{ "goal", 'g', "GOAL",
+	  "this one alone: throughput, latency, custom-packets, portable or cloud" },
+	END,
+};
 static const struct shunt_option set_options[] = {
 	JSON,
 	NETNS,
@@ -413,8 +423,12 @@ const struct shunt_command shunt_commands[] = {
 	  fsck_options, shunt_cli_fsck, true, true },
 	{ "probe", "[INTERFACE]", 0, 1, "what this kernel and an interface can do",
 	  "Found by trying, on veths in a network namespace of their own. The "
-	  "interface is only asked: nothing of it changes.",
-	  plain_options, shunt_cli_probe, true, false },
+	  "interface is only asked: nothing of it changes. --advise says which "
+	  "transport serves which goal here, with the facts and, from --measured, the "
+	  "numbers that speak for it, and what would change the answer: `shunt bench "
+	  "transports --json >measured.json`, `shunt probe eth0 --advise --measured "
+	  "measured.json --goal latency`.",
+	  probe_options, shunt_cli_probe, true, false },
 	{ "list", "", 0, 0, "what is attached, in all network namespaces", NULL,
 	  list_options, shunt_cli_list, true, false },
 	{ "show", "INTERFACE", 1, 1, "hooks, rules, sets and policy of an interface",

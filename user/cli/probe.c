@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* probe. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,12 @@ int shunt_cli_probe(struct shunt_cli *cli, struct shunt_err *err)
 
 	if (ret)
 		return ret;
+	if (shunt_cli_option(cli, "advise"))
+		return shunt_cli_advise(cli, reply, err);
+	if (shunt_cli_option(cli, "measured") || shunt_cli_option(cli, "goal"))
+		return shunt_fail(
+			err, -EINVAL,
+			"--measured and --goal are for --advise: say that, too");
 	if (shunt_out_wants_json(cli, reply))
 		return 0;
 	printf("%skernel %s%s (%s)\n", shunt_out_bold(),

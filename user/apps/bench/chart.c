@@ -82,6 +82,7 @@ static bool put_panel(const cJSON *reply, const char *kind, const char *title,
 		      FILE *script)
 {
 	const char *wait = wait_of(reply), *comma = "plot ";
+	unsigned int line = 0;
 	uint64_t size = size_of(reply);
 	const cJSON *row;
 
@@ -94,9 +95,12 @@ static bool put_panel(const cJSON *reply, const char *kind, const char *title,
 		if (*comma == 'p')
 			fprintf(script, "set title \"%s, %llu bytes, wait=%s\"\n",
 				title, (unsigned long long)size, wait);
-		fprintf(script, "%s'-' using 1:2 with lines lw 2 title \"%s%s%s\"",
-			comma, shunt_json_str(row, "contender"), *proto ? "/" : "",
-			proto);
+		/* there are eight colours: from the ninth on they come again, dashed */
+		fprintf(script,
+			"%s'-' using 1:2 with lines lw 2 lt %u dt %u title \"%s%s%s\"",
+			comma, line % 8 + 1, line / 8 + 1,
+			shunt_json_str(row, "contender"), *proto ? "/" : "", proto);
+		line++;
 		comma = ", ";
 	}
 	if (*comma == 'p')
