@@ -205,6 +205,11 @@ $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 # And this one looks in where the library waits.
 $(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
 
+# Applications that are tested by themselves.
+$(B)/tests/unit/bench_read: $(B)/obj/user/apps/bench/beside_read.o
+$(B)/tests/unit/advise: $(addprefix $(B)/obj/user/apps/advise,.o _goals.o _judge.o)
+build/fuzz/beside: build/fuzz/obj/user/apps/bench/beside_read.o
+
 # This one is the driver that the library asks.
 $(B)/tests/unit/steer: private ALL_LDFLAGS += -Wl,--wrap=ioctl
 

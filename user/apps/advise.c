@@ -89,6 +89,9 @@ static void put_number(const struct shunt_advise_judging *judging, cJSON *reason
 		because(reasons, "measured", own,
 			"it was measured, and no other that "
 			"serves was");
+	else if (judging->goal->in_order)
+		because(reasons, "measured", own, "beside it %s",
+			number_text(judging, next, other));
 	else if (shunt_advise_is_better(judging->goal, next->value, chosen->value))
 		because(reasons, "measured", own,
 			"%s is not better by a tenth (%s), and this one comes first",

@@ -23,17 +23,6 @@ static struct shunt_advise_fact *add(struct shunt_advise_facts *facts, const cha
 	return fact;
 }
 
-const struct shunt_advise_fact *shunt_advise_fact(
-	const struct shunt_advise_facts *facts, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < facts->n; i++)
-		if (!strcmp(facts->fact[i].name, name))
-			return &facts->fact[i];
-	return NULL;
-}
-
 /* A feature of probe's, the kernel's or the interface's. */
 static void add_feature(struct shunt_advise_facts *facts, const char *name,
 			const cJSON *object, const char *feature, const char *unasked)

@@ -82,6 +82,7 @@ const struct shunt_advise_goal shunt_advise_goals[] = {
 	{ .name = "portable",
 	  .help = "the same code on Linux, BSD and macOS",
 	  LATENCY,
+	  .in_order = true,
 	  .waits = { "adaptive", "poll", "spin" },
 	  .candidates = {
 		{ "kqueue", { NULL }, "the event loop of BSD and macOS, here as well" },

@@ -7,6 +7,17 @@
 
 #define BETTER 1.1 /* by less than a tenth, rounds differ among themselves */
 
+const struct shunt_advise_fact *shunt_advise_fact(
+	const struct shunt_advise_facts *facts, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < facts->n; i++)
+		if (!strcmp(facts->fact[i].name, name))
+			return &facts->fact[i];
+	return NULL;
+}
+
 bool shunt_advise_is_better(const struct shunt_advise_goal *goal, double a, double b)
 {
 	return goal->more ? a > b : a < b;
@@ -114,11 +125,11 @@ static void choose(struct shunt_advise_judging *judging)
 
 		if (!shunt_advise_serves(judged))
 			continue;
-		if (!best || (judged->row && !best->row)) {
+		if (!best || (judged->row && !best->row && !judging->goal->in_order)) {
 			best = judged;
 			continue;
 		}
-		if (judged->row && best->row &&
+		if (judged->row && best->row && !judging->goal->in_order &&
 		    (judging->goal->more ? judged->value > best->value * BETTER
 					 : judged->value * BETTER < best->value))
 			best = judged;
