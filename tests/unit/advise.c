@@ -157,9 +157,7 @@ static void each_goal_is_served_by_what_fits(void **ctx)
 
 		print_message("%s\n", rows[i].name);
 		set_facts(&facts, rows[i].facts);
-		assert_int_equal(shunt_advise(probe, &facts, measured, "file",
-					      rows[i].goal, &reply, NULL),
-				 0);
+		reply = shunt_advise(probe, &facts, measured, "file", rows[i].goal);
 		goal = first_goal(reply);
 		choose = shunt_json_get(goal, "choose");
 		assert_int_equal(cJSON_GetArraySize(shunt_json_get(reply, "goals")), 1);
@@ -189,9 +187,7 @@ static void every_reason_cites_what_it_stands_on(void **ctx)
 		const cJSON *reason;
 
 		set_facts(&facts, rows[i].facts);
-		assert_int_equal(shunt_advise(probe, &facts, measured, "file",
-					      rows[i].goal, &reply, NULL),
-				 0);
+		reply = shunt_advise(probe, &facts, measured, "file", rows[i].goal);
 		cJSON_ArrayForEach(reason, shunt_json_get(first_goal(reply), "reasons"))
 		{
 			const char *fact = shunt_json_str(reason, "fact"),
@@ -224,23 +220,17 @@ static void a_measurement_of_another_kernel_is_warned_of(void **ctx)
 
 static void what_is_no_measurement_or_no_goal_is_refused(void **ctx)
 {
-	_json_ cJSON *probe = cJSON_CreateObject();
 	_json_ cJSON *other = cJSON_CreateObject();
-	cJSON *reply = NULL;
-	struct shunt_advise_facts facts;
 	struct shunt_err err = { "" };
 
 	(void)ctx;
-	set_facts(&facts, ALL BARE);
 	cJSON_AddStringToObject(other, "schema", "shunt.probe/1");
-	assert_int_equal(shunt_advise(probe, &facts, other, "x.json", NULL, &reply,
-				      &err),
-			 -EINVAL);
-	assert_null(reply);
+	assert_int_equal(shunt_advise_check(other, "x.json", NULL, &err), -EINVAL);
 	assert_non_null(strstr(err.message, "shunt.probe/1"));
-	assert_int_equal(shunt_advise(probe, &facts, NULL, NULL, "speed", &reply, &err),
-			 -EINVAL);
+	assert_int_equal(shunt_advise_check(NULL, NULL, "speed", &err), -EINVAL);
 	assert_non_null(strstr(err.message, "throughput latency custom-packets"));
+	assert_int_equal(shunt_advise_check(NULL, NULL, "cloud", &err), 0);
+	assert_int_equal(shunt_advise_check(NULL, NULL, NULL, &err), 0);
 }
 
 int main(void)

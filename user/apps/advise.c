@@ -299,8 +299,8 @@ static void put_measured(const cJSON *measured, const char *file, cJSON *reply)
 					     "through it"));
 }
 
-static int check(const cJSON *measured, const char *file, const char *goal,
-		 struct shunt_err *err)
+int shunt_advise_check(const cJSON *measured, const char *file, const char *goal,
+		       struct shunt_err *err)
 {
 	const struct shunt_advise_goal *known = shunt_advise_goals;
 	char names[128] = "";
@@ -321,34 +321,28 @@ static int check(const cJSON *measured, const char *file, const char *goal,
 					names);
 }
 
-int shunt_advise(const cJSON *probe, const struct shunt_advise_facts *facts,
-		 const cJSON *measured, const char *file, const char *goal,
-		 cJSON **reply, struct shunt_err *err)
+cJSON *shunt_advise(const cJSON *probe, const struct shunt_advise_facts *facts,
+		    const cJSON *measured, const char *file, const char *goal)
 {
 	const cJSON *interface = shunt_json_get(probe, "interface");
-	int ret = check(measured, file, goal, err);
-	cJSON *item;
+	cJSON *reply = cJSON_CreateObject(), *item;
 	size_t i;
 
-	*reply = NULL;
-	if (ret)
-		return ret;
-	*reply = cJSON_CreateObject();
-	cJSON_AddStringToObject(*reply, "schema", "shunt.probe.advise/1");
-	cJSON_AddStringToObject(*reply, "kernel", shunt_json_str(probe, "kernel"));
-	cJSON_AddStringToObject(*reply, "machine", shunt_json_str(probe, "machine"));
+	cJSON_AddStringToObject(reply, "schema", "shunt.probe.advise/1");
+	cJSON_AddStringToObject(reply, "kernel", shunt_json_str(probe, "kernel"));
+	cJSON_AddStringToObject(reply, "machine", shunt_json_str(probe, "machine"));
 	if (interface) {
-		item = cJSON_AddObjectToObject(*reply, "interface");
+		item = cJSON_AddObjectToObject(reply, "interface");
 		cJSON_AddStringToObject(item, "name",
 					shunt_json_str(interface, "name"));
 		cJSON_AddStringToObject(item, "driver",
 					shunt_json_str(interface, "driver"));
 	}
-	put_facts(facts, *reply);
-	put_measured(measured, file, *reply);
-	item = cJSON_AddArrayToObject(*reply, "goals");
+	put_facts(facts, reply);
+	put_measured(measured, file, reply);
+	item = cJSON_AddArrayToObject(reply, "goals");
 	for (i = 0; shunt_advise_goals[i].name; i++)
 		if (!goal || !strcmp(goal, shunt_advise_goals[i].name))
 			put_goal(&shunt_advise_goals[i], facts, measured, item);
-	return 0;
+	return reply;
 }

@@ -62,6 +62,7 @@ struct shunt_advise_goal {
 	unsigned int batch;
 	double scale;	      /* from the figure to its unit */
 	bool more;	      /* more is better */
+	bool in_order;	      /* numbers are told, and do not change the order */
 	const char *waits[3]; /* the first that was measured counts */
 	bool spins;	      /* to be told wait=spin where there are cores for it */
 	struct shunt_advise_candidate candidates[SHUNT_ADVISE_CANDIDATES];
@@ -77,13 +78,14 @@ extern const struct shunt_advise_goal shunt_advise_goals[];
 
 /* --- the advice ------------------------------------------------------------------------------ */
 
+/* Is `measured` (NULL: there is none), as read from the file, what bench says; is the goal
+ * (NULL: all) one? -EINVAL: no. */
+SHUNT_MUST_CHECK int shunt_advise_check(const cJSON *measured, const char *file,
+					const char *goal, struct shunt_err *err);
+
 /*
- * The reply (schema shunt.probe.advise/1) for one goal, or all (NULL). `measured` is what
- * bench has said, or NULL, and `file` where it was read. -EINVAL: no such goal, or the
- * measurement is none.
+ * The reply (schema shunt.probe.advise/1) for one goal, or all, of what has been checked;
+ * `probe` is what `shunt probe` replies.
  */
-SHUNT_MUST_CHECK int shunt_advise(const cJSON *probe,
-				  const struct shunt_advise_facts *facts,
-				  const cJSON *measured, const char *file,
-				  const char *goal, cJSON **reply,
-				  struct shunt_err *err);
+cJSON *shunt_advise(const cJSON *probe, const struct shunt_advise_facts *facts,
+		    const cJSON *measured, const char *file, const char *goal);

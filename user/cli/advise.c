@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "loader/shunt.h"
 #include "user/apps/advise.h"
 #include "user/base/cleanup.h"
 #include "user/base/file.h"
@@ -62,22 +63,27 @@ static void print_goal(const cJSON *goal)
 	}
 }
 
-int shunt_cli_advise(struct shunt_cli *cli, const cJSON *probe, struct shunt_err *err)
+int shunt_cli_advise(struct shunt_cli *cli, struct shunt_err *err)
 {
-	const char *path = shunt_cli_option(cli, "measured");
+	const char *path = shunt_cli_option(cli, "measured"),
+		   *wanted = shunt_cli_option(cli, "goal");
 	static struct shunt_advise_facts facts;
 	_json_ cJSON *measured = NULL;
+	_json_ cJSON *probe = NULL;
 	_json_ cJSON *reply = NULL;
 	const cJSON *goal;
 	int ret = read_measured(path, &measured, err);
 
+	if (!ret)
+		ret = shunt_advise_check(measured, path, wanted, err);
+	if (!ret)
+		ret = shunt_probe(cli->args ? cli->arg[0] : NULL, &probe, err);
 	if (ret)
 		return ret;
 	shunt_advise_look(&facts, probe);
-	ret = shunt_advise(probe, &facts, measured, path, shunt_cli_option(cli, "goal"),
-			   &reply, err);
-	if (ret || shunt_out_wants_json(cli, reply))
-		return ret;
+	reply = shunt_advise(probe, &facts, measured, path, wanted);
+	if (shunt_out_wants_json(cli, reply))
+		return 0;
 	cJSON_ArrayForEach(goal, shunt_json_get(reply, "facts"))
 	{
 		const char *detail = shunt_json_str(goal, "detail");

@@ -168,8 +168,8 @@ size_t shunt_cli_protected(const struct shunt_cli *cli,
 
 /* --- advise.c ---------------------------------------------------------------- */
 
-/* `probe --advise`, once probe has answered. */
-int shunt_cli_advise(struct shunt_cli *cli, const cJSON *probe, struct shunt_err *err);
+/* `probe --advise`. */
+int shunt_cli_advise(struct shunt_cli *cli, struct shunt_err *err);
 
 /* --- one function a command -------------------------------------------------- */
 
