@@ -179,6 +179,9 @@ static int measure(struct shunt_bench_client *client,
 		ret = shunt_bench_question(client, &after, err);
 	result->server_cpu_ns = after.cpu_ns - before.cpu_ns;
 	result->server_cpu_known = asks;
+	if (!ret && !result->replies)
+		return shunt_fail(err, -ETIMEDOUT, "none of %llu messages has arrived",
+				  (unsigned long long)result->requests);
 	if (!ret && after.wrong)
 		return shunt_fail(err, -EBADMSG,
 				  "%llu messages arrived with others' bytes",

@@ -9,6 +9,7 @@ struct shunt_bench_client {
 	struct shunt_transport *transport;
 	shunt_peer peer;
 	uint64_t number; /* of the next message; never used twice */
+	bool sockets;	 /* it has become ordinary sockets: client_crowd.c */
 	const struct shunt_bench_job *job;
 	const struct shunt_bench_link *link;
 };

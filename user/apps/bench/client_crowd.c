@@ -4,7 +4,8 @@
 /*
  * Each peer is a transport of its own, of the client's kind. Where an interface takes
  * only one of that kind (a queue has one AF_XDP socket), ordinary UDP sockets are the
- * clients, and the result says so: it is the server that is measured.
+ * clients from then on, and the result says so: it is the server that is measured. The
+ * client's own transport goes then, for it may keep the interface from the kernel.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,14 +19,14 @@
 #define TIMER_ROUNDS 64 /* between kicks of those that have nothing to send */
 
 struct member {
-	struct shunt_transport *transport; /* the first one is the client's own */
+	struct shunt_transport *transport;
 	shunt_peer peer;
 	uint64_t number, sent_ns; /* sent_ns 0: nothing is on its way */
 };
 
 struct crowd {
-	struct member members[SHUNT_BENCH_PEERS];
-	uint32_t count, own; /* from `own` on they are closed at the end */
+	struct member members[SHUNT_BENCH_PEERS]; /* the first is the client's own */
+	uint32_t count;
 	uint32_t rounds;
 };
 
@@ -33,7 +34,7 @@ static void scatter(struct crowd *crowd)
 {
 	uint32_t i;
 
-	for (i = crowd->own; i < SHUNT_BENCH_PEERS; i++)
+	for (i = 1; i < SHUNT_BENCH_PEERS; i++)
 		shunt_transport_close(crowd->members[i].transport);
 }
 
@@ -48,8 +49,9 @@ static int join(struct shunt_bench_client *client, struct member *member,
 }
 
 /* Sockets at the client's address, at ports of their own. */
-static int gather_sockets(struct shunt_bench_client *client, struct crowd *crowd,
-			  struct shunt_bench_result *result, struct shunt_err *err)
+static int gather_sockets(struct shunt_bench_client *client, uint32_t peers,
+			  struct crowd *crowd, struct shunt_bench_result *result,
+			  struct shunt_err *err)
 {
 	const char *at = strstr(client->job->client, "://"), *end;
 	char uri[sizeof(client->job->client)];
@@ -57,15 +59,24 @@ static int gather_sockets(struct shunt_bench_client *client, struct crowd *crowd
 
 	scatter(crowd);
 	memset(crowd->members, 0, sizeof(crowd->members));
-	crowd->own = 0;
 	end = at ? strchr(at, '?') : NULL;
 	if (!at)
 		return shunt_fail(err, -EINVAL, "%s is no URI", client->job->client);
 	snprintf(uri, sizeof(uri), SOCKETS "%.*s?wait=spin",
 		 (int)(end ? end - at : (long)strlen(at)), at);
+	if (!client->sockets) {
+		shunt_transport_close(client->transport);
+		client->transport = NULL;
+		ret = shunt_transport_open(&client->transport, uri, err);
+		if (!ret)
+			ret = shunt_peer_open(client->transport, &client->peer,
+					      client->link->address, err);
+		client->sockets = !ret;
+	}
 	snprintf(result->clients, sizeof(result->clients), SOCKETS);
-	for (crowd->count = 0; !ret && crowd->count < SHUNT_BENCH_PEERS;)
-		ret = join(client, &crowd->members[crowd->count++], uri, err);
+	crowd->members[0] = (struct member){ client->transport, client->peer };
+	for (crowd->count = 1; !ret && crowd->count < peers; crowd->count++)
+		ret = join(client, &crowd->members[crowd->count], uri, err);
 	return ret;
 }
 
@@ -78,13 +89,13 @@ static int gather(struct shunt_bench_client *client, uint32_t peers,
 	int ret = 0;
 
 	crowd->members[0] = (struct member){ client->transport, client->peer };
-	crowd->own = 1;
+	if (client->sockets)
+		return gather_sockets(client, peers, crowd, result, err);
 	for (crowd->count = 1; !ret && crowd->count < peers; crowd->count++)
 		ret = join(client, &crowd->members[crowd->count], client->job->client,
 			   err);
 	if (ret && sockets_do)
-		ret = gather_sockets(client, crowd, result, err);
-	crowd->count = peers;
+		ret = gather_sockets(client, peers, crowd, result, err);
 	return ret;
 }
 

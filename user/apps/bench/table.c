@@ -65,7 +65,8 @@ static void print_latency(const cJSON *row, FILE *out)
 {
 	static const char *const figures[] = { "p99", "p99_9", "p99_99", "max" };
 	/* who tells no median tells a mean */
-	bool mean = shunt_bench_row_median(row, "p50") <= 0;
+	bool mean = shunt_bench_row_median(row, "p50") <= 0 &&
+		    shunt_bench_row_median(row, "mean") > 0;
 	const char *middle = mean ? "mean" : "p50";
 	char text[24], wide[48];
 	size_t i;
