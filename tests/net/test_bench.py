@@ -120,6 +120,23 @@ def test_the_chart_is_an_svg_with_a_line_a_contender(measured):
     assert "epoll/udp" in words and "99.9" in words and "percentile" in words
 
 
+def test_an_answer_that_was_kept_is_shown_again(measured, tmp_path):
+    reply, path, _ = measured
+    done = sh.run("bench", "transports", "--show", path, "--chart", tmp_path / "again.png", text=True)
+    assert done.code == 0 and not done.err, done
+    for words in ("round-trip, 64 bytes\n", "one-way, 1400 bytes, 64 messages handed over together",
+                  "4 peers, each with one request", "epoll, kqueue"):
+        assert words in done.out, words
+    row, = rows(reply, case="round-trip", size=1400)
+    line = next(part for part in done.out.partition("round-trip, 1400 bytes")[2].splitlines()
+                if "epoll/udp" in part)
+    p50 = row["latency_ns"]["p50"]["median"]
+    assert ("%.2f" if p50 < 1e5 else "%.0f") % (p50 / 1000) in line.split()
+    assert (tmp_path / "again.png").read_bytes().startswith(b"\x89PNG")
+    assert "is not what" in sh.refused("bench", "transports", "--show", os.path.join(
+        sh.SCHEMAS, "list.schema.json"))
+
+
 # --- what is missing ----------------------------------------------------------------------
 
 def test_without_the_others_programs_their_rows_name_the_packages(tmp_path):

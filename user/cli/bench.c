@@ -10,9 +10,12 @@
 #include "user/apps/bench/payload.h"
 #include "user/apps/bench/tally.h"
 #include "user/base/cleanup.h"
+#include "user/base/file.h"
+#include "user/base/json.h"
 #include "user/cli/cli.h"
 
-#define QUICK_NS 50000000u /* of a case, with --quick */
+#define REPLY_MAX (64u << 20) /* bytes of an answer that is shown again */
+#define QUICK_NS 50000000u    /* of a case, with --quick */
 
 /* "64,1400": up to SHUNT_BENCH_FEW numbers from min to max. */
 static int read_list(const struct shunt_cli *cli, const char *name, uint32_t min,
@@ -141,6 +144,24 @@ static int serve(const struct shunt_cli *cli, const struct shunt_bench_opts *opt
 				  opts->waits[0], stderr, err);
 }
 
+/* An answer of an earlier run. */
+static int read_reply(const char *path, cJSON **reply, struct shunt_err *err)
+{
+	_free_ char *text = NULL;
+	size_t bytes;
+	int ret = shunt_file_read(path, REPLY_MAX, &text, &bytes, err);
+
+	if (ret)
+		return ret;
+	*reply = cJSON_ParseWithLength(text, bytes);
+	if (strcmp(shunt_json_str(*reply, "schema"), "shunt.bench.transports/1") != 0)
+		return shunt_fail(err, -EINVAL,
+				  "--show %s: this is not what `shunt bench transports "
+				  "--json` writes",
+				  path);
+	return 0;
+}
+
 int shunt_cli_bench_transports(struct shunt_cli *cli, struct shunt_err *err)
 {
 	bool quick = shunt_cli_option(cli, "quick");
@@ -153,7 +174,8 @@ int shunt_cli_bench_transports(struct shunt_cli *cli, struct shunt_err *err)
 		.duration_ns = quick ? QUICK_NS : 250000000u,
 		.cores = { -1, -1 },
 	};
-	const char *chart = shunt_cli_option(cli, "chart");
+	const char *chart = shunt_cli_option(cli, "chart"),
+		   *show = shunt_cli_option(cli, "show");
 	_json_ cJSON *reply = NULL;
 	int ret = read_options(cli, &opts, err);
 
@@ -161,7 +183,8 @@ int shunt_cli_bench_transports(struct shunt_cli *cli, struct shunt_err *err)
 		return ret;
 	if (shunt_cli_option(cli, "serve"))
 		return serve(cli, &opts, err);
-	ret = shunt_bench_transports(&opts, &reply, err);
+	ret = show ? read_reply(show, &reply, err)
+		   : shunt_bench_transports(&opts, &reply, err);
 	if (ret)
 		return ret;
 	if (!shunt_out_wants_json(cli, reply))

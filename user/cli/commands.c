@@ -368,6 +368,8 @@ static const struct shunt_option bench_options[] = {
 	  "also a plain socket, sockperf, fi_pingpong and ucx_perftest, as far as they "
 	  "are installed" },
 	{ "chart", 'c', "FILE", "draw the distributions: .svg or .png, by gnuplot" },
+	{ "show", 0, "FILE",
+	  "measure nothing: show an answer that was kept, as a table or a --chart" },
 	{ "note", 0, "TEXT", "goes into the answer, such as a commit" },
 	{ "peer", 0, "ADDRESS:PORT",
 	  "ask a server elsewhere, which --serve has started; with one --backend" },

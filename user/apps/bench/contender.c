@@ -15,9 +15,10 @@
 /* What answers in the kernel is asked by another kind of client: the first that works. */
 static const struct {
 	const char *server;
+	const char *options; /* that make it send every message back */
 	const char *clients[3];
 } asked_by[] = {
-	{ "xdp", { "afxdp", "raw", NULL } },
+	{ "xdp", "&answer=all", { "afxdp", "raw", NULL } },
 };
 
 /* Carriers that no machine has by itself. */
@@ -84,6 +85,7 @@ static bool find_client(struct shunt_bench_contender *contender)
 
 			if (!ops || missing(ops, room, sizeof(room)))
 				continue;
+			contender->options = asked_by[i].options;
 			snprintf(contender->client, sizeof(contender->client), "%s",
 				 ops->scheme);
 			return true;
@@ -197,6 +199,7 @@ static struct shunt_bench_contender *add(struct shunt_bench_field *field,
 	snprintf(contender->name, sizeof(contender->name), "%s", name);
 	snprintf(contender->proto, sizeof(contender->proto), "%s", proto);
 	contender->wait = wait;
+	contender->options = "";
 	return contender;
 }
 

@@ -16,7 +16,8 @@ struct shunt_bench_contender {
 	bool full;	  /* all cases; the others stand beside those of one wait */
 	const struct shunt_transport_ops *ops;	   /* NULL: it is no backend of ours */
 	const struct shunt_bench_program *program; /* NULL: it is none of others' */
-	char client[20]; /* the client's scheme, where it is another one */
+	const char *options; /* more of the server's, "&KEY=VALUE" */
+	char client[20];     /* the client's scheme, where it is another one */
 	char failed[SHUNT_BENCH_WORDS]; /* "": it works so far */
 	uint32_t cases;
 	struct shunt_bench_tally *tally; /* of each case */

@@ -104,6 +104,8 @@ static void make_job(const struct bench *bench,
 		 SHUNT_BENCH_PORT);
 	shunt_bench_uri(job->server, sizeof(job->server), contender->name, address,
 			contender->proto, contender->wait);
+	strncat(job->server, contender->options,
+		sizeof(job->server) - strlen(job->server) - 1);
 	snprintf(address, sizeof(address), "%s:0", local);
 	shunt_bench_uri(job->client, sizeof(job->client), client, address,
 			contender->proto, contender->wait);
