@@ -34,21 +34,22 @@ static int look(struct shunt_bench_client *client, uint64_t number, uint64_t *at
 	return ret;
 }
 
-/* 1: it has come, at *at_ns; 0: it is lost, or we are to stop. */
+/* 1: it has come, at *at_ns; 0: it is lost, or we are to stop. Polling comes first, as it
+ * sends the request. */
 static int await(struct shunt_bench_client *client, uint64_t number, uint64_t sent_ns,
 		 uint64_t *at_ns, struct shunt_bench_result *result,
 		 struct shunt_err *err)
 {
 	for (;;) {
-		int ret = look(client, number, at_ns, result, err);
+		int ret = shunt_transport_poll(client->transport, SHUNT_BENCH_LOOK_NS,
+					       err);
 
-		if (ret)
-			return ret;
-		ret = shunt_transport_poll(client->transport, SHUNT_BENCH_LOOK_NS, err);
 		if (ret < 0 && ret != -EINTR)
 			return ret;
 		if (ret > 0)
-			continue;
+			ret = look(client, number, at_ns, result, err);
+		if (ret > 0 || ret == -EBADMSG)
+			return ret;
 		if (shunt_now_ns() - sent_ns > SHUNT_BENCH_LOST_NS ||
 		    shunt_bench_stopped(client->link))
 			return 0;

@@ -17,7 +17,7 @@
 #include "user/base/cleanup.h"
 #include "user/base/progress.h"
 
-#define LEAST_RATE 100u
+#define LEAST_RATE 1000u
 #define BRIEF_NS 100000000u /* for finding out how fast something is */
 
 struct bench {
