@@ -22,7 +22,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
 # --- what is built from what ---------------------------------------------------------
 LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/rt/*.c user/io/*.c user/transport/*.c loader/*.c loader/policy/*.c))
-APP_SRC := $(sort $(wildcard user/apps/*.c))
+APP_SRC := $(sort $(wildcard user/apps/*.c user/apps/bench/*.c))
 CLI_SRC := $(sort $(wildcard user/cli/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
@@ -207,6 +207,11 @@ FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \
 $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 # And this one looks in where the library waits.
 $(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
+
+# Applications that are tested by themselves.
+$(B)/tests/unit/bench_read: $(B)/obj/user/apps/bench/beside_read.o
+$(B)/tests/unit/advise: $(addprefix $(B)/obj/user/apps/advise,.o _goals.o _judge.o)
+build/fuzz/beside: build/fuzz/obj/user/apps/bench/beside_read.o
 
 # This one is the driver that the library asks.
 $(B)/tests/unit/steer: private ALL_LDFLAGS += -Wl,--wrap=ioctl
