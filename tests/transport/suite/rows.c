@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The transports that the suite is run over. */
+#include "tests/transport/suite/rig.h"
+
+#define UDP (SHUNT_TRANSPORT_DATAGRAMS | SHUNT_TRANSPORT_BLOCKS)
+#define TCP                                                                            \
+	(SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED | SHUNT_TRANSPORT_STREAM | \
+	 SHUNT_TRANSPORT_BLOCKS)
+
+static const struct rig_row epoll_udp = {
+	.name = "epoll udp",
+	.scheme = "epoll",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row epoll_tcp = {
+	.name = "epoll tcp",
+	.scheme = "epoll",
+	.options = "proto=tcp",
+	.must = TCP,
+	.burst = 512,
+	.small = "buffers=128",
+};
+
+const struct rig_row *const rig_rows[] = { &epoll_udp, &epoll_tcp, NULL };
