@@ -24,6 +24,8 @@
 #define TX_FRAMES 512u
 #define TX_BYTES (8u << 20) /* the transmit ring, unless a number of slots is given */
 
+#define FILTER_ROOM 256u
+
 #define FRAMES 1024u /* of the pool, unless one is given */
 
 #define TAG_BYTES 4u
@@ -35,6 +37,7 @@
 struct options {
 	unsigned int rx, tx, slots, promisc, bypass, fanout_mode;
 	uint64_t blocks, block_bytes, timeout_ms, tx_frames, fanout;
+	char filter[FILTER_ROOM];
 };
 
 /* In the order of PACKET_FANOUT_…. */
@@ -76,6 +79,10 @@ static const struct shunt_spec_row option_rows[] = {
 	  .help = "how it is shared: hash of the flow (the default), lb (in turn), "
 		  "cpu, "
 		  "rollover, rnd, qm (the queue)" },
+	{ "filter", SHUNT_SPEC_TEXT, AT(filter), .room = FILTER_ROOM,
+	  .value = "EXPRESSION",
+	  .help = "receive only what this says, as for tcpdump (see pcap-filter(7)), "
+		  "without commas" },
 	{ NULL },
 };
 
@@ -178,7 +185,7 @@ static int packet_kick(struct shunt_port *port, struct shunt_err *err)
 		port->count.wakeups++;
 		ret = 0;
 	}
-	now = shunt_now_ns();
+	now = shunt_tick_ns();
 	if (ret || now >= p->look_ns) {
 		int gone = look(p, err);
 
@@ -256,6 +263,7 @@ static int open_rx(struct packet_port *p, struct shunt_err *err)
 		.promisc = (int)options->promisc,
 		.fanout = (uint32_t)options->fanout,
 		.fanout_mode = options->fanout_mode,
+		.filter = options->filter,
 	};
 	int ret = shunt_packet_rx_open(&p->rx, &opts, err);
 

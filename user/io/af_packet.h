@@ -25,6 +25,9 @@
  * bytes that a wire would carry. What a sender left to its NIC to cut into segments comes
  * as one long frame.
  *
+ * A filter, in the words of pcap-filter(7), is a program in the kernel: what it refuses
+ * costs no room in the ring.
+ *
  * Format: Documentation/networking/packet_mmap.rst.
  */
 #include <stddef.h>
@@ -46,6 +49,7 @@ struct shunt_packet_rx_opts {
 	int promisc;
 	uint32_t fanout;      /* 0: none */
 	uint32_t fanout_mode; /* PACKET_FANOUT_… */
+	const char *filter;   /* "": all that comes */
 };
 
 SHUNT_MUST_CHECK int shunt_packet_rx_open(struct shunt_packet_rx **rx,

@@ -3,6 +3,7 @@
 
 /* clang-format off */
 const struct shunt_transport_ops *const shunt_transport_backends[] = {
+	&shunt_raw_ops,
 	NULL,
 };
 /* clang-format on */
