@@ -195,19 +195,25 @@ void shunt_transport_drop(struct shunt_transport *transport,
 	shunt_peers_remove(transport->peers, peer);
 }
 
-/* A place for one more: where there is none, who was silent longest goes. */
+/*
+ * A place for one more: where there is none, who was silent longest goes. One that comes
+ * back to an address has another epoch, for its numbers begin anew.
+ */
 static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
 					 const struct shunt_endpoint *remote)
 {
 	struct shunt_peer_state *peer = shunt_peers_add(transport->peers, remote), *old;
 
+	if (!peer) {
+		old = shunt_peers_oldest(transport->peers);
+		if (!old)
+			return NULL;
+		shunt_transport_drop(transport, old);
+		peer = shunt_peers_add(transport->peers, remote);
+	}
 	if (peer)
-		return peer;
-	old = shunt_peers_oldest(transport->peers);
-	if (!old)
-		return NULL;
-	shunt_transport_drop(transport, old);
-	return shunt_peers_add(transport->peers, remote);
+		peer->epoch = transport->epoch++;
+	return peer;
 }
 
 struct shunt_peer_state *shunt_transport_peer(struct shunt_transport *transport,

@@ -31,8 +31,12 @@ const char *const net_address6[NET_SIDES] = { "[2001:db8::1]", "[2001:db8::2]" }
 #define ROOM_BYTES (64 << 20) /* of a plain socket: it loses nothing */
 #define SEND_NS UINT64_C(5000000000)
 
+#define SOCKETS_MAX 256
+
 static int namespaces[NET_SIDES];
 static enum net_side here;
+static int sockets[SOCKETS_MAX];
+static size_t socket_count;
 
 static void give_up(const char *what)
 {
@@ -81,6 +85,21 @@ void net_ip(enum net_side side, const char *lines)
 	net_at(before);
 }
 
+void net_set(enum net_side side, const char *name, const char *value)
+{
+	enum net_side before = here;
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	net_at(side);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	close(fd);
+	net_at(before);
+}
+
 /* A veth takes frames that a program sends only if its end runs NAPI, as with GRO. */
 static void set_gro(enum net_side side)
 {
@@ -118,6 +137,8 @@ void net_open(void)
 
 void net_close(void)
 {
+	while (socket_count)
+		close(sockets[--socket_count]);
 	net_at(NEAR);
 	if (if_nametoindex("ta"))
 		net_ip(NEAR, "link del ta");
@@ -133,29 +154,44 @@ static struct sockaddr_in address_of(enum net_side side, uint16_t port)
 	return address;
 }
 
-int net_udp(enum net_side side, uint16_t port)
+static int make(enum net_side side, int type, int protocol)
 {
-	struct sockaddr_in address = address_of(side, port);
-	const int room = ROOM_BYTES;
 	int fd;
 
 	net_at(side);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_INET, type | SOCK_CLOEXEC, protocol);
 	assert_true(fd >= 0);
+	assert_in_range(socket_count, 0, SOCKETS_MAX - 1);
+	return sockets[socket_count++] = fd;
+}
+
+static int make_bound(enum net_side side, int type, int protocol, uint16_t port)
+{
+	struct sockaddr_in address = address_of(side, port);
+	const int room = ROOM_BYTES;
+	int fd = make(side, type, protocol);
+
 	assert_int_equal(
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
 
+int net_udp(enum net_side side, uint16_t port)
+{
+	return make_bound(side, SOCK_DGRAM, 0, port);
+}
+
+int net_raw(enum net_side side)
+{
+	return make_bound(side, SOCK_RAW, IPPROTO_UDP, 0);
+}
+
 int net_tcp(enum net_side side, enum net_side to, uint16_t port)
 {
 	struct sockaddr_in address = address_of(to, port);
-	int fd;
+	int fd = make(side, SOCK_STREAM, 0);
 
-	net_at(side);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(fd >= 0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		fail_msg("connect to %s:%u: %s", net_address[to], port,
 			 strerror(errno));

@@ -37,11 +37,16 @@ int net_fd(enum net_side side);
 /* Lines for `ip -batch` in that namespace, separated by line breaks; must succeed. */
 void net_ip(enum net_side side, const char *lines);
 
-/* --- ordinary sockets, at an end ---------------------------------------------------------- */
+/* A setting below /proc/sys/net of that namespace, "ipv4/conf/ta/arp_notify". */
+void net_set(enum net_side side, const char *name, const char *value);
 
-/* A UDP socket (TCP: a connection from there to `to`), bound to the end's address. */
+/* --- ordinary sockets, at an end, which last until net_close() ---------------------------- */
+
+/* A UDP socket (TCP: a connection from there to `to`), bound to the end's address; a raw one
+ * sees and sends the IPv4 packets of UDP. */
 int net_udp(enum net_side side, uint16_t port);
 int net_tcp(enum net_side side, enum net_side to, uint16_t port);
+int net_raw(enum net_side side);
 
 void net_send(int fd, const void *bytes, uint32_t len, enum net_side to, uint16_t port);
 

@@ -4,18 +4,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 void plain_open(struct plain *plain, uint16_t port)
 {
 	*plain = (struct plain){ .fd = net_udp(FAR, port), .port = port, .epoch = 7 };
-}
-
-void plain_close(struct plain *plain)
-{
-	close(plain->fd);
 }
 
 void plain_piece(struct plain *plain, const struct shunt_wire_piece *piece,

@@ -13,7 +13,6 @@ struct plain {
 
 /* A UDP socket at FAR. */
 void plain_open(struct plain *plain, uint16_t port);
-void plain_close(struct plain *plain);
 
 /* Message `number` as one datagram that has the next sequence, to NEAR. */
 void plain_say(struct rig *rig, struct plain *plain, uint32_t number);

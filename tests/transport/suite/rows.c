@@ -25,4 +25,21 @@ static const struct rig_row epoll_tcp = {
 	.small = "buffers=128",
 };
 
-const struct rig_row *const rig_rows[] = { &epoll_udp, &epoll_tcp, NULL };
+static const struct rig_row raw = {
+	.name = "raw",
+	.scheme = "raw",
+	.dies = true,
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+/* clang-format off: one a line */
+const struct rig_row *const rig_rows[] = {
+	&epoll_udp,
+	&epoll_tcp,
+	&raw,
+	NULL,
+};
+/* clang-format on */

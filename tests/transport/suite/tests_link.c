@@ -53,6 +53,30 @@ static void say_whatever(struct rig *rig, enum net_side side, uint32_t first,
 	}
 }
 
+/* Says messages until the last of them is heard. */
+static void until_heard(struct rig *rig, enum net_side from)
+{
+	enum net_side to = from == NEAR ? FAR : NEAR;
+	uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * UINT64_C(1000000);
+
+	while (!drain(rig, to)) {
+		say_whatever(rig, from, 0, 1);
+		if (shunt_now_ns() > deadline)
+			rig_late(rig, "a message after the interface came up");
+	}
+	drain(rig, to);
+}
+
+/* What it may send is known to it after a moment. */
+static void settle(struct rig *rig)
+{
+	rig->length = rig_equal;
+	rig->base = shunt_transport_datagram_max(rig->end[NEAR].transport);
+	until_heard(rig, NEAR);
+	until_heard(rig, FAR);
+	rig->length = rig_mixed;
+}
+
 static void mtu_changes(struct rig *rig)
 {
 	static const unsigned int mtu[] = { 1280, 3000, 1500, 9000, 1400, 1500 };
@@ -66,12 +90,13 @@ static void mtu_changes(struct rig *rig)
 		rig->base = 1000;
 		rig_pass(rig, NEAR, 0, 32);
 		rig_pass(rig, FAR, 0, 32);
-		rig->length = rig_mixed;
 		if (reliable || mtu[i] >= NET_MTU) {
+			settle(rig);
 			rig_pass(rig, NEAR, 0, 64);
 			rig_pass(rig, FAR, 0, 64);
 			continue;
 		}
+		rig->length = rig_mixed;
 		say_whatever(rig, NEAR, 0, 64);
 		say_whatever(rig, FAR, 0, 64);
 		drain(rig, NEAR);
@@ -96,22 +121,10 @@ static void mtus_differ(struct rig *rig)
 	say_whatever(rig, NEAR, 0, 32);
 	drain(rig, FAR);
 	set_mtu(1500, 1500);
+	settle(rig);
+	rig->length = rig_equal;
 	rig_pass(rig, NEAR, 100, 64);
 	rig_pass(rig, FAR, 100, 64);
-}
-
-/* Says messages until the last of them is heard. */
-static void until_heard(struct rig *rig, enum net_side from)
-{
-	enum net_side to = from == NEAR ? FAR : NEAR;
-	uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * UINT64_C(1000000);
-
-	while (!drain(rig, to)) {
-		say_whatever(rig, from, 0, 1);
-		if (shunt_now_ns() > deadline)
-			rig_late(rig, "a message after the interface came up");
-	}
-	drain(rig, to);
 }
 
 /* A transport whose carrier is gone says so, and can be opened anew. */

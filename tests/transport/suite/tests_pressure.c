@@ -145,7 +145,6 @@ static void others_go_on(struct rig *rig)
 	kick_near(rig);
 	assert_int_equal(net_receive(fd, (uint8_t[64]){ 0 }, 64, RIG_WAIT_MS),
 			 SHUNT_WIRE_BYTES + 3);
-	close(fd);
 }
 
 const struct rig_test rig_tests_pressure[] = {
