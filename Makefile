@@ -274,6 +274,9 @@ lint: ## layers, formatting, clang-tidy, shell and Python syntax
 format: ## put the C sources into the house style
 	$(Q)git ls-files '*.c' '*.h' | grep -v '^vmlinux/' | xargs clang-format -i
 
+# What a program of the user's own includes, as <shunt/NAME.h>; they include each other.
+PUBLIC := user/base/err.h user/rt/frame.h user/transport/transport.h loader/shunt.h
+
 install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	install -D -m 755 $(B)/shunt $(DESTDIR)$(PREFIX)/bin/shunt
 	install -D -m 644 $(B)/libshunt.a $(DESTDIR)$(PREFIX)/lib/libshunt.a
@@ -284,9 +287,11 @@ install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	sed 's|@BINDIR@|$(PREFIX)/bin|' user/cli/shunt@.service.in >$(B)/shunt@.service
 	install -D -m 644 $(B)/shunt@.service \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/shunt@.service
-	install -D -m 644 user/base/err.h $(DESTDIR)$(PREFIX)/include/shunt/err.h
-	sed 's|"user/base/err.h"|"shunt/err.h"|' loader/shunt.h >$(B)/shunt.h
-	install -D -m 644 $(B)/shunt.h $(DESTDIR)$(PREFIX)/include/shunt/shunt.h
+	for header in $(PUBLIC); do \
+		sed 's|#include "[a-z/]*/\([a-z_]*\.h\)"|#include "shunt/\1"|' $$header \
+			>$(B)/public.h && install -D -m 644 $(B)/public.h \
+			$(DESTDIR)$(PREFIX)/include/shunt/$${header##*/} || exit 1; \
+	done
 	mkdir -p $(DESTDIR)$(PREFIX)/share/man/man8
 	$(B)/shunt man >$(DESTDIR)$(PREFIX)/share/man/man8/shunt.8
 	mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions

@@ -226,6 +226,16 @@ def test_help_knows_every_kind_of_port_and_its_options():
         assert options == refused.partition("it has ")[2].split(", "), refused
 
 
+def test_help_knows_every_transport_and_its_options():
+    listed = re.findall(r"^  ([a-z_]+)://", words("help", "transports").stdout, flags=re.M)
+    manual = words("man").stdout
+    assert "epoll" in listed
+    for scheme in listed:
+        text = words("help", scheme + "://").stdout
+        assert text.startswith("transport: %s://" % scheme) and scheme in manual, text
+        assert re.search(r"^  wait=HOW ", text, flags=re.M), text
+
+
 def test_every_command_that_takes_json_has_a_schema():
     for command in commands():
         if "--json" not in words("help", *command.split()).stdout:

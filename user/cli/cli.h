@@ -124,6 +124,21 @@ bool shunt_help_port(const char *name);
 /* The manual's part about them; `roff` prints escaped. */
 void shunt_man_ports(void (*roff)(const char *text));
 
+struct shunt_spec_row;
+
+/* Options of ports and transports, a line each; and for the manual. */
+void shunt_help_options(const struct shunt_spec_row *row);
+void shunt_man_options(const struct shunt_spec_row *row,
+		       void (*roff)(const char *text));
+
+/* --- help_transports.c --------------------------------------------------------- */
+
+/* The transports ("transports"), or one's options ("epoll://"); false: no such. */
+bool shunt_help_transport(const char *name);
+
+/* The manual's part about them. */
+void shunt_man_transports(void (*roff)(const char *text));
+
 /* --- policy.c: what several commands do with -p ------------------------------ */
 
 struct shunt_policy;

@@ -20,7 +20,8 @@ void shunt_help_all(void)
 		printf("  %s%-11s%s  %s\n", shunt_out_bold(), shunt_commands[i].name,
 		       shunt_out_plain(), shunt_commands[i].summary);
 	printf("\n`shunt help COMMAND` tells all about one, `shunt help ports` of "
-	       "what `run` works on. All but completion, man "
+	       "what `run` works on, `shunt help transports` of what carries "
+	       "messages. All but completion, man "
 	       "and help take --json.\n");
 }
 
@@ -70,11 +71,12 @@ int shunt_cli_help(struct shunt_cli *cli, struct shunt_err *err)
 		any = true;
 		shunt_help_command(command);
 	}
-	if (any || shunt_help_port(name))
+	if (any || shunt_help_port(name) || shunt_help_transport(name))
 		return 0;
 	return shunt_fail(err, -EINVAL,
-			  "\"%s\" is no command and no kind of port: `shunt help` and "
-			  "`shunt help ports` list them",
+			  "\"%s\" is no command, no kind of port and no transport: "
+			  "`shunt help`, `shunt help ports` and `shunt help "
+			  "transports` list them",
 			  name);
 }
 
@@ -179,6 +181,7 @@ int shunt_cli_man(struct shunt_cli *cli, struct shunt_err *err)
 		}
 	}
 	shunt_man_ports(roff);
+	shunt_man_transports(roff);
 	printf(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n.SH FILES\n"
 	       "/sys/fs/bpf/shunt/v1/\\fIINSTANCE\\fR: what is pinned.\n"
 	       ".br\n/var/lib/shunt: what `shunt save \\-\\-dir` keeps.\n");

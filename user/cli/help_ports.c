@@ -8,7 +8,7 @@
 
 #define OPTIONS_AT 26 /* the column of what an option means */
 
-static void print_options(const struct shunt_spec_row *row)
+void shunt_help_options(const struct shunt_spec_row *row)
 {
 	for (; row->key; row++) {
 		/* a switch may stand without a value */
@@ -26,7 +26,7 @@ static void print_port(const struct shunt_port_ops *ops)
 	       ops->options->key ? "[,KEY=VALUE]..." : "", ops->help);
 	if (ops->options->key)
 		printf("\n");
-	print_options(ops->options);
+	shunt_help_options(ops->options);
 }
 
 static void print_list(void)
@@ -64,9 +64,24 @@ bool shunt_help_port(const char *name)
 	return false;
 }
 
+void shunt_man_options(const struct shunt_spec_row *row, void (*roff)(const char *text))
+{
+	for (; row->key; row++) {
+		printf(".TP\n");
+		roff(row->key);
+		if (row->value) {
+			printf("=\\fI");
+			roff(row->value);
+			printf("\\fR");
+		}
+		printf("\n");
+		roff(row->help);
+		printf("\n");
+	}
+}
+
 void shunt_man_ports(void (*roff)(const char *text))
 {
-	const struct shunt_spec_row *row;
 	size_t i;
 
 	printf(".SH PORTS\nSCHEME:DEVICE[,KEY=VALUE]...\n");
@@ -76,17 +91,6 @@ void shunt_man_ports(void (*roff)(const char *text))
 		printf(".SS \"%s:%s\"\n", ops->scheme, ops->device);
 		roff(ops->help);
 		printf(".\n");
-		for (row = ops->options; row->key; row++) {
-			printf(".TP\n");
-			roff(row->key);
-			if (row->value) {
-				printf("=\\fI");
-				roff(row->value);
-				printf("\\fR");
-			}
-			printf("\n");
-			roff(row->help);
-			printf("\n");
-		}
+		shunt_man_options(ops->options, roff);
 	}
 }
