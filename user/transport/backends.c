@@ -4,6 +4,8 @@
 /* clang-format off */
 const struct shunt_transport_ops *const shunt_transport_backends[] = {
 	&shunt_raw_ops,
+	&shunt_afxdp_ops,
+	&shunt_dpdk_ops,
 	NULL,
 };
 /* clang-format on */
