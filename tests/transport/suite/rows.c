@@ -21,7 +21,7 @@ static const struct rig_row epoll_tcp = {
 	.scheme = "epoll",
 	.options = "proto=tcp",
 	.must = TCP,
-	.burst = 512,
+	.burst = 64,
 	.small = "buffers=128",
 };
 

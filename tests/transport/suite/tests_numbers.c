@@ -294,6 +294,7 @@ static void unsound_headers(struct rig *rig)
 static void rubbish_in_a_stream(struct rig *rig)
 {
 	static const uint8_t bytes[64] = { 1, 2, 3 };
+	struct shunt_message message;
 	uint32_t i;
 	int fd;
 
@@ -303,7 +304,9 @@ static void rubbish_in_a_stream(struct rig *rig)
 		assert_int_equal(write(fd, bytes, 1 + i * 3), 1 + i * 3);
 		if (1 + i * 3 < SHUNT_WIRE_BYTES)
 			shutdown(fd, SHUT_WR);
-		RIG_UNTIL(rig, !net_receive(fd, (uint8_t[8]){ 0 }, 8, 0),
+		RIG_UNTIL(rig,
+			  !rig_recv(rig, NEAR, &message, 1, 0) &&
+				  !net_receive(fd, (uint8_t[8]){ 0 }, 8, 0),
 			  "the connection to be ended");
 		rig_pass(rig, NEAR, i, 1);
 		rig_pass(rig, FAR, i, 1);
