@@ -3,29 +3,40 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "user/transport/backends.h"
 #include "user/transport/tcp.h"
-#include "user/transport/udp.h"
+#include "user/transport/udp_burst.h"
+#include "user/transport/udp_direct.h"
 
 #define EVENTS 64
-#define GUESSES 4u     /* looks at one socket alone for each look at all of them */
-#define BUSY_BUDGET 8u /* packets that busy polling takes at a time */
+#define GUESSES 4u  /* looks at one socket alone for each look at all of them */
+#define STREAK 4u   /* datagrams in a row that make a burst likely */
+#define JOIN_AT 16u /* a burst of so many: runs may help */
+
+enum { AUTO, ON, OFF };
 
 struct epoll_options {
 	struct shunt_sock_opts sock;
+	unsigned int gso, gro; /* AUTO, ON, OFF */
+	unsigned int direct;
 };
 
 struct epoll_transport {
 	struct shunt_transport transport;
 	struct epoll_options options;
-	int fd;		    /* epoll's */
-	bool out_watched;   /* UDP: for room, too */
-	unsigned int empty; /* rounds without a message, one after the other */
-	struct shunt_udp_socket udp;
+	int fd;		     /* epoll's */
+	int out_fd;	     /* of UDP: whose room is waited for; -1: none */
+	unsigned int rounds; /* calls of rx */
 	struct shunt_tcp_set tcp;
+	struct shunt_udp_socket udp;
+	struct shunt_udp_direct direct;
+	struct shunt_udp_burst *burst;
+	int hot;	     /* the socket that had something last */
+	unsigned int streak; /* datagrams that came without an empty call between */
+	bool runs;	     /* sockets receive runs (GRO) */
+	bool settled; /* all is read that came before the direct socket was aimed */
 };
 
 union epoll_peer {
@@ -65,11 +76,21 @@ static int watch_tcp(struct shunt_transport *transport, int fd,
 			       (what & SHUNT_TCP_OUT ? EPOLLOUT : 0u));
 }
 
+/* How epoll names a socket of UDP. */
+static void *number(int fd)
+{
+	return (void *)(intptr_t)fd; /* NOLINT: never followed */
+}
+
 static void report(struct epoll_transport *e, const struct epoll_event *events, int n)
 {
 	int i;
 
-	for (i = 0; i < n && is_tcp(e); i++)
+	if (!is_tcp(e)) {
+		e->hot = (int)(intptr_t)events[0].data.ptr;
+		return;
+	}
+	for (i = 0; i < n; i++)
 		shunt_tcp_ready(&e->tcp, events[i].data.ptr, events[i].events & EPOLLIN,
 				events[i].events & EPOLLOUT,
 				events[i].events & (EPOLLERR | EPOLLHUP));
@@ -85,20 +106,26 @@ static int ask(struct epoll_transport *e, const struct timespec *timeout)
 	n = epoll_pwait2(e->fd, events, EVENTS, timeout, NULL);
 	if (n < 0)
 		return -errno;
-	report(e, events, n);
+	if (n)
+		report(e, events, n);
 	return n;
 }
 
-/* Room for what was refused is waited for only while something is. */
+/* Room for what was refused is waited for, and only while something is. */
 static int watch_udp(struct epoll_transport *e)
 {
-	int ret;
+	int wanted = e->udp.full_fd, ret = 0;
 
-	if (is_tcp(e) || e->out_watched == e->udp.full)
+	if (is_tcp(e) || e->out_fd == wanted)
 		return 0;
-	ret = control(e, EPOLL_CTL_MOD, e->udp.fd, &e->udp,
-		      EPOLLIN | (e->udp.full ? EPOLLOUT : 0u));
-	e->out_watched = e->udp.full;
+	/* a direct socket that was watched may be gone: what it says to that is nothing */
+	if (e->out_fd >= 0)
+		(void)control(e, EPOLL_CTL_MOD, e->out_fd, number(e->out_fd), EPOLLIN);
+	if (wanted >= 0)
+		ret = control(e, EPOLL_CTL_MOD, wanted, number(wanted),
+			      EPOLLIN | EPOLLOUT);
+	e->out_fd = wanted;
+	e->udp.full_fd = -1;
 	return ret;
 }
 
@@ -110,9 +137,8 @@ static int epoll_sleep(struct shunt_transport *transport, uint64_t timeout_ns,
 	struct epoll_transport *e = of(transport);
 	int ret = watch_udp(e);
 
-	if (ret >= 0)
+	if (!ret)
 		ret = ask(e, &timeout);
-	e->udp.full = false;
 	if (ret < 0)
 		return shunt_fail_errno(err, ret, "transport %s: wait",
 					transport->name);
@@ -126,9 +152,116 @@ static unsigned int epoll_wait_for(struct shunt_transport *transport,
 
 	if (!max || watch_udp(e))
 		return 0;
-	e->udp.full = false;
 	fds[0] = (struct pollfd){ .fd = e->fd, .events = POLLIN };
 	return 1;
+}
+
+/* --- datagrams ----------------------------------------------------------------------------- */
+
+/* So much was exchanged with one peer that the direct socket is aimed at it. */
+static void aim(struct epoll_transport *e)
+{
+	int fresh = shunt_udp_direct_aim(&e->direct);
+
+	if (fresh < 0) {
+		e->hot = e->udp.fd;
+		return;
+	}
+	e->settled = false;
+	if (!fresh)
+		return;
+	if (e->runs)
+		(void)shunt_udp_burst_join(e->direct.fd);
+	if (control(e, EPOLL_CTL_ADD, e->direct.fd, number(e->direct.fd), EPOLLIN)) {
+		shunt_udp_direct_close(&e->direct);
+		e->direct.off = true;
+	}
+}
+
+/* Bursts come: from now on runs are read as such. */
+static void join_runs(struct epoll_transport *e)
+{
+	e->runs = shunt_udp_burst_join(e->udp.fd) &&
+		  (e->direct.fd < 0 || shunt_udp_burst_join(e->direct.fd));
+	if (!e->runs)
+		e->options.gro = OFF;
+}
+
+/* One call for one datagram, unless there is more by all experience. */
+static unsigned int receive(struct epoll_transport *e, int fd,
+			    struct shunt_datagram *datagrams, unsigned int max)
+{
+	unsigned int got;
+
+	if (e->streak < STREAK)
+		max = 1;
+	if (max == 1 && !e->runs)
+		got = shunt_udp_receive(&e->udp, fd, datagrams);
+	else
+		got = shunt_udp_burst_receive(e->burst, fd, e->runs, datagrams, max);
+	e->streak = got ? e->streak + got : 0;
+	if (got >= JOIN_AT && !e->runs && e->options.gro == AUTO)
+		join_runs(e);
+	return got;
+}
+
+/*
+ * Of two sockets the one that had something last is looked at alone, most of the time. What
+ * came to the transport's own before the other was aimed comes first.
+ */
+static unsigned int rx_udp(struct epoll_transport *e, struct shunt_datagram *datagrams,
+			   unsigned int max)
+{
+	bool both = e->direct.fd >= 0 && e->settled && !(++e->rounds % GUESSES);
+	int other, first = e->hot;
+	unsigned int got;
+
+	if (e->direct.fd < 0 || !e->settled)
+		first = e->hot = e->udp.fd;
+	other = first == e->udp.fd ? e->direct.fd : e->udp.fd;
+	if (both)
+		got = receive(e, other, datagrams, max);
+	else
+		got = receive(e, first, datagrams, max);
+	if (got && both)
+		e->hot = other;
+	if (!got && both)
+		got = receive(e, first, datagrams, max);
+	if (!got && !e->settled) {
+		e->settled = true;
+		if (e->direct.fd >= 0)
+			e->hot = e->direct.fd;
+	}
+	if (got && shunt_udp_direct_note(&e->direct, datagrams[got - 1].peer, got))
+		aim(e);
+	return got;
+}
+
+static bool all_to(const struct shunt_datagram *datagrams, unsigned int n,
+		   const struct shunt_udp_peer *peer)
+{
+	while (n && (void *)datagrams[n - 1].peer == peer)
+		n--;
+	return !n;
+}
+
+static int tx_udp(struct epoll_transport *e, struct shunt_datagram *datagrams,
+		  unsigned int n)
+{
+	bool direct = e->direct.peer && all_to(datagrams, n, e->direct.peer);
+	int fd = direct ? e->direct.fd : e->udp.fd;
+	unsigned int sent, i;
+
+	if (n == 1)
+		sent = shunt_udp_send(&e->udp, fd, direct, datagrams);
+	else
+		sent = shunt_udp_burst_send(e->burst, fd, direct, e->options.gso != OFF,
+					    datagrams, n);
+	for (i = 0; i < sent; i++)
+		shunt_frames_put(&datagrams[i].frame, 1);
+	if (sent && shunt_udp_direct_note(&e->direct, datagrams[0].peer, sent))
+		aim(e);
+	return (int)sent;
 }
 
 /* --- messages ------------------------------------------------------------------------------ */
@@ -137,16 +270,9 @@ static int epoll_tx(struct shunt_transport *transport, struct shunt_datagram *da
 		    unsigned int n)
 {
 	struct epoll_transport *e = of(transport);
-	unsigned int i;
 
-	if (is_tcp(e))
-		return shunt_tcp_tx(&e->tcp, datagrams, n);
-	for (i = 0; i < n; i++) {
-		if (!shunt_udp_send(&e->udp, e->udp.fd, false, &datagrams[i]))
-			break;
-		shunt_frames_put(&datagrams[i].frame, 1);
-	}
-	return (int)i;
+	return is_tcp(e) ? shunt_tcp_tx(&e->tcp, datagrams, n)
+			 : tx_udp(e, datagrams, n);
 }
 
 /* What the loop has reported, or the kernel tells now; the connection that spoke last is
@@ -154,28 +280,19 @@ static int epoll_tx(struct shunt_transport *transport, struct shunt_datagram *da
 static unsigned int rx_tcp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 			   unsigned int max)
 {
-	unsigned int got;
-
-	if (!e->tcp.ready.first && ++e->empty % GUESSES)
+	if (!e->tcp.ready.first && ++e->rounds % GUESSES)
 		shunt_tcp_guess(&e->tcp);
-	else if (!e->tcp.ready.first)
+	if (!e->tcp.ready.first)
 		(void)ask(e, &at_once);
-	got = shunt_tcp_rx(&e->tcp, datagrams, max);
-	return got;
+	return shunt_tcp_rx(&e->tcp, datagrams, max);
 }
 
 static unsigned int epoll_rx(struct shunt_transport *transport,
 			     struct shunt_datagram *datagrams, unsigned int max)
 {
 	struct epoll_transport *e = of(transport);
-	unsigned int i;
 
-	if (is_tcp(e))
-		return rx_tcp(e, datagrams, max);
-	for (i = 0; i < max; i++)
-		if (!shunt_udp_receive(&e->udp, e->udp.fd, &datagrams[i]))
-			break;
-	return i;
+	return is_tcp(e) ? rx_tcp(e, datagrams, max) : rx_udp(e, datagrams, max);
 }
 
 static int epoll_kick(struct shunt_transport *transport, struct shunt_err *err)
@@ -210,6 +327,14 @@ static int epoll_peer_open(struct shunt_transport *transport,
 	return is_tcp(e) ? shunt_tcp_peer_open(&e->tcp, peer, deadline_ns, err) : 0;
 }
 
+static void forget_udp(struct epoll_transport *e, const struct shunt_peer_state *peer)
+{
+	shunt_udp_forget(&e->udp, peer);
+	shunt_udp_direct_forget(&e->direct, peer);
+	if (e->direct.fd < 0)
+		e->hot = e->udp.fd;
+}
+
 static void epoll_peer_close(struct shunt_transport *transport,
 			     struct shunt_peer_state *peer)
 {
@@ -218,37 +343,57 @@ static void epoll_peer_close(struct shunt_transport *transport,
 	if (is_tcp(e))
 		shunt_tcp_peer_close(&e->tcp, peer);
 	else
-		shunt_udp_forget(&e->udp, peer);
+		forget_udp(e, peer);
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
+
+static int open_udp(struct epoll_transport *e, struct shunt_err *err)
+{
+	const struct epoll_options *options = &e->options;
+	int ret = shunt_udp_open(&e->udp, &e->transport, &options->sock, err);
+
+	shunt_udp_direct_init(&e->direct, &e->udp, &options->sock, !options->direct);
+	e->hot = e->udp.fd;
+	e->out_fd = -1;
+	if (!ret)
+		ret = shunt_udp_burst_open(&e->burst, &e->udp, err);
+	if (ret)
+		return ret;
+	ret = control(e, EPOLL_CTL_ADD, e->udp.fd, number(e->udp.fd), EPOLLIN);
+	if (ret)
+		return shunt_fail_errno(err, ret, "watch a socket");
+	if (options->gro == ON)
+		join_runs(e);
+	if (options->gro == ON && !e->runs)
+		return shunt_fail(err, -EOPNOTSUPP,
+				  "gro=on: this kernel cannot (UDP_GRO); leave it out");
+	return 0;
+}
 
 static int epoll_open(struct shunt_transport *transport, const struct shunt_uri *uri,
 		      const void *options, struct shunt_err *err)
 {
 	struct epoll_transport *e = of(transport);
-	int ret;
 
 	(void)uri;
 	e->options = *(const struct epoll_options *)options;
-	e->udp.fd = e->tcp.listener = -1;
+	e->udp.fd = e->tcp.listener = e->direct.fd = -1;
 	e->fd = epoll_create1(EPOLL_CLOEXEC);
 	if (e->fd < 0)
 		return shunt_fail_errno(err, -errno, "epoll_create1");
 	if (is_tcp(e))
 		return shunt_tcp_open(&e->tcp, transport, &e->options.sock, watch_tcp,
 				      err);
-	ret = shunt_udp_open(&e->udp, transport, &e->options.sock, err);
-	if (ret)
-		return ret;
-	ret = control(e, EPOLL_CTL_ADD, e->udp.fd, &e->udp, EPOLLIN);
-	return ret ? shunt_fail_errno(err, ret, "watch a socket") : 0;
+	return open_udp(e, err);
 }
 
 static void epoll_close(struct shunt_transport *transport)
 {
 	struct epoll_transport *e = of(transport);
 
+	shunt_udp_burst_close(e->burst);
+	shunt_udp_direct_close(&e->direct);
 	shunt_udp_close(&e->udp);
 	shunt_tcp_close(&e->tcp);
 	if (e->fd >= 0)
@@ -260,9 +405,14 @@ static void epoll_close(struct shunt_transport *transport)
 static int epoll_stats(struct shunt_transport *transport,
 		       struct shunt_transport_stats *stats, struct shunt_err *err)
 {
+	const struct epoll_transport *e = of(transport);
+
 	(void)err;
-	if (!is_tcp(of(transport)))
-		stats->rx_dropped += shunt_sock_dropped(of(transport)->udp.fd);
+	if (is_tcp(e))
+		return 0;
+	stats->rx_dropped += shunt_sock_dropped(e->udp.fd) + e->direct.dropped;
+	if (e->direct.fd >= 0)
+		stats->rx_dropped += shunt_sock_dropped(e->direct.fd);
 	return 0;
 }
 
@@ -278,17 +428,47 @@ static int epoll_describe(struct shunt_transport *transport, cJSON *json)
 	    !cJSON_AddNumberToObject(json, "sndbuf",
 				     (double)shunt_sock_buffer(fd, SO_SNDBUF)))
 		return -ENOMEM;
+	if (is_tcp(e))
+		return cJSON_AddNumberToObject(json, "descriptors",
+					       (double)e->tcp.descriptors)
+			       ? 0
+			       : -ENOMEM;
+	if (!cJSON_AddBoolToObject(json, "gso", e->options.gso != OFF) ||
+	    !cJSON_AddBoolToObject(json, "gro", e->runs) ||
+	    !cJSON_AddBoolToObject(json, "direct", e->direct.fd >= 0))
+		return -ENOMEM;
 	return 0;
 }
 
-static const struct shunt_spec_row rows[] = { SHUNT_SOCK_ROWS(struct epoll_options),
-					      { 0 } };
+static const char *const whens[] = {
+	[AUTO] = "auto", [ON] = "on", [OFF] = "off", NULL
+};
+
+#define AT(member) .offset = offsetof(struct epoll_options, member)
+
+static const struct shunt_spec_row rows[] = {
+	SHUNT_SOCK_ROWS(struct epoll_options),
+	{ "gso", SHUNT_SPEC_CHOICE, .choices = whens, AT(gso), .value = "on|off|auto",
+	  .help = "udp: send a run of datagrams of one length as one packet, which the "
+		  "NIC cuts or the receiver; auto, the default, until it is refused" },
+	{ "gro", SHUNT_SPEC_CHOICE, .choices = whens, AT(gro), .value = "on|off|auto",
+	  .help = "udp: read such a run at once; auto, the default, from the first "
+		  "burst "
+		  "on" },
+	{ "direct", SHUNT_SPEC_SWITCH, AT(direct),
+	  .help = "udp: a connected socket for the peer that most is exchanged with, "
+		  "which is faster; on is the default" },
+	{ 0 },
+};
+
+static const struct epoll_options defaults = { .direct = 1 };
 
 const struct shunt_transport_ops shunt_epoll_ops = {
 	.scheme = "epoll",
 	.help = "the kernel's UDP and TCP, waited for by epoll: anywhere on Linux",
 	.options = rows,
 	.options_bytes = sizeof(struct epoll_options),
+	.defaults = &defaults,
 	.bytes = sizeof(struct epoll_transport),
 	.peer_bytes = sizeof(union epoll_peer),
 	.open = epoll_open,

@@ -105,6 +105,15 @@ SHUNT_MUST_CHECK int shunt_sock_udp(struct shunt_endpoint *local,
 				    const struct shunt_sock_opts *opts,
 				    struct shunt_err *err);
 
+/*
+ * One more UDP socket at the address of `fd`, connected to one peer: the kernel gives it
+ * what comes from there, and finds the way once instead of for each datagram.
+ */
+SHUNT_MUST_CHECK int shunt_sock_udp_beside(int fd, const struct shunt_endpoint *local,
+					   const struct shunt_sock_address *remote,
+					   const struct shunt_sock_opts *opts,
+					   struct shunt_err *err);
+
 SHUNT_MUST_CHECK int shunt_sock_listen(struct shunt_endpoint *local,
 				       const struct shunt_sock_opts *opts,
 				       struct shunt_err *err);

@@ -25,6 +25,7 @@ int shunt_udp_open(struct shunt_udp_socket *udp, struct shunt_transport *transpo
 	uint32_t room = transport->pool->room;
 
 	udp->transport = transport;
+	udp->full_fd = -1;
 	udp->fd = shunt_sock_udp(&transport->local, opts, err);
 	if (udp->fd < 0)
 		return udp->fd;
@@ -60,7 +61,7 @@ const struct shunt_sock_address *shunt_udp_address(struct shunt_udp_socket *udp,
 
 void shunt_udp_forget(struct shunt_udp_socket *udp, const struct shunt_peer_state *peer)
 {
-	if (&udp->from_peer->state == peer)
+	if ((void *)udp->from_peer == peer)
 		udp->from_peer = NULL;
 }
 
@@ -154,7 +155,7 @@ unsigned int shunt_udp_send(struct shunt_udp_socket *udp, int fd, bool connected
 				  : 0;
 	} while (sent < 0 && shunt_udp_again(udp, fd, errno, &tries));
 	if (sent < 0 && shunt_udp_no_room(errno)) {
-		udp->full = true;
+		udp->full_fd = fd;
 		return 0;
 	}
 	if (!to || sent < 0)

@@ -22,8 +22,8 @@ struct shunt_udp_peer {
 struct shunt_udp_socket {
 	struct shunt_transport *transport;
 	int fd;
-	bool full;		  /* the kernel had no room for what was last sent */
-	struct shunt_frame spare; /* for what comes next; pool NULL: none */
+	int full_fd; /* whose buffer had no room for what was last sent; -1: nobody's */
+	struct shunt_frame spare;	  /* for what comes next; pool NULL: none */
 	struct shunt_sock_address from;	  /* who sent last, and what peer that is */
 	struct shunt_udp_peer *from_peer; /* NULL: not known */
 };

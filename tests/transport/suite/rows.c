@@ -35,11 +35,34 @@ static const struct rig_row raw = {
 	.small = "buffers=128",
 };
 
+static const struct rig_row afxdp = {
+	.name = "afxdp",
+	.scheme = "afxdp",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+	.dies = true,
+};
+
+static const struct rig_row dpdk = {
+	.name = "dpdk",
+	.scheme = "dpdk",
+	.options = "",
+	.must = SHUNT_TRANSPORT_DATAGRAMS,
+	.burst = 64,
+	.small = "buffers=128",
+	.dies = true,
+	.forgets = true,
+};
+
 /* clang-format off: one a line */
 const struct rig_row *const rig_rows[] = {
 	&epoll_udp,
 	&epoll_tcp,
 	&raw,
+	&afxdp,
+	&dpdk,
 	NULL,
 };
 /* clang-format on */
