@@ -56,7 +56,9 @@ BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
 # --- flags -----------------------------------------------------------------------------
-PKGS := libbpf libxdp libcjson libpcap libxxhash liburing libsodium
+# libkqueue where there is one (Debian 11 had it): then kqueue:// is real on Linux, too.
+PKGS := libbpf libxdp libcjson libpcap libxxhash liburing libsodium \
+	$(shell pkg-config --exists libkqueue 2>/dev/null && echo libkqueue)
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wundef -Wwrite-strings -Wno-missing-field-initializers
 SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all) \
@@ -176,7 +178,8 @@ $(B)/tests/io/%: $(B)/obj/tests/io/%.o $(SUITE_OBJ) $(B)/libshunt.a
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
 # Transports, each by the same tests (tests/transport/suite).
-$(TRANSPORT_BIN): $(B)/obj/tests/transport/conformance.o $(TRANSPORT_OBJ) $(B)/libshunt.a
+$(TRANSPORT_BIN): $(B)/obj/tests/transport/conformance.o $(TRANSPORT_OBJ) \
+		$(B)/tests/kqueue/kqueue.o $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
@@ -184,6 +187,21 @@ $(TRANSPORT_BIN): $(B)/obj/tests/transport/conformance.o $(TRANSPORT_OBJ) $(B)/l
 $(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
+# kqueue:// with a kqueue made of epoll, for tests where the system has none: an object that
+# takes the place of the library's own.
+KQUEUE_OBJ := $(B)/obj/tests/kqueue/kqueue.o $(B)/obj/tests/kqueue/transport.o
+$(KQUEUE_OBJ): private ALL_CFLAGS += -isystem tests/kqueue/include
+
+$(B)/obj/tests/kqueue/transport.o: user/transport/kqueue.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/tests/kqueue/kqueue.o: $(KQUEUE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -r -nostdlib $^ -o $@
+
+$(B)/tests/unit/sockets: $(B)/tests/kqueue/kqueue.o
 
 # This one makes allocations and system calls of the library fail, by their number.
 FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \

@@ -11,7 +11,7 @@
 #include "user/transport/udp_direct.h"
 
 #define EVENTS 64
-#define GUESSES 4u  /* looks at one socket alone for each look at all of them */
+#define GUESSES 4u  /* looks at one socket alone for each look at both */
 #define STREAK 4u   /* datagrams in a row that make a burst likely */
 #define JOIN_AT 16u /* a burst of so many: runs may help */
 
@@ -275,14 +275,10 @@ static int epoll_tx(struct shunt_transport *transport, struct shunt_datagram *da
 			 : tx_udp(e, datagrams, n);
 }
 
-/* What the loop has reported, or the kernel tells now; the connection that spoke last is
- * looked at without asking, as that is the cheaper call. */
 static unsigned int rx_tcp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 			   unsigned int max)
 {
-	if (!e->tcp.ready.first && ++e->rounds % GUESSES)
-		shunt_tcp_guess(&e->tcp);
-	if (!e->tcp.ready.first)
+	if (shunt_tcp_must_ask(&e->tcp))
 		(void)ask(e, &at_once);
 	return shunt_tcp_rx(&e->tcp, datagrams, max);
 }
@@ -421,12 +417,7 @@ static int epoll_describe(struct shunt_transport *transport, cJSON *json)
 	const struct epoll_transport *e = of(transport);
 	int fd = is_tcp(e) ? e->tcp.listener : e->udp.fd;
 
-	if (!cJSON_AddStringToObject(json, "proto",
-				     shunt_sock_protos[e->options.sock.proto]) ||
-	    !cJSON_AddNumberToObject(json, "rcvbuf",
-				     (double)shunt_sock_buffer(fd, SO_RCVBUF)) ||
-	    !cJSON_AddNumberToObject(json, "sndbuf",
-				     (double)shunt_sock_buffer(fd, SO_SNDBUF)))
+	if (shunt_sock_describe(&e->options.sock, fd, json))
 		return -ENOMEM;
 	if (is_tcp(e))
 		return cJSON_AddNumberToObject(json, "descriptors",

@@ -14,6 +14,8 @@
 
 #include <netinet/in.h>
 
+#include <cjson/cJSON.h>
+
 #include "user/base/err.h"
 #include "user/net/endpoint.h"
 
@@ -156,5 +158,7 @@ bool shunt_sock_refused(int error);
 /* Datagrams that the kernel dropped because nobody read them; 0 where it cannot tell. */
 uint64_t shunt_sock_dropped(int fd);
 
-/* Bytes of SO_RCVBUF or SO_SNDBUF as they came to be. */
-uint64_t shunt_sock_buffer(int fd, int option);
+/* Adds protocol and buffers, as they came to be, of a transport whose socket is fd. 0 or
+ * -ENOMEM. */
+SHUNT_MUST_CHECK int shunt_sock_describe(const struct shunt_sock_opts *opts, int fd,
+					 cJSON *json);

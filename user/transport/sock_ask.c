@@ -183,7 +183,7 @@ uint64_t shunt_sock_dropped(int fd)
 #endif
 }
 
-uint64_t shunt_sock_buffer(int fd, int option)
+static uint64_t buffer_of(int fd, int option)
 {
 	int bytes = 0;
 	socklen_t size = sizeof(bytes);
@@ -191,4 +191,16 @@ uint64_t shunt_sock_buffer(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &bytes, &size) || bytes < 0
 		       ? 0
 		       : (uint64_t)bytes;
+}
+
+int shunt_sock_describe(const struct shunt_sock_opts *opts, int fd, cJSON *json)
+{
+	return cJSON_AddStringToObject(json, "proto", shunt_sock_protos[opts->proto]) &&
+			       cJSON_AddNumberToObject(json, "rcvbuf",
+						       (double)buffer_of(fd,
+									 SO_RCVBUF)) &&
+			       cJSON_AddNumberToObject(json, "sndbuf",
+						       (double)buffer_of(fd, SO_SNDBUF))
+		       ? 0
+		       : -ENOMEM;
 }

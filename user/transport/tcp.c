@@ -12,9 +12,10 @@
 #define DEAF_NS UINT64_C(100000000) /* without descriptors, accept again after this */
 #define SPILL_NS UINT64_C(1000000)  /* streams leave the pool so often at most */
 #define RETRY_NS UINT64_C(100000)   /* what waits for a frame is tried again */
-#define ACCEPTS 64u		    /* connections accepted at a time */
-#define DRAINS 64u		    /* reads of what nobody wants, before a close */
-#define SPARE_DESCRIPTORS 64u	    /* for what else the process has open */
+#define GUESSES 4u	      /* looks at one connection for each look at all of them */
+#define ACCEPTS 64u	      /* connections accepted at a time */
+#define DRAINS 64u	      /* reads of what nobody wants, before a close */
+#define SPARE_DESCRIPTORS 64u /* for what else the process has open */
 
 static struct shunt_tcp_peer *of(struct shunt_peer_state *state)
 {
@@ -348,10 +349,14 @@ void shunt_tcp_ready(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *who, bool
 		append(&tcp->ready, who);
 }
 
-void shunt_tcp_guess(struct shunt_tcp_set *tcp)
+bool shunt_tcp_must_ask(struct shunt_tcp_set *tcp)
 {
-	if (tcp->hot && !tcp->hot->in_line)
-		append(&tcp->ready, tcp->hot);
+	if (tcp->ready.first)
+		return false;
+	if (!tcp->hot || tcp->hot->in_line || !(++tcp->guesses % GUESSES))
+		return true;
+	append(&tcp->ready, tcp->hot);
+	return false;
 }
 
 /* --- peers ----------------------------------------------------------------------------------- */

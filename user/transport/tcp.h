@@ -57,6 +57,7 @@ struct shunt_tcp_set {
 	uint32_t full;	      /* connections that are watched for room */
 	struct shunt_tcp_line ready, ended;
 	struct shunt_tcp_peer *hot; /* who was read last */
+	unsigned int guesses;
 };
 
 /* Listens at transport->local and sets that, caps and datagram_max; listener is -1 before,
@@ -71,8 +72,12 @@ void shunt_tcp_close(struct shunt_tcp_set *tcp);
 void shunt_tcp_ready(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *who, bool in,
 		     bool out, bool broken);
 
-/* The peer that was read last is worth a look without being asked for. */
-void shunt_tcp_guess(struct shunt_tcp_set *tcp);
+/*
+ * Before rx: true if the loop is to ask the kernel what is ready. Mostly it need not: what
+ * it has reported is not yet read, or the peer that spoke last is looked at instead, which
+ * is the cheaper call.
+ */
+bool shunt_tcp_must_ask(struct shunt_tcp_set *tcp);
 
 /* As the slots of struct shunt_transport_ops. */
 SHUNT_MUST_CHECK int shunt_tcp_peer_open(struct shunt_tcp_set *tcp,

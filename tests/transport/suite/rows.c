@@ -49,20 +49,44 @@ static const struct rig_row dpdk = {
 	.name = "dpdk",
 	.scheme = "dpdk",
 	.options = "",
+	/* two of them would wait for each other's answer to ARP, in one process */
+	.peer = "epoll",
+	.peer_options = "",
 	.must = SHUNT_TRANSPORT_DATAGRAMS,
 	.burst = 64,
 	.small = "buffers=128",
 	.dies = true,
+	.mtu_max = 3520,
 	.forgets = true,
 };
 
-/* clang-format off: one a line */
+static const struct rig_row kqueue_udp = {
+	.name = "kqueue udp",
+	.scheme = "kqueue",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row kqueue_tcp = {
+	.name = "kqueue tcp",
+	.scheme = "kqueue",
+	.options = "proto=tcp",
+	.must = TCP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+/* clang-format off */
 const struct rig_row *const rig_rows[] = {
 	&epoll_udp,
 	&epoll_tcp,
 	&raw,
 	&afxdp,
 	&dpdk,
+	&kqueue_udp,
+	&kqueue_tcp,
 	NULL,
 };
 /* clang-format on */

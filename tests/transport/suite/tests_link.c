@@ -85,6 +85,8 @@ static void mtu_changes(struct rig *rig)
 
 	rig_begin(rig, "");
 	for (i = 0; i < sizeof(mtu) / sizeof(*mtu); i++) {
+		if (rig->row->mtu_max && mtu[i] > rig->row->mtu_max)
+			continue;
 		set_mtu(mtu[i], mtu[i]);
 		rig->length = rig_equal;
 		rig->base = 1000;
