@@ -14,6 +14,8 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
+#include "user/base/cleanup.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 
 /* --- messages ----------------------------------------------------------------------------- */
@@ -229,6 +231,14 @@ struct shunt_transport_stats rig_stats(struct rig *rig, enum net_side side)
 	return stats;
 }
 
+static void show_description(struct shunt_transport *transport)
+{
+	_json_ cJSON *json = shunt_transport_describe(transport);
+	_free_ char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+
+	print_error("\n    %s\n", text ? text : "");
+}
+
 /* What the ends themselves have counted, where a test is about to fail. */
 static void show_stats(struct rig *rig)
 {
@@ -245,7 +255,7 @@ static void show_stats(struct rig *rig)
 	if (stats.name)                                                                \
 		print_error(" " #name " %llu", (unsigned long long)stats.name);
 		SHUNT_TRANSPORT_COUNTERS(SHOW)
-		print_error("\n");
+		show_description(rig->end[side].transport);
 	}
 }
 

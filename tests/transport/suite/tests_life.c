@@ -29,7 +29,7 @@ static void opened_again_and_again(struct rig *rig)
 
 	rig->length = rig_equal;
 	rig->base = 100;
-	for (i = 0; i < 12; i++) {
+	for (i = 0; i < 8; i++) {
 		rig_begin(rig, "");
 		rig_pass(rig, NEAR, 0, 10);
 		rig_pass(rig, FAR, 0, 10);
