@@ -186,7 +186,11 @@ $(TRANSPORT_BIN): $(B)/obj/tests/transport/conformance.o $(TRANSPORT_OBJ) \
 # What the namespace tests drive by hand.
 $(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -o $@
+
+# Wires that are impaired on purpose; C tests link rough.o and impair.o.
+$(B)/tests/net/impair: $(B)/obj/tests/transport/impair.o
+$(B)/obj/tests/transport/impair.o: | $(AUX_SKEL)
 
 # kqueue:// with a kqueue made of epoll, for tests where the system has none: an object that
 # takes the place of the library's own.
