@@ -25,6 +25,24 @@ static const struct rig_row epoll_tcp = {
 	.small = "buffers=128",
 };
 
+static const struct rig_row uring_udp = {
+	.name = "uring udp",
+	.scheme = "uring",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row uring_tcp = {
+	.name = "uring tcp",
+	.scheme = "uring",
+	.options = "proto=tcp",
+	.must = TCP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
 static const struct rig_row raw = {
 	.name = "raw",
 	.scheme = "raw",
@@ -52,12 +70,42 @@ static const struct rig_row dpdk = {
 	/* two of them would wait for each other's answer to ARP, in one process */
 	.peer = "epoll",
 	.peer_options = "",
-	.must = SHUNT_TRANSPORT_DATAGRAMS,
+	.must = UDP,
 	.burst = 64,
 	.small = "buffers=128",
 	.dies = true,
 	.mtu_max = 3520,
 	.forgets = true,
+};
+
+static const struct rig_row ringbuf = {
+	.name = "ringbuf",
+	.scheme = "ringbuf",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128&ring=64K",
+	.dies = true,
+};
+
+static const struct rig_row ringbuf_tc = {
+	.name = "ringbuf tc",
+	.scheme = "ringbuf",
+	.options = "hook=tc",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128&ring=64K",
+	.dies = true,
+};
+
+static const struct rig_row xdp = {
+	.name = "xdp",
+	.scheme = "xdp",
+	.options = "",
+	.must = UDP | SHUNT_TRANSPORT_ANSWERS,
+	.burst = 64,
+	.small = "buffers=128&ring=64K",
+	.dies = true,
 };
 
 static const struct rig_row kqueue_udp = {
@@ -82,9 +130,14 @@ static const struct rig_row kqueue_tcp = {
 const struct rig_row *const rig_rows[] = {
 	&epoll_udp,
 	&epoll_tcp,
+	&uring_udp,
+	&uring_tcp,
 	&raw,
 	&afxdp,
 	&dpdk,
+	&ringbuf,
+	&ringbuf_tc,
+	&xdp,
 	&kqueue_udp,
 	&kqueue_tcp,
 	NULL,

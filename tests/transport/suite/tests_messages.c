@@ -296,6 +296,21 @@ static void answered_with_changes(struct rig *rig)
 	}
 }
 
+/* The kernel sends back what comes, while nobody receives it. */
+static void answered_by_the_kernel(struct rig *rig)
+{
+	rig_open(rig, FAR, "answer=all");
+	rig_open(rig, NEAR, "");
+	rig->end[NEAR].peer = rig_peer(rig, NEAR, "192.0.2.2:7000");
+	rig->length = rig_equal;
+	rig->base = 900;
+	for (uint32_t number = 0; number < 1000; number += 16) {
+		rig_say(rig, NEAR, number, 16);
+		rig_hear(rig, NEAR, number, 16);
+	}
+	assert_int_equal(rig_stats(rig, FAR).rx_messages, 0);
+}
+
 /* --- random ------------------------------------------------------------------------------- */
 
 #define STEPS 6000
@@ -386,6 +401,8 @@ const struct rig_test rig_tests_messages[] = {
 	{ "a batch stops in front of its fault", a_batch_stops_at_its_fault },
 	{ "a message is answered in its own buffer", answered_in_place },
 	{ "an answer may be shorter, and changed", answered_with_changes },
+	{ "the kernel answers by itself", answered_by_the_kernel,
+	  SHUNT_TRANSPORT_ANSWERS },
 	{ "random traffic both ways is as two queues have it", like_two_queues },
 	{ NULL },
 };

@@ -79,7 +79,7 @@ static void for_a_message(struct rig *rig)
 /* --- woken from its sleep ------------------------------------------------------------------- */
 
 struct later {
-	struct rig *rig;
+	char uri[RIG_URI];
 	pthread_t thread;
 };
 
@@ -97,38 +97,55 @@ static bool sleeps(void)
 	return state == 'S';
 }
 
-/* Speaks when the other one sleeps. */
-static void *speak(void *arg)
+static bool say_77(struct shunt_transport *far)
 {
-	struct later *later = arg;
-	struct rig_end *far = &later->rig->end[FAR];
 	uint8_t bytes[100];
+	shunt_peer peer;
 
-	if (setns(net_fd(FAR), CLONE_NEWNET))
-		return NULL;
+	if (shunt_peer_open(far, &peer, "192.0.2.1:7000", NULL))
+		return false;
 	while (!sleeps())
 		sched_yield();
 	rig_fill(bytes, sizeof(bytes), 77);
-	while (shunt_send(far->transport, far->peer, rig_channel(77), bytes,
-			  sizeof(bytes)) == 0)
+	while (!shunt_send(far, peer, rig_channel(77), bytes, sizeof(bytes)))
 		;
-	if (shunt_transport_kick(far->transport, NULL))
+	return !shunt_transport_kick(far, NULL);
+}
+
+/* An end in a thread of its own speaks when the first one sleeps. */
+static void *speak(void *arg)
+{
+	struct shunt_transport *far;
+	struct later *later = arg;
+	bool said;
+
+	if (setns(net_fd(FAR), CLONE_NEWNET) ||
+	    shunt_transport_open(&far, later->uri, NULL))
 		return NULL;
-	return later;
+	said = say_77(far);
+	shunt_transport_close(far);
+	return said ? later : NULL;
 }
 
 static void out_of_its_sleep(struct rig *rig)
 {
-	struct later later = { .rig = rig };
-	void *spoken;
+	struct later later;
+	struct shunt_message message;
+	void *said;
 
-	begin(rig, "wait=poll");
+	rig->length = rig_equal;
+	rig->base = 100;
+	rig_open(rig, NEAR, "wait=poll");
+	rig_uri(rig, FAR, net_address[FAR], RIG_PORT, "", later.uri);
 	assert_int_equal(pthread_create(&later.thread, NULL, speak, &later), 0);
-	while (wait_near(rig, LONG_NS) != 1)
-		;
-	assert_int_equal(pthread_join(later.thread, &spoken), 0);
-	assert_non_null(spoken);
-	rig_hear(rig, NEAR, 77, 1);
+	do {
+		while (!wait_near(rig, LONG_NS))
+			;
+	} while (!shunt_recv(rig->end[NEAR].transport, &message, 1));
+	assert_int_equal(pthread_join(later.thread, &said), 0);
+	assert_non_null(said);
+	rig_check(rig, &message, 77);
+	shunt_release(rig->end[NEAR].transport, &message, 1);
 }
 
 static void on_signal(int sig)
