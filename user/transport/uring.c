@@ -338,28 +338,24 @@ static int uring_stats(struct shunt_transport *transport,
 static int uring_describe(struct shunt_transport *transport, cJSON *json)
 {
 	const struct uring *uring = uring_of(transport);
-	bool tcp = uring->options.sock.proto == SHUNT_SOCK_TCP;
 
-	if (!cJSON_AddStringToObject(json, "proto", tcp ? "tcp" : "udp") ||
-	    !cJSON_AddStringToObject(json, "receive", receives[uring->receive]) ||
-	    !cJSON_AddStringToObject(json, "completions",
-				     shunt_uring_works[uring->ring.work]) ||
-	    !cJSON_AddNumberToObject(json, "provided_buffers", uring->ring.size) ||
-	    !cJSON_AddBoolToObject(json, "registered_files", uring->ring.files) ||
-	    !cJSON_AddBoolToObject(json, "registered_buffers", uring->registered) ||
-	    !cJSON_AddStringToObject(json, "zc", zcs[uring->zc]) ||
-	    !cJSON_AddNumberToObject(json, "napi_us", (double)uring->options.napi_us))
-		return -ENOMEM;
-	if (tcp)
-		return 0;
-	return cJSON_AddNumberToObject(json, "rcvbuf",
-				       (double)shunt_sock_buffer(uring->fd,
-								 SO_RCVBUF)) &&
-			       cJSON_AddNumberToObject(
-				       json, "sndbuf",
-				       (double)shunt_sock_buffer(uring->fd, SO_SNDBUF))
-		       ? 0
-		       : -ENOMEM;
+	return shunt_sock_describe(&uring->options.sock, uring->fd, json) ||
+			       !cJSON_AddStringToObject(json, "receive",
+							receives[uring->receive]) ||
+			       !cJSON_AddStringToObject(
+				       json, "completions",
+				       shunt_uring_works[uring->ring.work]) ||
+			       !cJSON_AddNumberToObject(json, "provided_buffers",
+							uring->ring.size) ||
+			       !cJSON_AddBoolToObject(json, "registered_files",
+						      uring->ring.files) ||
+			       !cJSON_AddBoolToObject(json, "registered_buffers",
+						      uring->registered) ||
+			       !cJSON_AddStringToObject(json, "zc", zcs[uring->zc]) ||
+			       !cJSON_AddNumberToObject(json, "napi_us",
+							(double)uring->options.napi_us)
+		       ? -ENOMEM
+		       : 0;
 }
 
 const struct shunt_transport_ops shunt_uring_ops = {
