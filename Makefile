@@ -164,9 +164,12 @@ $(B)/plugins/dpdk.so: $(PLUGIN_SRC:%.c=$(B)/obj/%.o) $(B)/libshunt.a
 		$(shell pkg-config --libs libdpdk) $(LIBS) -o $@
 
 # --- tests and benchmarks ----------------------------------------------------------------
+# Objects first: what a test brings along takes the place of the library's own.
+objects_first = $(filter %.o,$^) $(filter-out %.o,$^)
+
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $(objects_first) -lcmocka $(LIBS) -o $@
 
 $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
@@ -205,7 +208,7 @@ $(B)/tests/kqueue/kqueue.o: $(KQUEUE_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -r -nostdlib $^ -o $@
 
-$(B)/tests/unit/sockets: $(B)/tests/kqueue/kqueue.o
+$(B)/tests/unit/sockets $(B)/tests/unit/datagrams: $(B)/tests/kqueue/kqueue.o
 
 # This one makes allocations and system calls of the library fail, by their number.
 FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \

@@ -196,24 +196,28 @@ void shunt_transport_drop(struct shunt_transport *transport,
 	shunt_peers_remove(transport->peers, peer);
 }
 
-/*
- * A place for one more: where there is none, who was silent longest goes. One that comes
- * back to an address has another epoch, for its numbers begin anew.
- */
-static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
-					 const struct shunt_endpoint *remote)
+/* A place for one more: where there is none, who was silent longest goes. */
+static struct shunt_peer_state *add_place(struct shunt_transport *transport,
+					  const struct shunt_endpoint *remote)
 {
 	struct shunt_peer_state *peer = shunt_peers_add(transport->peers, remote), *old;
 
-	if (!peer) {
-		old = shunt_peers_oldest(transport->peers);
-		if (!old)
-			return NULL;
-		shunt_transport_drop(transport, old);
-		peer = shunt_peers_add(transport->peers, remote);
-	}
 	if (peer)
-		peer->epoch = transport->epoch++;
+		return peer;
+	old = shunt_peers_oldest(transport->peers);
+	if (!old)
+		return NULL;
+	shunt_transport_drop(transport, old);
+	return shunt_peers_add(transport->peers, remote);
+}
+
+static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
+					 const struct shunt_endpoint *remote)
+{
+	struct shunt_peer_state *peer = add_place(transport, remote);
+
+	if (peer)
+		peer->epoch = ++transport->epoch;
 	return peer;
 }
 
