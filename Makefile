@@ -256,7 +256,7 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 san-tests: $(UNIT_BIN) $(IO_BIN) $(TRANSPORT_BIN) plugins
 
 # What has threads; about the rest ThreadSanitizer has nothing to say.
-THREADED := credit metric mpsc pool spsc worker
+THREADED := credit mesh metric mpsc pool spsc steal transport_task worker
 tsan-tests: ## run the tests that have threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%) \
 		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%) plugins

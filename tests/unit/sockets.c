@@ -316,6 +316,36 @@ static void idle_beginnings_do_not_starve_the_others(void **state)
 	shunt_transport_close(b);
 }
 
+/* While one talks without end, another one is accepted and heard. */
+static void who_never_stops_starves_nobody(void **state)
+{
+	struct shunt_transport *a = open_any("proto=tcp"), *b = open_any("proto=tcp");
+	shunt_peer peer = open_way(b, a);
+	struct shunt_message messages[8];
+	uint8_t bytes[SHUNT_WIRE_BYTES + 77];
+	unsigned int i, k, n, heard = 0;
+	int fd = -1;
+
+	(void)state;
+	for (i = 0; i < 200 && !heard; i++) {
+		for (k = 0; k < 16; k++)
+			if (shunt_send(b, peer, 3, pattern, 1000) != 1)
+				break;
+		if (i == 20) {
+			fd = connect_plain(a, SOCK_STREAM);
+			write_all(fd, bytes, frame_message(bytes, 77));
+		}
+		n = shunt_recv(a, messages, 8);
+		for (k = 0; k < n; k++)
+			heard += messages[k].frame.len == 77;
+		shunt_release(a, messages, n);
+	}
+	assert_int_equal(heard, 1);
+	close(fd);
+	shunt_transport_close(a);
+	shunt_transport_close(b);
+}
+
 static void without_descriptors_it_waits_for_some(void **state)
 {
 	struct shunt_transport *a = open_any("proto=tcp&peers=64");
@@ -368,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_reset_in_a_message_is_the_end_of_that_peer_alone),
 		cmocka_unit_test(a_full_connection_takes_no_more_and_loses_nothing),
 		cmocka_unit_test(idle_beginnings_do_not_starve_the_others),
+		cmocka_unit_test(who_never_stops_starves_nobody),
 		cmocka_unit_test(without_descriptors_it_waits_for_some),
 		cmocka_unit_test(a_stream_without_headers_is_refused),
 	};

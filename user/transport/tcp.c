@@ -351,9 +351,12 @@ void shunt_tcp_ready(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *who, bool
 
 bool shunt_tcp_must_ask(struct shunt_tcp_set *tcp)
 {
+	/* however much there is to read: others may have come, or wait to be accepted */
+	if (!(++tcp->guesses % GUESSES))
+		return true;
 	if (tcp->ready.first)
 		return false;
-	if (!tcp->hot || tcp->hot->in_line || !(++tcp->guesses % GUESSES))
+	if (!tcp->hot || tcp->hot->in_line)
 		return true;
 	append(&tcp->ready, tcp->hot);
 	return false;
