@@ -30,6 +30,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
 IO_SRC := $(sort $(wildcard tests/io/*.c))
 SUITE_SRC := $(sort $(wildcard tests/io/suite/*.c))
+TRANSPORT_SRC := $(sort $(wildcard tests/transport/suite/*.c))
 # What is loaded before a program is made by the test that does so (tests/net/test_steer.py).
 NET_SRC := $(filter-out tests/net/nic.c,$(sort $(wildcard tests/net/*.c)))
 BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
@@ -47,6 +48,8 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
 IO_BIN := $(IO_SRC:tests/io/%.c=$(B)/tests/io/%)
 SUITE_OBJ := $(SUITE_SRC:%.c=$(B)/obj/%.o)
+TRANSPORT_BIN := $(B)/tests/transport/conformance
+TRANSPORT_OBJ := $(TRANSPORT_SRC:%.c=$(B)/obj/%.o)
 PLUGIN_SRC := $(sort $(wildcard user/io/dpdk/*.c))
 NET_BIN := $(NET_SRC:tests/net/%.c=$(B)/tests/net/%)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
@@ -177,6 +180,12 @@ $(B)/tests/io/%: $(B)/obj/tests/io/%.o $(SUITE_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
+# Transports, each by the same tests (tests/transport/suite).
+$(TRANSPORT_BIN): $(B)/obj/tests/transport/conformance.o $(TRANSPORT_OBJ) \
+		$(B)/tests/kqueue/kqueue.o $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
 # What the namespace tests drive by hand.
 $(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
 	@mkdir -p $(@D)
@@ -249,7 +258,7 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
-san-tests: $(UNIT_BIN) $(IO_BIN) plugins
+san-tests: $(UNIT_BIN) $(IO_BIN) $(TRANSPORT_BIN) plugins
 
 # What has threads; about the rest ThreadSanitizer has nothing to say.
 THREADED := credit mesh metric mpsc pool spsc steal transport_task worker
@@ -258,7 +267,7 @@ tsan-tests: ## run the tests that have threads, under ThreadSanitizer
 		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%) plugins
 	$(Q)TSAN=1 tests/run unit io
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(TRANSPORT_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
