@@ -81,7 +81,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: vm-kernels test-vm plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -281,6 +281,14 @@ FAULTS ?= all
 test-faults: deps ## kill or fail each command at each system call (as root; 45 minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net -k "test_faults or killed or kill or moment"
+
+vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (1 GB; SHUNT_VM=DIR)
+	$(Q)tests/deps.sh vm
+	$(Q)tests/vm/fetch
+
+test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/vm/matrix -j $(shell nproc)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all
