@@ -234,6 +234,9 @@ int main(int argc, char **argv)
 		.window_messages = HELD,
 		.message_max = LONGEST,
 		.connect_ms = 30000,
+		/* The goodbye is a datagram, and may be lost as well. */
+		.keepalive_ms = 500,
+		.dead_ms = 3000,
 	};
 	struct shunt_transport *transport;
 
