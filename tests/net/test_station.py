@@ -30,10 +30,10 @@ def uri(scheme, family=4, **options):
 
 
 class Station:
-    """tests/net/station.c in b."""
+    """tests/net/station.c in b, or another namespace."""
 
-    def __init__(self, wire, how, where):
-        self.popen = subprocess.Popen(wire.b.argv(PROGRAM, how, where), text=True,
+    def __init__(self, wire, how, where, ns=None):
+        self.popen = subprocess.Popen((ns or wire.b).argv(PROGRAM, how, where), text=True,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.first = self.read()
 

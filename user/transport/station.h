@@ -126,12 +126,14 @@ void shunt_station_end(struct shunt_station *station);
 
 /* --- for its vtable ------------------------------------------------------------------------ */
 
-#define SHUNT_STATION_OPS                                                              \
+/* All but describe, to which a backend may add its own. */
+#define SHUNT_STATION_MOVES                                                            \
 	.peer_bytes = sizeof(struct shunt_station_peer), .own_memory = true,           \
 	.peer_open = shunt_station_peer_open, .peer_close = shunt_station_peer_close,  \
 	.tx = shunt_station_tx, .rx = shunt_station_rx, .kick = shunt_station_kick,    \
 	.wait = shunt_station_wait, .due = shunt_station_due,                          \
-	.stats = shunt_station_stats, .describe = shunt_station_describe
+	.stats = shunt_station_stats
+#define SHUNT_STATION_OPS SHUNT_STATION_MOVES, .describe = shunt_station_describe
 
 int shunt_station_peer_open(struct shunt_transport *transport,
 			    struct shunt_peer_state *state, uint64_t deadline_ns,
