@@ -228,7 +228,7 @@ static void admit(struct shunt_conns *conns, const struct shunt_message *message
 static void answer_again(struct shunt_conns *conns, const struct shunt_message *message,
 			 uint32_t id)
 {
-	const struct shunt_conn *conn = shunt_conn_of(conns, id);
+	struct shunt_conn *conn = shunt_conn_of(conns, id);
 	struct shunt_conn_step step;
 
 	conns->count.repeated++;
