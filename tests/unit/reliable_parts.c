@@ -10,8 +10,8 @@
 #include "tests/model/random.h"
 #include "user/transport/arrivals.h"
 #include "user/transport/congestion.h"
-#include "user/transport/inbox.h"
-#include "user/transport/outbox.h"
+#include "user/transport/intake.h"
+#include "user/transport/backlog.h"
 #include "user/transport/rtt.h"
 
 #define STREAM 6000u /* bytes */
@@ -255,24 +255,24 @@ static void acknowledgements_wait_for_a_second_packet_or_a_while(void **state)
 	assert_true(shunt_arrivals_due(&a, 120));
 }
 
-/* --- outbox ------------------------------------------------------------------------------ */
+/* --- backlog ------------------------------------------------------------------------------ */
 
 struct sent {
 	uint8_t stream[STREAM];
 	uint8_t there[STREAM];
 	uint32_t end, whole;
-	struct shunt_outbox_range flight[64];
+	struct shunt_backlog_range flight[64];
 	uint32_t flights;
 };
 
-static void out_put(struct shunt_outbox *outbox, struct sent *sent,
+static void out_put(struct shunt_backlog *backlog, struct sent *sent,
 		    struct shunt_random *r)
 {
 	uint8_t bytes[300], *at = sent->stream + sent->end;
 	uint32_t length = shunt_random_below(r, sizeof(bytes)), i;
 	uint32_t cost = shunt_segment_cost(length);
 
-	if (cost > shunt_outbox_room(outbox) || sent->end + cost > STREAM)
+	if (cost > shunt_backlog_room(backlog) || sent->end + cost > STREAM)
 		return;
 	for (i = 0; i < length; i++)
 		bytes[i] = shunt_random_next(r);
@@ -282,36 +282,36 @@ static void out_put(struct shunt_outbox *outbox, struct sent *sent,
 	at[4] = 0xab;
 	at[5] = 0xcd;
 	memcpy(at + 8, bytes, length);
-	shunt_outbox_put(outbox, 0xabcd, bytes, length);
+	shunt_backlog_put(backlog, 0xabcd, bytes, length);
 	sent->end += cost;
 }
 
-static void out_take(struct shunt_outbox *outbox, struct sent *sent,
+static void out_take(struct shunt_backlog *backlog, struct sent *sent,
 		     struct shunt_random *r, uint64_t start)
 {
-	struct shunt_outbox_range *range = &sent->flight[sent->flights];
+	struct shunt_backlog_range *range = &sent->flight[sent->flights];
 	uint32_t max = 1 + shunt_random_below(r, 200);
 	uint8_t bytes[200];
 
-	if (sent->flights == 64 || !shunt_outbox_take(outbox, max, range))
+	if (sent->flights == 64 || !shunt_backlog_take(backlog, max, range))
 		return;
 	assert_in_range(range->length, 1, max);
-	shunt_outbox_copy(outbox, range, bytes);
+	shunt_backlog_copy(backlog, range, bytes);
 	assert_memory_equal(bytes, sent->stream + (range->offset - start),
 			    range->length);
 	sent->flights++;
 }
 
 /* One that is under way arrives, or is lost. */
-static void out_land(struct shunt_outbox *outbox, struct sent *sent,
+static void out_land(struct shunt_backlog *backlog, struct sent *sent,
 		     struct shunt_random *r, uint64_t start)
 {
 	uint32_t i = shunt_random_below(r, sent->flights);
-	struct shunt_outbox_range range = sent->flight[i];
+	struct shunt_backlog_range range = sent->flight[i];
 
 	sent->flight[i] = sent->flight[--sent->flights];
 	if (shunt_random_one_in(r, 2)) {
-		shunt_outbox_lose(outbox, &range);
+		shunt_backlog_lose(backlog, &range);
 		return;
 	}
 	memset(sent->there + (range.offset - start), 1, range.length);
@@ -319,10 +319,10 @@ static void out_land(struct shunt_outbox *outbox, struct sent *sent,
 		sent->whole++;
 	/* an acknowledgement may be lost, or come late */
 	if (shunt_random_one_in(r, 2))
-		assert_true(shunt_outbox_received(outbox, start + sent->whole));
+		assert_true(shunt_backlog_received(backlog, start + sent->whole));
 }
 
-static void an_outbox_forgets_nothing_that_did_not_arrive(void **state)
+static void a_backlog_forgets_nothing_that_did_not_arrive(void **state)
 {
 	struct shunt_random r = { shunt_random_seed(17) };
 	uint64_t collapsed = 0;
@@ -331,39 +331,39 @@ static void an_outbox_forgets_nothing_that_did_not_arrive(void **state)
 	(void)state;
 	for (round = 0; round < 600; round++) {
 		uint64_t start = (UINT64_C(1) << 32) - 8 * shunt_random_below(&r, 700);
-		struct shunt_outbox outbox;
+		struct shunt_backlog backlog;
 		struct sent sent = { .end = 0 };
 
-		assert_int_equal(shunt_outbox_open(&outbox, 1024,
-						   1u << shunt_random_below(&r, 7),
-						   start),
+		assert_int_equal(shunt_backlog_open(&backlog, 1024,
+						    1u << shunt_random_below(&r, 7),
+						    start),
 				 0);
-		assert_false(shunt_outbox_received(&outbox, start + 1));
+		assert_false(shunt_backlog_received(&backlog, start + 1));
 		while (sent.whole < sent.end || sent.end < STREAM - 320) {
 			uint32_t what = shunt_random_below(&r, 3);
 
 			if (what == 0)
-				out_put(&outbox, &sent, &r);
+				out_put(&backlog, &sent, &r);
 			else if (what == 1)
-				out_take(&outbox, &sent, &r, start);
+				out_take(&backlog, &sent, &r, start);
 			else if (sent.flights)
-				out_land(&outbox, &sent, &r, start);
-			else if (!shunt_outbox_waits(&outbox))
+				out_land(&backlog, &sent, &r, start);
+			else if (!shunt_backlog_waits(&backlog))
 				assert_int_equal(sent.whole, sent.end);
-			if (!sent.flights && !shunt_outbox_waits(&outbox))
-				assert_true(shunt_outbox_received(&outbox,
-								  start + sent.whole));
+			if (!sent.flights && !shunt_backlog_waits(&backlog))
+				assert_true(shunt_backlog_received(&backlog,
+								   start + sent.whole));
 		}
-		assert_true(shunt_outbox_received(&outbox, start + sent.end));
-		assert_false(shunt_outbox_waits(&outbox));
-		assert_int_equal(shunt_outbox_room(&outbox), 1024);
-		collapsed += outbox.collapsed;
-		shunt_outbox_close(&outbox);
+		assert_true(shunt_backlog_received(&backlog, start + sent.end));
+		assert_false(shunt_backlog_waits(&backlog));
+		assert_int_equal(shunt_backlog_room(&backlog), 1024);
+		collapsed += backlog.collapsed;
+		shunt_backlog_close(&backlog);
 	}
 	assert_true(collapsed > 100);
 }
 
-/* --- inbox ------------------------------------------------------------------------------- */
+/* --- intake ------------------------------------------------------------------------------- */
 
 #define WINDOW 1024u
 #define LONGEST 300u
@@ -408,8 +408,8 @@ static uint32_t covered(struct heap *heap, uint32_t most)
 	return heap->covered;
 }
 
-static void in_put(struct shunt_inbox *inbox, struct heap *heap, struct shunt_random *r,
-		   uint64_t start, uint64_t told)
+static void in_put(struct shunt_intake *intake, struct heap *heap,
+		   struct shunt_random *r, uint64_t start, uint64_t told)
 {
 	uint32_t most = covered(heap, told - start);
 	uint32_t from = heap->whole + shunt_random_below(r, 500), length;
@@ -422,7 +422,7 @@ static void in_put(struct shunt_inbox *inbox, struct heap *heap, struct shunt_ra
 		return;
 	if (length > most - from)
 		length = most - from;
-	if (!shunt_inbox_put(inbox, start + from, heap->stream + from, length)) {
+	if (!shunt_intake_put(intake, start + from, heap->stream + from, length)) {
 		assert_true(from > heap->whole); /* what comes next always fits */
 		heap->refused++;
 		return;
@@ -430,7 +430,7 @@ static void in_put(struct shunt_inbox *inbox, struct heap *heap, struct shunt_ra
 	memset(heap->there + from, 1, length);
 	while (heap->whole < heap->end && heap->there[heap->whole])
 		heap->whole++;
-	assert_int_equal(inbox->received, start + heap->whole);
+	assert_int_equal(intake->received, start + heap->whole);
 }
 
 struct lent {
@@ -438,14 +438,14 @@ struct lent {
 	uint32_t n, at;
 };
 
-static void in_lend(struct shunt_inbox *inbox, const struct heap *heap,
+static void in_lend(struct shunt_intake *intake, const struct heap *heap,
 		    struct lent *lent, uint64_t start)
 {
 	struct shunt_segment_message got, want;
 	const uint8_t *data;
 	uint64_t token;
 
-	if (lent->n == 64 || !shunt_inbox_lend(inbox, &token, &got, &data))
+	if (lent->n == 64 || !shunt_intake_lend(intake, &token, &got, &data))
 		return;
 	assert_true(shunt_segment_message_read(&want, heap->stream + lent->at));
 	assert_int_equal(token, start + lent->at);
@@ -457,7 +457,7 @@ static void in_lend(struct shunt_inbox *inbox, const struct heap *heap,
 	lent->token[lent->n++] = token;
 }
 
-static void an_inbox_gives_what_came_in_order(void **state)
+static void an_intake_gives_what_came_in_order(void **state)
 {
 	const struct shunt_terms terms = { .window_bytes = WINDOW,
 					   .window_messages = 500,
@@ -470,35 +470,36 @@ static void an_inbox_gives_what_came_in_order(void **state)
 	for (round = 0; round < 300; round++) {
 		uint64_t start = (UINT64_C(1) << 32) - 8 * shunt_random_below(&r, 700);
 		struct lent lent = { .n = 0 };
-		struct shunt_inbox inbox;
+		struct shunt_intake intake;
 		struct shunt_grant grant;
 
 		in_fill(&heap, &r);
 		shunt_grant_init(&grant, &terms, &terms, start);
-		assert_int_equal(shunt_inbox_open(&inbox, WINDOW, LONGEST,
-						  1 + shunt_random_below(&r, 6), start),
+		assert_int_equal(shunt_intake_open(&intake, WINDOW, LONGEST,
+						   1 + shunt_random_below(&r, 6),
+						   start),
 				 0);
 		while (lent.at < heap.end || lent.n) {
 			struct shunt_segment s = { .flags = 0 };
 			uint32_t what = shunt_random_below(&r, 4);
 
 			shunt_grant_tell(&grant, &s);
-			assert_true(grant.told.bytes - inbox.freed <= WINDOW);
+			assert_true(grant.told.bytes - intake.freed <= WINDOW);
 			if (what < 2)
-				in_put(&inbox, &heap, &r, start, grant.told.bytes);
-			assert_true(shunt_inbox_parse(&inbox, &grant) >= 0);
+				in_put(&intake, &heap, &r, start, grant.told.bytes);
+			assert_true(shunt_intake_parse(&intake, &grant) >= 0);
 			if (what == 2)
-				in_lend(&inbox, &heap, &lent, start);
+				in_lend(&intake, &heap, &lent, start);
 			if (what == 3 && lent.n) {
 				i = shunt_random_below(&r, lent.n);
-				shunt_inbox_release(&inbox, &grant, lent.token[i]);
+				shunt_intake_release(&intake, &grant, lent.token[i]);
 				lent.token[i] = lent.token[--lent.n];
 			}
 		}
-		assert_int_equal(inbox.freed, start + heap.end);
+		assert_int_equal(intake.freed, start + heap.end);
 		assert_int_equal(grant.consumed.bytes, start + heap.end);
 		refused += heap.refused;
-		shunt_inbox_close(&inbox);
+		shunt_intake_close(&intake);
 	}
 	assert_true(refused > 100);
 }
@@ -513,8 +514,8 @@ int main(void)
 		cmocka_unit_test(newreno_follows_rfc_9002),
 		cmocka_unit_test(arrivals_are_as_a_naive_list_has_them),
 		cmocka_unit_test(acknowledgements_wait_for_a_second_packet_or_a_while),
-		cmocka_unit_test(an_outbox_forgets_nothing_that_did_not_arrive),
-		cmocka_unit_test(an_inbox_gives_what_came_in_order),
+		cmocka_unit_test(a_backlog_forgets_nothing_that_did_not_arrive),
+		cmocka_unit_test(an_intake_gives_what_came_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

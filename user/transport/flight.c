@@ -36,7 +36,7 @@ static struct shunt_flight_record *record_of(struct shunt_flight *flight,
 }
 
 void shunt_flight_sent(struct shunt_flight *flight, uint64_t now_ns,
-		       const struct shunt_outbox_range *range, uint32_t bytes,
+		       const struct shunt_backlog_range *range, uint32_t bytes,
 		       uint16_t notes)
 {
 	*record_of(flight, flight->next++) = (struct shunt_flight_record){
@@ -70,18 +70,18 @@ static void pass_settled(struct shunt_flight *flight)
 }
 
 /* What an open one carried is to be sent again. */
-static void lose(struct shunt_flight *flight, struct shunt_outbox *outbox,
+static void lose(struct shunt_flight *flight, struct shunt_backlog *backlog,
 		 struct shunt_flight_record *record, enum shunt_flight_state state)
 {
 	land(flight, record, state);
 	flight->lost++;
 	flight->lost_notes |= record->notes;
 	if (record->range.length)
-		shunt_outbox_lose(outbox, &record->range);
+		shunt_backlog_lose(backlog, &record->range);
 }
 
 /* Those behind which others have arrived, by number or by time. */
-static void find_lost(struct shunt_flight *flight, struct shunt_outbox *outbox,
+static void find_lost(struct shunt_flight *flight, struct shunt_backlog *backlog,
 		      uint64_t now_ns)
 {
 	uint64_t wait = shunt_rtt_reorder(&flight->rtt, flight->times.granularity_ns);
@@ -100,7 +100,7 @@ static void find_lost(struct shunt_flight *flight, struct shunt_outbox *outbox,
 			break;
 		}
 		if (record->state == SHUNT_FLIGHT_OPEN) {
-			lose(flight, outbox, record, SHUNT_FLIGHT_SETTLED);
+			lose(flight, backlog, record, SHUNT_FLIGHT_SETTLED);
 			shunt_congestion_lost(&flight->congestion, number,
 					      flight->next);
 		}
@@ -154,7 +154,7 @@ static uint64_t newest_of(uint64_t before, const struct shunt_segment *segment)
 	return before;
 }
 
-bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
+bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_backlog *backlog,
 		      uint64_t now_ns, const struct shunt_segment *segment)
 {
 	uint64_t before = shunt_segment_whole(flight->oldest, segment->before), at;
@@ -184,7 +184,7 @@ bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
 	if (answer.newest > flight->acked)
 		flight->acked = answer.newest;
 	pass_settled(flight);
-	find_lost(flight, outbox, now_ns);
+	find_lost(flight, backlog, now_ns);
 	return true;
 }
 
@@ -219,18 +219,18 @@ uint64_t shunt_flight_due(const struct shunt_flight *flight)
 }
 
 /* Forgets the oldest, whatever has become of it. */
-static void forget(struct shunt_flight *flight, struct shunt_outbox *outbox)
+static void forget(struct shunt_flight *flight, struct shunt_backlog *backlog)
 {
 	struct shunt_flight_record *record = record_of(flight, flight->oldest);
 
 	if (record->state == SHUNT_FLIGHT_OPEN)
-		lose(flight, outbox, record, SHUNT_FLIGHT_SETTLED);
+		lose(flight, backlog, record, SHUNT_FLIGHT_SETTLED);
 	record->state = SHUNT_FLIGHT_SETTLED;
 	pass_settled(flight);
 }
 
 /* Others are to go in place of the oldest ones. */
-static void miss(struct shunt_flight *flight, struct shunt_outbox *outbox)
+static void miss(struct shunt_flight *flight, struct shunt_backlog *backlog)
 {
 	uint32_t missed = 0;
 	uint64_t number;
@@ -241,23 +241,23 @@ static void miss(struct shunt_flight *flight, struct shunt_outbox *outbox)
 
 		if (record->state != SHUNT_FLIGHT_OPEN)
 			continue;
-		lose(flight, outbox, record, SHUNT_FLIGHT_MISSED);
+		lose(flight, backlog, record, SHUNT_FLIGHT_MISSED);
 		missed++;
 	}
 	while (flight->next + PROBES - flight->oldest > flight->mask + 1)
-		forget(flight, outbox);
+		forget(flight, backlog);
 }
 
-void shunt_flight_late(struct shunt_flight *flight, struct shunt_outbox *outbox,
+void shunt_flight_late(struct shunt_flight *flight, struct shunt_backlog *backlog,
 		       uint64_t now_ns)
 {
 	if (now_ns >= flight->loss_ns)
-		find_lost(flight, outbox, now_ns);
+		find_lost(flight, backlog, now_ns);
 	if (now_ns < shunt_flight_due(flight))
 		return;
 	flight->probed++;
 	if (++flight->unanswered == PERSISTENT)
 		shunt_congestion_collapse(&flight->congestion);
-	miss(flight, outbox);
+	miss(flight, backlog);
 	flight->probes = PROBES;
 }

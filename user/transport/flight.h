@@ -6,10 +6,10 @@
  * A record for each number from `oldest` (the first that is not settled) to `next`, in a
  * ring. A record is settled by an acknowledgement, or because it is lost: later ones have
  * arrived (RFC 9002 section 6.1). When nothing was heard for too long, the oldest ones are
- * sent again (section 6.2). What such packets carried goes back into the outbox.
+ * sent again (section 6.2). What such packets carried goes back into the backlog.
  */
 #include "user/transport/congestion.h"
-#include "user/transport/outbox.h"
+#include "user/transport/backlog.h"
 #include "user/transport/rtt.h"
 #include "user/transport/segment.h"
 
@@ -28,10 +28,10 @@ enum shunt_flight_state {
 
 struct shunt_flight_record {
 	uint64_t time_ns;
-	struct shunt_outbox_range range; /* of length 0: none */
-	uint32_t bytes;			 /* of the packet */
-	uint16_t notes;			 /* enum shunt_flight_note */
-	uint16_t state;			 /* enum shunt_flight_state */
+	struct shunt_backlog_range range; /* of length 0: none */
+	uint32_t bytes;			  /* of the packet */
+	uint16_t notes;			  /* enum shunt_flight_note */
+	uint16_t state;			  /* enum shunt_flight_state */
 };
 
 /* How long to wait for what. */
@@ -75,16 +75,16 @@ static inline bool shunt_flight_room(const struct shunt_flight *flight)
 
 /* The packet with the number `next` goes. */
 void shunt_flight_sent(struct shunt_flight *flight, uint64_t now_ns,
-		       const struct shunt_outbox_range *range, uint32_t bytes,
+		       const struct shunt_backlog_range *range, uint32_t bytes,
 		       uint16_t notes);
 
 /* What a segment acknowledges; false: what was never sent. */
-bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_outbox *outbox,
+bool shunt_flight_ack(struct shunt_flight *flight, struct shunt_backlog *backlog,
 		      uint64_t now_ns, const struct shunt_segment *segment);
 
 /* When shunt_flight_late() has something to do; UINT64_MAX: never. */
 uint64_t shunt_flight_due(const struct shunt_flight *flight);
 
 /* Looks after packets of which nothing was heard in time. */
-void shunt_flight_late(struct shunt_flight *flight, struct shunt_outbox *outbox,
+void shunt_flight_late(struct shunt_flight *flight, struct shunt_backlog *backlog,
 		       uint64_t now_ns);

@@ -22,9 +22,9 @@ int shunt_reliable_send(struct shunt_reliable *end, uint16_t channel, const void
 	if (end->broken)
 		return end->broken;
 	if (length > end->grant.theirs.message_max ||
-	    shunt_segment_cost(length) > end->outbox.mask + 1)
+	    shunt_segment_cost(length) > end->backlog.mask + 1)
 		return -EMSGSIZE;
-	if (shunt_outbox_room(&end->outbox) < shunt_segment_cost(length)) {
+	if (shunt_backlog_room(&end->backlog) < shunt_segment_cost(length)) {
 		end->count.no_room++;
 		return 0;
 	}
@@ -33,7 +33,7 @@ int shunt_reliable_send(struct shunt_reliable *end, uint16_t channel, const void
 		end->count.no_credit++;
 		return taken;
 	}
-	shunt_outbox_put(&end->outbox, channel, bytes, length);
+	shunt_backlog_put(&end->backlog, channel, bytes, length);
 	end->count.tx_messages++;
 	return 1;
 }
@@ -46,8 +46,8 @@ unsigned int shunt_reliable_recv(struct shunt_reliable *end,
 	unsigned int n;
 
 	for (n = 0; n < max; n++) {
-		if (!shunt_inbox_lend(&end->inbox, &messages[n].token, &message,
-				      &messages[n].data))
+		if (!shunt_intake_lend(&end->intake, &messages[n].token, &message,
+				       &messages[n].data))
 			break;
 		messages[n].length = message.length;
 		messages[n].channel = message.channel;
@@ -62,7 +62,7 @@ void shunt_reliable_release(struct shunt_reliable *end,
 	unsigned int i;
 
 	for (i = 0; i < n; i++)
-		shunt_inbox_release(&end->inbox, &end->grant, messages[i].token);
+		shunt_intake_release(&end->intake, &end->grant, messages[i].token);
 }
 
 /* --- what is to be sent ------------------------------------------------------------------ */
@@ -70,7 +70,7 @@ void shunt_reliable_release(struct shunt_reliable *end,
 /* May, and should, a packet with bytes of the stream go? */
 static bool data_goes(const struct shunt_reliable *end)
 {
-	if (!shunt_outbox_waits(&end->outbox))
+	if (!shunt_backlog_waits(&end->backlog))
 		return false;
 	return end->lossless ||
 	       (shunt_flight_room(&end->flight) &&
@@ -123,7 +123,7 @@ static void tell(struct shunt_reliable *end, struct shunt_segment *segment,
 	segment->number = end->flight.next;
 	if (shunt_arrivals_wait(&end->arrivals)) {
 		segment->flags |= SHUNT_SEGMENT_ACK;
-		segment->received = end->inbox.received;
+		segment->received = end->intake.received;
 		shunt_arrivals_write(&end->arrivals, now_ns, segment, ranges_max(room));
 	}
 	shunt_grant_tell(&end->grant, segment);
@@ -131,11 +131,11 @@ static void tell(struct shunt_reliable *end, struct shunt_segment *segment,
 
 /* Bytes of the stream, as many as fit. */
 static void fill(struct shunt_reliable *end, struct shunt_segment *segment,
-		 struct shunt_outbox_range *range, uint32_t room)
+		 struct shunt_backlog_range *range, uint32_t room)
 {
 	uint32_t bytes = shunt_segment_head(segment) + SHUNT_SEGMENT_DATA_BYTES;
 
-	if (!shunt_outbox_take(&end->outbox, room - bytes, range))
+	if (!shunt_backlog_take(&end->backlog, room - bytes, range))
 		return;
 	segment->flags |= SHUNT_SEGMENT_DATA;
 	segment->offset = range->offset;
@@ -145,7 +145,7 @@ static void fill(struct shunt_reliable *end, struct shunt_segment *segment,
 static uint32_t write_sure(struct shunt_reliable *end, uint64_t now_ns, uint8_t *packet,
 			   uint32_t room, bool data)
 {
-	struct shunt_outbox_range range = { 0 };
+	struct shunt_backlog_range range = { 0 };
 	struct shunt_segment segment;
 	uint16_t notes = 0;
 	uint32_t bytes;
@@ -165,10 +165,10 @@ static uint32_t write_sure(struct shunt_reliable *end, uint64_t now_ns, uint8_t 
 	if (data)
 		fill(end, &segment, &range, room);
 	bytes = shunt_segment_write(&segment, packet);
-	shunt_outbox_copy(&end->outbox, &range, packet + bytes);
+	shunt_backlog_copy(&end->backlog, &range, packet + bytes);
 	bytes += range.length;
 	if (end->lossless)
-		shunt_outbox_received(&end->outbox, end->outbox.sent);
+		shunt_backlog_received(&end->backlog, end->backlog.sent);
 	else
 		shunt_flight_sent(&end->flight, now_ns, &range, bytes, notes);
 	return bytes;
@@ -205,7 +205,7 @@ uint32_t shunt_reliable_packet(struct shunt_reliable *end, uint64_t now_ns,
 
 	if (end->broken)
 		return 0;
-	shunt_flight_late(&end->flight, &end->outbox, now_ns);
+	shunt_flight_late(&end->flight, &end->backlog, now_ns);
 	heed_lost(end);
 	data = data_goes(end);
 	if (!data && !note_goes(end) && !ack_goes(end, now_ns))
@@ -218,7 +218,7 @@ uint32_t shunt_reliable_packet(struct shunt_reliable *end, uint64_t now_ns,
 
 bool shunt_reliable_idle(const struct shunt_reliable *end)
 {
-	return end->outbox.received == end->outbox.end && !end->flight.packets;
+	return end->backlog.received == end->backlog.end && !end->flight.packets;
 }
 
 /* --- what arrives ------------------------------------------------------------------------ */
@@ -226,13 +226,13 @@ bool shunt_reliable_idle(const struct shunt_reliable *end)
 static int read_ack(struct shunt_reliable *end, uint64_t now_ns,
 		    const struct shunt_segment *segment)
 {
-	if (!shunt_outbox_received(&end->outbox, segment->received) ||
-	    !shunt_flight_ack(&end->flight, &end->outbox, now_ns, segment))
+	if (!shunt_backlog_received(&end->backlog, segment->received) ||
+	    !shunt_flight_ack(&end->flight, &end->backlog, now_ns, segment))
 		return -EPROTO;
 	heed_lost(end);
 	/* All packets have arrived, and what was in them has not? */
-	if (!end->flight.packets && !end->outbox.lost_n &&
-	    end->outbox.received != end->outbox.sent)
+	if (!end->flight.packets && !end->backlog.lost_n &&
+	    end->backlog.received != end->backlog.sent)
 		return -EPROTO;
 	return 0;
 }
@@ -241,13 +241,14 @@ static int read_ack(struct shunt_reliable *end, uint64_t now_ns,
 static int read_data(struct shunt_reliable *end, const struct shunt_segment *segment,
 		     bool *kept)
 {
-	uint64_t offset = shunt_segment_whole(end->inbox.received, segment->offset);
+	uint64_t offset = shunt_segment_whole(end->intake.received, segment->offset);
 	int found;
 
 	if (offset + segment->data_len > end->grant.told.bytes)
 		return -EPROTO;
-	*kept = shunt_inbox_put(&end->inbox, offset, segment->data, segment->data_len);
-	found = shunt_inbox_parse(&end->inbox, &end->grant);
+	*kept = shunt_intake_put(&end->intake, offset, segment->data,
+				 segment->data_len);
+	found = shunt_intake_parse(&end->intake, &end->grant);
 	if (found < 0)
 		return found;
 	end->count.rx_messages += found;
@@ -283,7 +284,7 @@ static int read_in_order(struct shunt_reliable *end,
 
 	if (segment->flags & (SHUNT_SEGMENT_NUMBERED | SHUNT_SEGMENT_ACK) ||
 	    (segment->flags & SHUNT_SEGMENT_DATA &&
-	     segment->offset != (uint32_t)end->inbox.received) ||
+	     segment->offset != (uint32_t)end->intake.received) ||
 	    shunt_grant_learn(&end->grant, segment, ++end->arrivals.top))
 		return -EPROTO;
 	return segment->flags & SHUNT_SEGMENT_DATA ? read_data(end, segment, &kept) : 0;
@@ -333,8 +334,8 @@ void shunt_reliable_stats(const struct shunt_reliable *end,
 	*stats = end->count;
 	stats->lost = flight->lost;
 	stats->probes = flight->probed;
-	stats->resent_bytes = end->outbox.resent_bytes;
-	stats->collapsed = end->outbox.collapsed;
+	stats->resent_bytes = end->backlog.resent_bytes;
+	stats->collapsed = end->backlog.collapsed;
 	stats->rtt_ns = flight->rtt.measured ? flight->rtt.smoothed_ns : 0;
 	stats->rtt_var_ns = flight->rtt.measured ? flight->rtt.var_ns : 0;
 	stats->rtt_least_ns = flight->rtt.least_ns;

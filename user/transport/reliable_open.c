@@ -104,14 +104,14 @@ static int open_parts(struct shunt_reliable *end,
 		.probe_max_ns = opts->probe_max_ns,
 	};
 	bool fixed = opts->congestion == SHUNT_RELIABLE_FIXED;
-	int flight, outbox, inbox;
+	int flight, backlog, intake;
 
 	flight = shunt_flight_open(&end->flight, opts->packets, &times, opts->start);
-	outbox = shunt_outbox_open(&end->outbox, power_of_two(opts->send_bytes),
-				   opts->packets, opts->start);
-	inbox = shunt_inbox_open(&end->inbox, power_of_two(opts->ours.window_bytes),
-				 opts->ours.message_max, SHUNT_RELIABLE_ISLANDS,
-				 opts->start);
+	backlog = shunt_backlog_open(&end->backlog, power_of_two(opts->send_bytes),
+				     opts->packets, opts->start);
+	intake = shunt_intake_open(&end->intake, power_of_two(opts->ours.window_bytes),
+				   opts->ours.message_max, SHUNT_RELIABLE_ISLANDS,
+				   opts->start);
 	shunt_grant_init(&end->grant, &opts->ours, &opts->theirs, opts->start);
 	shunt_arrivals_init(&end->arrivals, opts->start);
 	shunt_rtt_init(&end->flight.rtt, opts->rtt_ns);
@@ -120,7 +120,7 @@ static int open_parts(struct shunt_reliable *end,
 	end->start = opts->start;
 	end->lossless = opts->lossless;
 	end->delay_ns = opts->ours.ack_delay_us * UINT64_C(1000);
-	return flight || outbox || inbox ? -ENOMEM : 0;
+	return flight || backlog || intake ? -ENOMEM : 0;
 }
 
 int shunt_reliable_open(struct shunt_reliable **end,
@@ -148,7 +148,7 @@ void shunt_reliable_close(struct shunt_reliable *end)
 	if (!end)
 		return;
 	shunt_flight_close(&end->flight);
-	shunt_outbox_close(&end->outbox);
-	shunt_inbox_close(&end->inbox);
+	shunt_backlog_close(&end->backlog);
+	shunt_intake_close(&end->intake);
 	free(end);
 }

@@ -309,6 +309,13 @@ int shunt_sock_accept(int listener, struct shunt_endpoint *remote,
 	}
 }
 
+int shunt_sock_adopt(int fd, struct shunt_endpoint *remote,
+		     const struct shunt_sock_opts *opts)
+{
+	return set_up(fd, opts, SHUNT_SOCK_TCP, NULL)
+		       ?: ask_name(fd, getpeername, remote);
+}
+
 /* --- connecting -------------------------------------------------------------------------- */
 
 /* 0 once a connection is there. */

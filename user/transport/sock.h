@@ -121,6 +121,11 @@ SHUNT_MUST_CHECK int shunt_sock_connect(const struct shunt_endpoint *local,
 SHUNT_MUST_CHECK int shunt_sock_accept(int listener, struct shunt_endpoint *remote,
 				       const struct shunt_sock_opts *opts);
 
+/* Sets up a connection that was accepted by other means, as accept does, and says whose it
+ * is; it stays the caller's. 0 or -errno: it is gone already. */
+SHUNT_MUST_CHECK int shunt_sock_adopt(int fd, struct shunt_endpoint *remote,
+				      const struct shunt_sock_opts *opts);
+
 /*
  * Bytes of the longest UDP datagram that needs no fragments of IP: by the MTU of the
  * interface with this address; of any address, by the least MTU of those that are up,

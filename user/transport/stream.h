@@ -99,6 +99,19 @@ static inline uint32_t shunt_stream_waiting(const struct shunt_stream_out *out)
 SHUNT_MUST_CHECK bool shunt_stream_push(struct shunt_stream_out *out,
 					const struct shunt_frame *frame);
 
+/* The frame that is to be written next; there is one. */
+static inline const struct shunt_frame *
+shunt_stream_oldest(const struct shunt_stream_out *out)
+{
+	return &out->frames[out->tail % SHUNT_STREAM_BACKLOG];
+}
+
+/* The same, which is written, but is the caller's now. */
+static inline struct shunt_frame shunt_stream_pop(struct shunt_stream_out *out)
+{
+	return out->frames[out->tail++ % SHUNT_STREAM_BACKLOG];
+}
+
 /* What is to be written next, from the oldest on. */
 unsigned int shunt_stream_iov(const struct shunt_stream_out *out, struct iovec *iov,
 			      unsigned int max);
