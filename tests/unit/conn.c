@@ -437,20 +437,26 @@ static void test_an_address_that_changes_breaks_nothing(void **state)
 static void test_what_is_lent_outlives_its_connection(void **state)
 {
 	const struct shunt_conns_opts opts = quick(key);
-	struct shunt_conn_news news[4];
-	unsigned int n = 0;
+	struct shunt_conn_news news[2];
+	unsigned int n = 0, i;
 
 	(void)state;
 	open_both(&opts);
 	server.reads = false;
-	assert_int_equal(send_number(client.conn, 5, 500), 1);
-	UNTIL((n = shunt_conns_news(server.conns, news, 4)));
-	assert_int_equal(n, 1);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(send_number(client.conn, 5, 500), 1);
+	WHILE_NOT(n == 2)
+	{
+		run_both();
+		n += shunt_conns_news(server.conns, news + n, 2 - n);
+	}
 	shunt_conn_close(server.conn);
 	UNTIL(client.ended);
-	assert_int_equal(news[0].len, 500);
-	assert_int_equal(news[0].data[499], 'e');
-	shunt_conns_release(server.conns, news, 1);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(news[i].len, 500);
+		assert_int_equal(news[i].data[499], 'e');
+		shunt_conns_release(server.conns, &news[i], 1);
+	}
 	close_both();
 }
 
