@@ -313,7 +313,8 @@ format: ## put the C sources into the house style
 	$(Q)git ls-files '*.c' '*.h' | grep -v '^vmlinux/' | xargs clang-format -i
 
 # What a program of the user's own includes, as <shunt/NAME.h>; they include each other.
-PUBLIC := user/base/err.h user/rt/frame.h user/transport/transport.h loader/shunt.h
+PUBLIC := user/base/err.h user/rt/frame.h user/transport/transport.h \
+	user/transport/conn.h user/transport/conn_pool.h loader/shunt.h
 
 install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	install -D -m 755 $(B)/shunt $(DESTDIR)$(PREFIX)/bin/shunt

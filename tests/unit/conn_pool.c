@@ -112,7 +112,9 @@ static void run_all(void)
 		fail_msg("the client stands still");
 	(void)shunt_conn_pool_run(pool);
 	if (shunt_now_ns() - begun_ns > DEADLINE_NS)
-		fail_msg("this takes too long: %u idle, %u waiting, %llu replaced", stats().idle, stats().waiting, (unsigned long long)stats().replaced);
+		fail_msg("this takes too long: %u idle, %u waiting, %llu replaced",
+			 stats().idle, stats().waiting,
+			 (unsigned long long)stats().replaced);
 }
 
 #define UNTIL(condition)                                                               \

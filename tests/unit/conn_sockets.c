@@ -157,9 +157,12 @@ static void serve(const char *address, const char *proto, int tell)
 	struct shunt_conn *conn;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* nothing of the client's: a socket that it closes would live on here */
+	if (dup2(tell, 3) < 0 || close_range(4, ~0u, 0))
+		_exit(1);
 	open_end(&server, address, proto, 1);
 	address = shunt_transport_address(server.transport);
-	if (write(tell, address, strlen(address) + 1) < 0)
+	if (write(3, address, strlen(address) + 1) < 0)
 		_exit(1);
 	while (shunt_conns_poll(server.conns, DEADLINE_NS, NULL) >= 0) {
 		while (shunt_conn_accept(server.conns, &conn))

@@ -228,7 +228,7 @@ static void admit(struct shunt_conns *conns, const struct shunt_message *message
 static void answer_again(struct shunt_conns *conns, const struct shunt_message *message,
 			 uint32_t id)
 {
-	const struct shunt_conn *conn = shunt_conn_of(conns, id);
+	struct shunt_conn *conn = shunt_conn_of(conns, id);
 	struct shunt_conn_step step;
 
 	conns->count.repeated++;
@@ -414,30 +414,37 @@ static bool has_news(const struct shunt_conns *conns)
 	       !TAILQ_EMPTY(&conns->waiting);
 }
 
+int shunt_conns_rest(struct shunt_conns *conns, uint64_t until_ns,
+		     struct shunt_err *err)
+{
+	const uint64_t now_ns = shunt_now_ns(), due_ns = shunt_conns_due(conns);
+	int ret;
+
+	until_ns = due_ns < until_ns ? due_ns : until_ns;
+	if (until_ns <= now_ns)
+		return 0;
+	ret = shunt_transport_poll(conns->transport, until_ns - now_ns, err);
+	return ret < 0 ? ret : 0;
+}
+
 int shunt_conns_poll(struct shunt_conns *conns, uint64_t timeout_ns,
 		     struct shunt_err *err)
 {
 	const uint64_t begin_ns = shunt_now_ns();
+	const uint64_t until_ns =
+		timeout_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + timeout_ns;
 
 	for (;;) {
-		uint64_t now_ns, due_ns, left_ns;
 		int ret = shunt_conns_run(conns, err);
 
 		if (ret < 0)
 			return ret;
 		if (has_news(conns))
 			return 1;
-		now_ns = shunt_now_ns();
-		if (now_ns - begin_ns >= timeout_ns)
+		if (shunt_now_ns() >= until_ns)
 			return 0;
-		left_ns = timeout_ns - (now_ns - begin_ns);
-		due_ns = shunt_conns_due(conns);
-		if (due_ns <= now_ns)
-			continue;
-		if (due_ns - now_ns < left_ns)
-			left_ns = due_ns - now_ns;
-		ret = shunt_transport_poll(conns->transport, left_ns, err);
-		if (ret < 0)
+		ret = shunt_conns_rest(conns, until_ns, err);
+		if (ret)
 			return ret;
 	}
 }

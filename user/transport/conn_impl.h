@@ -117,6 +117,11 @@ struct shunt_conns {
 
 struct shunt_conn_now shunt_conns_now(struct shunt_conns *conns);
 
+/* Waits until something has come, or is due, or it is that late, as shunt_now_ns()
+ * counts: 0, or -errno. */
+SHUNT_MUST_CHECK int shunt_conns_rest(struct shunt_conns *conns, uint64_t until_ns,
+				      struct shunt_err *err);
+
 /* --- conn_place.c: places, ids and lines -------------------------------------------------- */
 
 SHUNT_MUST_CHECK int shunt_conn_places_open(struct shunt_conns *conns,

@@ -25,6 +25,7 @@ static struct shunt_reliable *open_end(const struct shunt_conn *conn)
 		.congestion = conns->opts.congestion_bytes ? SHUNT_RELIABLE_FIXED
 							   : SHUNT_RELIABLE_NEWRENO,
 		.congestion_bytes = conns->opts.congestion_bytes,
+		.rtt_ns = conn->state.rtt_ns,
 	};
 	struct shunt_reliable *end;
 

@@ -313,29 +313,14 @@ static void leave_line(struct shunt_conn_pool *pool, struct shunt_conn_pool_wait
 {
 	struct shunt_conn_pool_wait **at = &pool->first;
 
-	while (*at != wait)
+	while (*at && *at != wait)
 		at = &(*at)->next;
+	if (!*at)
+		return;
 	*at = wait->next;
 	if (!*at)
 		pool->last = at;
 	pool->count.waiting--;
-}
-
-/* Runs the endpoint once, and waits if that was nothing; 0 or -errno. */
-static int run_endpoint(const struct shunt_conn_pool *pool, struct shunt_err *err)
-{
-	uint64_t now_ns, due_ns, pool_ns = shunt_conn_pool_due(pool);
-	int ret = shunt_conns_run(pool->conns, err);
-
-	if (ret)
-		return ret < 0 ? ret : 0;
-	now_ns = shunt_now_ns();
-	due_ns = shunt_conns_due(pool->conns);
-	due_ns = pool_ns < due_ns ? pool_ns : due_ns;
-	if (due_ns <= now_ns)
-		return 0;
-	ret = shunt_transport_poll(pool->conns->transport, due_ns - now_ns, err);
-	return ret < 0 ? ret : 0;
 }
 
 int shunt_conn_pool_take(struct shunt_conn_pool *pool, struct shunt_conn **conn,
@@ -351,7 +336,10 @@ int shunt_conn_pool_take(struct shunt_conn_pool *pool, struct shunt_conn **conn,
 		(void)shunt_conn_pool_run(pool);
 		if (taker.conn || taker.error)
 			break;
-		ret = run_endpoint(pool, err);
+		ret = shunt_conns_run(pool->conns, err);
+		if (!ret)
+			ret = shunt_conns_rest(pool->conns, shunt_conn_pool_due(pool),
+					       err);
 		if (ret < 0) {
 			leave_line(pool, &taker.wait);
 			return ret;

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "user/transport/conn_state.h"
-
-#include <string.h>
-
-#include <sodium.h>
+#include "user/transport/conn_state_impl.h"
 
 #define PROBES 3u /* pings without an answer that make a GONE true */
 #define CLOSES 4u /* times that CLOSE is said */
@@ -17,36 +13,16 @@ const char *shunt_conn_reason_text(enum shunt_conn_reason reason)
 	return texts[reason];
 }
 
-static struct shunt_conn_head head_of(enum shunt_conn_packet packet, uint32_t to)
-{
-	return (struct shunt_conn_head){
-		.packet = packet,
-		.version = SHUNT_CONN_VERSION,
-		.to = shunt_be32(to),
-	};
-}
-
-static void send_bytes(struct shunt_conn_step *step, const void *packet, uint32_t bytes)
-{
-	memcpy(step->send, packet, bytes);
-	step->send_bytes = bytes;
-}
-
-/* Something between half and three halves of it, so that those who lost the same peer
- * don't all come back at once. */
-static uint64_t around(uint64_t ns, const struct shunt_conn_now *now)
+uint64_t shunt_conn_pause(const struct shunt_conn_now *now, uint64_t ns, uint32_t times,
+			  uint64_t most)
 {
 	uint32_t chance;
 
-	now->random(now->self, &chance, sizeof(chance));
-	return ns / 2 + (uint64_t)((unsigned __int128)ns * chance >> 32);
-}
-
-static uint64_t doubled(uint64_t ns, uint32_t times, uint64_t most)
-{
 	while (times-- && ns < most)
 		ns *= 2;
-	return ns < most ? ns : most;
+	ns = ns < most ? ns : most;
+	now->random(now->self, &chance, sizeof(chance));
+	return now->ns + ns / 2 + (uint64_t)((unsigned __int128)ns * chance >> 32);
 }
 
 static void wipe_keys(struct shunt_conn_state *state)
@@ -56,8 +32,8 @@ static void wipe_keys(struct shunt_conn_state *state)
 	sodium_memzero(&state->in, sizeof(state->in));
 }
 
-static void enter(struct shunt_conn_state *state, enum shunt_conn_phase phase,
-		  uint64_t now_ns)
+void shunt_conn_enter(struct shunt_conn_state *state, enum shunt_conn_phase phase,
+		      uint64_t now_ns)
 {
 	state->phase = phase;
 	state->since_ns = now_ns;
@@ -72,14 +48,13 @@ void shunt_conn_state_end(struct shunt_conn_state *state, enum shunt_conn_reason
 	    state->phase == SHUNT_CONN_PHASE_ENDED)
 		return;
 	wipe_keys(state);
-	enter(state, SHUNT_CONN_PHASE_ENDED, 0);
+	shunt_conn_enter(state, SHUNT_CONN_PHASE_ENDED, 0);
 	state->reason = reason;
 	step->turn = SHUNT_CONN_TURN_ENDED;
 }
 
-/* The caller will try again; who only answered waits for it to. */
-static void lose(struct shunt_conn_state *state, const struct shunt_conn_now *now,
-		 enum shunt_conn_reason reason, struct shunt_conn_step *step)
+void shunt_conn_lose(struct shunt_conn_state *state, const struct shunt_conn_now *now,
+		     enum shunt_conn_reason reason, struct shunt_conn_step *step)
 {
 	const struct shunt_conn_rules *rules = state->rules;
 	const bool was_up = state->phase == SHUNT_CONN_PHASE_UP;
@@ -89,201 +64,13 @@ static void lose(struct shunt_conn_state *state, const struct shunt_conn_now *no
 		return;
 	}
 	wipe_keys(state);
-	enter(state, SHUNT_CONN_PHASE_DOWN, now->ns);
+	shunt_conn_enter(state, SHUNT_CONN_PHASE_DOWN, now->ns);
 	state->reason = reason;
 	state->remote = 0;
-	state->next_ns = now->ns + around(doubled(rules->retry_ns, state->calls++,
-						  rules->retry_max_ns),
-					  now);
+	state->next_ns = shunt_conn_pause(now, rules->retry_ns, state->calls++,
+					  rules->retry_max_ns);
 	if (was_up)
 		step->turn = SHUNT_CONN_TURN_DOWN;
-}
-
-/* --- the handshake ----------------------------------------------------------------------- */
-
-static void send_hello(struct shunt_conn_state *state, const struct shunt_conn_now *now,
-		       struct shunt_conn_step *step)
-{
-	const struct shunt_conn_rules *rules = state->rules;
-
-	send_bytes(step, &state->again.hello, sizeof(state->again.hello));
-	state->next_ns = now->ns + around(doubled(rules->retry_ns, state->tries++,
-						  rules->connect_ns),
-					  now);
-}
-
-/* A HELLO with keys of its own, as often as its cookie changes. */
-static void make_hello(struct shunt_conn_state *state, const struct shunt_conn_now *now)
-{
-	struct shunt_conn_hello_packet *hello = &state->again.hello;
-	const struct shunt_psk *psk = state->rules->psk;
-	uint8_t ephemeral[SHUNT_NOISE_KEY];
-	struct shunt_conn_hello_text text;
-
-	memcpy(text.handle, state->handle, sizeof(text.handle));
-	shunt_terms_write(&state->rules->terms, text.terms);
-	hello->head = head_of(SHUNT_CONN_PACKET_HELLO, state->local);
-	now->random(now->self, ephemeral, sizeof(ephemeral));
-	shunt_noise_call(&state->noise, psk->key,
-			 (struct shunt_noise_bytes){ (uint8_t *)&hello->head,
-						     sizeof(hello->head) },
-			 ephemeral,
-			 (struct shunt_noise_bytes){ (uint8_t *)&text, sizeof(text) },
-			 hello->noise);
-	sodium_memzero(ephemeral, sizeof(ephemeral));
-	memcpy(hello->cookie, state->cookie, sizeof(hello->cookie));
-	shunt_psk_mark(psk, hello, offsetof(struct shunt_conn_hello_packet, mark), NULL,
-		       0, hello->mark);
-}
-
-static void call(struct shunt_conn_state *state, const struct shunt_conn_now *now,
-		 struct shunt_conn_step *step)
-{
-	enter(state, SHUNT_CONN_PHASE_CALLING, now->ns);
-	make_hello(state, now);
-	send_hello(state, now, step);
-}
-
-void shunt_conn_state_call(struct shunt_conn_state *state,
-			   const struct shunt_conn_rules *rules, uint32_t local,
-			   const uint8_t handle[SHUNT_CONN_HANDLE],
-			   const struct shunt_conn_now *now,
-			   struct shunt_conn_step *step)
-{
-	*step = (struct shunt_conn_step){ 0 };
-	*state = (struct shunt_conn_state){ .rules = rules,
-					    .local = local,
-					    .caller = true };
-	memcpy(state->handle, handle, sizeof(state->handle));
-	call(state, now, step);
-}
-
-static void become_up(struct shunt_conn_state *state, const struct shunt_conn_now *now,
-		      struct shunt_conn_step *step)
-{
-	enter(state, SHUNT_CONN_PHASE_UP, now->ns);
-	state->reason = SHUNT_CONN_REASON_NONE;
-	state->proven = true;
-	state->heard = !state->caller;
-	state->heard_ns = now->ns;
-	state->calls = 0;
-	state->next_ns = now->ns + (state->heard ? state->rules->keepalive_ns
-						 : state->rules->retry_ns);
-	step->turn = SHUNT_CONN_TURN_UP;
-}
-
-enum shunt_conn_outcome shunt_conn_state_answer(
-	struct shunt_conn_state *state, const struct shunt_conn_rules *rules,
-	uint32_t local, const struct shunt_conn_hello_packet *hello,
-	const struct shunt_conn_now *now, struct shunt_conn_step *step)
-{
-	struct shunt_conn_welcome_packet *welcome = &state->again.welcome;
-	struct shunt_conn_welcome_text text = { .id = shunt_be32(local) };
-	struct shunt_conn_hello_text asked;
-	uint8_t ephemeral[SHUNT_NOISE_KEY];
-	struct shunt_noise_keys keys;
-	bool sound;
-
-	*step = (struct shunt_conn_step){ 0 };
-	*state = (struct shunt_conn_state){ .rules = rules, .local = local };
-	if (!shunt_noise_called(
-		    &state->noise, rules->psk->key,
-		    (struct shunt_noise_bytes){ (const uint8_t *)&hello->head,
-						sizeof(hello->head) },
-		    (struct shunt_noise_bytes){ hello->noise, sizeof(hello->noise) },
-		    (uint8_t *)&asked)) {
-		*state = (struct shunt_conn_state){ 0 };
-		return SHUNT_CONN_FORGED;
-	}
-	state->remote = shunt_be32(hello->head.to);
-	memcpy(state->handle, asked.handle, sizeof(state->handle));
-	shunt_terms_write(&rules->terms, text.terms);
-	welcome->head = head_of(SHUNT_CONN_PACKET_WELCOME, state->remote);
-	now->random(now->self, ephemeral, sizeof(ephemeral));
-	sound = shunt_terms_read(&state->theirs, asked.terms) &&
-		shunt_noise_answer(&state->noise, ephemeral,
-				   (struct shunt_noise_bytes){ (uint8_t *)&text,
-							       sizeof(text) },
-				   welcome->noise, &keys);
-	sodium_memzero(ephemeral, sizeof(ephemeral));
-	if (!sound) {
-		sodium_memzero(state, sizeof(*state));
-		return SHUNT_CONN_UNSOUND;
-	}
-	shunt_seal_begin(&state->out, &state->in, &keys, now->ns);
-	sodium_memzero(&keys, sizeof(keys));
-	enter(state, SHUNT_CONN_PHASE_HALF, now->ns);
-	send_bytes(step, welcome, sizeof(*welcome));
-	return SHUNT_CONN_TAKEN;
-}
-
-enum shunt_conn_outcome shunt_conn_state_again(const struct shunt_conn_state *state,
-					       struct shunt_conn_step *step)
-{
-	*step = (struct shunt_conn_step){ 0 };
-	if (state->phase != SHUNT_CONN_PHASE_HALF)
-		return SHUNT_CONN_UNEXPECTED;
-	send_bytes(step, &state->again.welcome, sizeof(state->again.welcome));
-	return SHUNT_CONN_TAKEN;
-}
-
-static enum shunt_conn_outcome take_cookie(struct shunt_conn_state *state,
-					   const struct shunt_conn_now *now,
-					   const uint8_t *packet, uint32_t bytes,
-					   struct shunt_conn_step *step)
-{
-	const struct shunt_conn_hello_packet *hello = &state->again.hello;
-	struct shunt_conn_cookie_packet cookie;
-	uint8_t mark[SHUNT_PSK_MARK];
-
-	if (bytes != sizeof(cookie))
-		return SHUNT_CONN_UNSOUND;
-	if (state->phase != SHUNT_CONN_PHASE_CALLING)
-		return SHUNT_CONN_UNEXPECTED;
-	memcpy(&cookie, packet, sizeof(cookie));
-	shunt_psk_mark(state->rules->psk, &cookie,
-		       offsetof(struct shunt_conn_cookie_packet, mark), hello->mark,
-		       sizeof(hello->mark), mark);
-	if (sodium_memcmp(mark, cookie.mark, sizeof(mark)))
-		return SHUNT_CONN_FORGED;
-	memcpy(state->cookie, cookie.cookie, sizeof(state->cookie));
-	make_hello(state, now);
-	send_hello(state, now, step);
-	return SHUNT_CONN_TAKEN;
-}
-
-/* The answerer is proven, and learns by a ping that we are. */
-static enum shunt_conn_outcome take_welcome(struct shunt_conn_state *state,
-					    const struct shunt_conn_now *now,
-					    const uint8_t *packet, uint32_t bytes,
-					    struct shunt_conn_step *step)
-{
-	struct shunt_conn_welcome_packet welcome;
-	struct shunt_conn_welcome_text text;
-	struct shunt_noise_keys keys;
-
-	if (bytes != sizeof(welcome))
-		return SHUNT_CONN_UNSOUND;
-	if (state->phase != SHUNT_CONN_PHASE_CALLING)
-		return SHUNT_CONN_UNEXPECTED;
-	memcpy(&welcome, packet, sizeof(welcome));
-	if (!shunt_noise_answered(&state->noise,
-				  (struct shunt_noise_bytes){ welcome.noise,
-							      sizeof(welcome.noise) },
-				  (uint8_t *)&text, &keys))
-		return SHUNT_CONN_FORGED;
-	state->remote = shunt_be32(text.id);
-	shunt_seal_begin(&state->out, &state->in, &keys, now->ns);
-	sodium_memzero(&keys, sizeof(keys));
-	if (!state->remote || !shunt_terms_read(&state->theirs, text.terms)) {
-		lose(state, now, SHUNT_CONN_REASON_PROTOCOL, step);
-		return SHUNT_CONN_UNSOUND;
-	}
-	become_up(state, now, step);
-	step->moved = true;
-	step->send_bytes = shunt_conn_state_seal(state, now->ns, SHUNT_CONN_KIND_PING,
-						 step->send, 0);
-	return SHUNT_CONN_TAKEN;
 }
 
 /* --- sealed ------------------------------------------------------------------------------- */
@@ -380,7 +167,7 @@ static enum shunt_conn_outcome take_data(struct shunt_conn_state *state,
 		return SHUNT_CONN_FORGED;
 	}
 	if (state->phase == SHUNT_CONN_PHASE_HALF)
-		become_up(state, now, step);
+		shunt_conn_become_up(state, now, step);
 	note_heard(state, now->ns);
 	return hear(state, now, packet[SHUNT_CONN_FRONT - 1],
 		    bytes - SHUNT_CONN_OVERHEAD, step);
@@ -398,7 +185,7 @@ uint32_t shunt_conn_gone(const uint8_t *packet, uint32_t bytes,
 	if (data.head.packet != SHUNT_CONN_PACKET_DATA ||
 	    data.head.version != SHUNT_CONN_VERSION || data.head.reserved)
 		return 0;
-	gone.head = head_of(SHUNT_CONN_PACKET_GONE, shunt_be32(data.from));
+	gone.head = shunt_conn_head_of(SHUNT_CONN_PACKET_GONE, shunt_be32(data.from));
 	gone.from = data.head.to;
 	memcpy(answer, &gone, sizeof(gone));
 	return sizeof(gone);
@@ -456,9 +243,9 @@ enum shunt_conn_outcome shunt_conn_state_packet(struct shunt_conn_state *state,
 		return SHUNT_CONN_UNEXPECTED;
 	switch (head.packet) {
 	case SHUNT_CONN_PACKET_COOKIE:
-		return take_cookie(state, now, packet, bytes, step);
+		return shunt_conn_take_cookie(state, now, packet, bytes, step);
 	case SHUNT_CONN_PACKET_WELCOME:
-		return take_welcome(state, now, packet, bytes, step);
+		return shunt_conn_take_welcome(state, now, packet, bytes, step);
 	case SHUNT_CONN_PACKET_DATA:
 		return take_data(state, now, packet, bytes, step);
 	case SHUNT_CONN_PACKET_GONE:
@@ -501,7 +288,7 @@ static void tick_up(struct shunt_conn_state *state, const struct shunt_conn_now 
 	const struct shunt_conn_rules *rules = state->rules;
 
 	if (now->ns >= state->heard_ns + rules->dead_ns || state->probes >= PROBES) {
-		lose(state, now, SHUNT_CONN_REASON_SILENCE, step);
+		shunt_conn_lose(state, now, SHUNT_CONN_REASON_SILENCE, step);
 		return;
 	}
 	state->probes += state->probes > 0;
@@ -511,7 +298,7 @@ static void tick_up(struct shunt_conn_state *state, const struct shunt_conn_now 
 								   : rules->retry_ns);
 	say(state, now->ns, SHUNT_CONN_KIND_PING, step);
 	if (!step->send_bytes)
-		lose(state, now, SHUNT_CONN_REASON_SPENT, step);
+		shunt_conn_lose(state, now, SHUNT_CONN_REASON_SPENT, step);
 }
 
 static void say_close(struct shunt_conn_state *state, const struct shunt_conn_now *now,
@@ -532,9 +319,9 @@ void shunt_conn_state_tick(struct shunt_conn_state *state,
 	switch (state->phase) {
 	case SHUNT_CONN_PHASE_CALLING:
 		if (now->ns >= state->since_ns + state->rules->connect_ns)
-			lose(state, now, SHUNT_CONN_REASON_NO_ANSWER, step);
+			shunt_conn_lose(state, now, SHUNT_CONN_REASON_NO_ANSWER, step);
 		else
-			send_hello(state, now, step);
+			shunt_conn_send_hello(state, now, step);
 		break;
 	case SHUNT_CONN_PHASE_HALF:
 		shunt_conn_state_end(state, SHUNT_CONN_REASON_UNPROVEN, step);
@@ -549,7 +336,7 @@ void shunt_conn_state_tick(struct shunt_conn_state *state,
 			say_close(state, now, step);
 		break;
 	case SHUNT_CONN_PHASE_DOWN:
-		call(state, now, step);
+		shunt_conn_call_out(state, now, step);
 		break;
 	case SHUNT_CONN_PHASE_IDLE:
 	case SHUNT_CONN_PHASE_ENDED:
@@ -563,7 +350,7 @@ void shunt_conn_state_close(struct shunt_conn_state *state,
 {
 	*step = (struct shunt_conn_step){ 0 };
 	if (state->phase == SHUNT_CONN_PHASE_UP) {
-		enter(state, SHUNT_CONN_PHASE_CLOSING, now->ns);
+		shunt_conn_enter(state, SHUNT_CONN_PHASE_CLOSING, now->ns);
 		say_close(state, now, step);
 	} else if (state->phase != SHUNT_CONN_PHASE_CLOSING) {
 		shunt_conn_state_end(state, SHUNT_CONN_REASON_OURS, step);

@@ -122,12 +122,15 @@ struct shunt_conn_state {
 	bool caller;
 	bool proven;	   /* it was up once */
 	bool heard;	   /* since it is up */
+	bool fresh;	   /* the HELLO was not sent yet */
 	uint8_t probes;	   /* pings in a row after a GONE */
 	uint32_t tries;	   /* of HELLO in this call; of CLOSE */
 	uint32_t calls;	   /* in a row that came to nothing */
 	uint64_t since_ns; /* of the phase */
 	uint64_t heard_ns;
-	uint64_t next_ns; /* HELLO, PING or CLOSE again, or the end of the backoff */
+	uint64_t asked_ns; /* HELLO or WELCOME was sent; 0: and again since */
+	uint64_t rtt_ns;   /* of the handshake, when it came up; 0: unknown */
+	uint64_t next_ns;  /* HELLO, PING or CLOSE again, or the end of the backoff */
 	struct shunt_noise noise;
 	union {
 		struct shunt_conn_hello_packet hello;	  /* CALLING */
@@ -152,7 +155,7 @@ enum shunt_conn_outcome shunt_conn_state_answer(
 	const struct shunt_conn_now *now, struct shunt_conn_step *step);
 
 /* The HELLO that it has answered came again. */
-enum shunt_conn_outcome shunt_conn_state_again(const struct shunt_conn_state *state,
+enum shunt_conn_outcome shunt_conn_state_again(struct shunt_conn_state *state,
 					       struct shunt_conn_step *step);
 
 /* Any packet but HELLO whose head names this connection; DATA is opened in place. */

@@ -80,14 +80,13 @@ int shunt_conn_proven(struct shunt_conn_hello **hello, struct shunt_conn **conn,
 		      struct shunt_err *err)
 {
 	struct shunt_conn *called = &(*hello)->conn;
-	int ret;
 
 	if (called->state.phase == SHUNT_CONN_PHASE_ENDED && !called->first) {
-		ret = shunt_fail(err, -ETIMEDOUT, "call %s: %s", called->address,
+		(void)shunt_fail(err, -ETIMEDOUT, "call %s: %s", called->address,
 				 shunt_conn_reason_text(called->state.reason));
 		*hello = NULL;
 		let_go(called);
-		return ret;
+		return -ETIMEDOUT;
 	}
 	if (!called->state.proven)
 		return 0;
@@ -110,17 +109,8 @@ int shunt_conn_prove(struct shunt_conn_hello **hello, struct shunt_conn **conn,
 		if (ret)
 			return ret < 0 ? ret : 0;
 		ret = shunt_conns_run(conns, err);
-		if (ret > 0)
-			continue;
-		if (!ret) {
-			const uint64_t now_ns = shunt_now_ns();
-			const uint64_t due_ns = shunt_conns_due(conns);
-
-			ret = due_ns > now_ns
-				      ? shunt_transport_poll(conns->transport,
-							     due_ns - now_ns, err)
-				      : 0;
-		}
+		if (!ret)
+			ret = shunt_conns_rest(conns, UINT64_MAX, err);
 		if (ret < 0) {
 			shunt_conn_give_up(*hello);
 			*hello = NULL;
