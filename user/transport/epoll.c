@@ -85,8 +85,11 @@ static int control(struct epoll_transport *e, int how, int fd, void *who,
 static int watch_tcp(struct shunt_transport *transport, int fd,
 		     struct shunt_tcp_peer *who, unsigned int what, unsigned int was)
 {
-	return control(of(transport),
-		       was == SHUNT_TCP_NEW ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, who,
+	int how = was & SHUNT_TCP_NEW	 ? EPOLL_CTL_ADD
+		  : was & SHUNT_TCP_LAST ? EPOLL_CTL_DEL
+					 : EPOLL_CTL_MOD;
+
+	return control(of(transport), how, fd, who,
 		       (what & SHUNT_TCP_IN ? EPOLLIN : 0u) |
 			       (what & SHUNT_TCP_OUT ? EPOLLOUT : 0u));
 }

@@ -80,6 +80,16 @@ static int watch(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *peer, bool in
 	return ret;
 }
 
+/* Closing is not enough: a child of a fork may hold the descriptor as well, and what is
+ * watched is the connection behind it. */
+static void unwatch(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *peer)
+{
+	unsigned int was = (peer->in_watched ? SHUNT_TCP_IN : 0) |
+			   (peer->out_watched ? SHUNT_TCP_OUT : 0);
+
+	(void)tcp->watch(tcp->transport, fd_of(peer), peer, 0, was | SHUNT_TCP_LAST);
+}
+
 /* A connection becomes the peer's. */
 static int adopt(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *peer, int fd)
 {
@@ -409,6 +419,7 @@ void shunt_tcp_peer_close(struct shunt_tcp_set *tcp, struct shunt_peer_state *st
 			/* it is closed in any case */
 		}
 		tcp->transport->count.tx_failed += shunt_stream_waiting(&peer->out);
+		unwatch(tcp, peer);
 		close_gently(fd_of(peer));
 		peer->fd_plus = 0;
 		tcp->full -= peer->out_watched;

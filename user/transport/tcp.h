@@ -41,7 +41,8 @@ struct shunt_tcp_line {
  */
 #define SHUNT_TCP_IN 1u
 #define SHUNT_TCP_OUT 2u
-#define SHUNT_TCP_NEW 4u /* in `was`: not yet known */
+#define SHUNT_TCP_NEW 4u  /* in `was`: not yet known */
+#define SHUNT_TCP_LAST 8u /* in `was`: it is about to be closed, here at least */
 typedef int (*shunt_tcp_watch)(struct shunt_transport *transport, int fd,
 			       struct shunt_tcp_peer *who, unsigned int what,
 			       unsigned int was);
