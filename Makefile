@@ -22,7 +22,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
 # --- what is built from what ---------------------------------------------------------
 LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/rt/*.c user/io/*.c user/transport/*.c loader/*.c loader/policy/*.c))
-APP_SRC := $(sort $(wildcard user/apps/*.c))
+APP_SRC := $(sort $(wildcard user/apps/*.c user/apps/bench/*.c))
 CLI_SRC := $(sort $(wildcard user/cli/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
@@ -30,6 +30,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
 IO_SRC := $(sort $(wildcard tests/io/*.c))
 SUITE_SRC := $(sort $(wildcard tests/io/suite/*.c))
+TRANSPORT_SRC := $(sort $(wildcard tests/transport/suite/*.c))
 # What is loaded before a program is made by the test that does so (tests/net/test_steer.py).
 NET_SRC := $(filter-out tests/net/nic.c,$(sort $(wildcard tests/net/*.c)))
 BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
@@ -47,6 +48,8 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
 IO_BIN := $(IO_SRC:tests/io/%.c=$(B)/tests/io/%)
 SUITE_OBJ := $(SUITE_SRC:%.c=$(B)/obj/%.o)
+TRANSPORT_BIN := $(B)/tests/transport/conformance
+TRANSPORT_OBJ := $(TRANSPORT_SRC:%.c=$(B)/obj/%.o)
 PLUGIN_SRC := $(sort $(wildcard user/io/dpdk/*.c))
 NET_BIN := $(NET_SRC:tests/net/%.c=$(B)/tests/net/%)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
@@ -78,7 +81,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: vm-kernels test-vm plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -177,10 +180,20 @@ $(B)/tests/io/%: $(B)/obj/tests/io/%.o $(SUITE_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
+# Transports, each by the same tests (tests/transport/suite).
+$(TRANSPORT_BIN): $(B)/obj/tests/transport/conformance.o $(TRANSPORT_OBJ) \
+		$(B)/tests/kqueue/kqueue.o $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
 # What the namespace tests drive by hand.
 $(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -o $@
+
+# Wires that are impaired on purpose; C tests link rough.o and impair.o.
+$(B)/tests/net/impair: $(B)/obj/tests/transport/impair.o
+$(B)/obj/tests/transport/impair.o: | $(AUX_SKEL)
 
 # kqueue:// with a kqueue made of epoll, for tests where the system has none: an object that
 # takes the place of the library's own.
@@ -203,6 +216,11 @@ FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \
 $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 # And this one looks in where the library waits.
 $(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
+
+# Applications that are tested by themselves.
+$(B)/tests/unit/bench_read: $(B)/obj/user/apps/bench/beside_read.o
+$(B)/tests/unit/advise: $(addprefix $(B)/obj/user/apps/advise,.o _goals.o _judge.o)
+build/fuzz/beside: build/fuzz/obj/user/apps/bench/beside_read.o
 
 # This one is the driver that the library asks.
 $(B)/tests/unit/steer: private ALL_LDFLAGS += -Wl,--wrap=ioctl
@@ -240,7 +258,7 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
-san-tests: $(UNIT_BIN) $(IO_BIN) plugins
+san-tests: $(UNIT_BIN) $(IO_BIN) $(TRANSPORT_BIN) plugins
 
 # What has threads; about the rest ThreadSanitizer has nothing to say.
 THREADED := credit mesh metric mpsc pool spsc steal transport_task worker
@@ -249,7 +267,7 @@ tsan-tests: ## run the tests that have threads, under ThreadSanitizer
 		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%) plugins
 	$(Q)TSAN=1 tests/run unit io
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(TRANSPORT_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
@@ -263,6 +281,14 @@ FAULTS ?= all
 test-faults: deps ## kill or fail each command at each system call (as root; 45 minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net -k "test_faults or killed or kill or moment"
+
+vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (1 GB; SHUNT_VM=DIR)
+	$(Q)tests/deps.sh vm
+	$(Q)tests/vm/fetch
+
+test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/vm/matrix -j $(shell nproc)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all

@@ -42,15 +42,21 @@ void shunt_nl_end(struct shunt_nl *nl, struct nlattr *nest)
 
 int shunt_nl_talk(struct shunt_nl *nl, int protocol)
 {
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+
+	return fd < 0 ? -errno : shunt_nl_talk_over(nl, fd);
+}
+
+int shunt_nl_talk_over(struct shunt_nl *nl, int fd)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	ssize_t n;
 
 	if (nl->overflow)
 		return -E2BIG;
 	nl->head.nlmsg_len = nl->len;
-	if (fd < 0 || sendto(fd, nl->bytes, nl->len, 0, (struct sockaddr *)&kernel,
-			     sizeof(kernel)) < 0)
+	if (sendto(fd, nl->bytes, nl->len, 0, (struct sockaddr *)&kernel,
+		   sizeof(kernel)) < 0)
 		return -errno;
 	n = recv(fd, nl->bytes, sizeof(nl->bytes), 0);
 	if (n < 0)

@@ -42,6 +42,9 @@ void shunt_nl_end(struct shunt_nl *nl, struct nlattr *nest);
 /* Sends it; nl becomes the answer. 0, or the kernel's -errno. */
 SHUNT_MUST_CHECK int shunt_nl_talk(struct shunt_nl *nl, int protocol);
 
+/* The same over a socket that nobody else talks over, in its own namespace. */
+SHUNT_MUST_CHECK int shunt_nl_talk_over(struct shunt_nl *nl, int fd);
+
 /* An attribute of the answer, behind a fixed header of so many bytes; NULL: none. */
 const void *shunt_nl_find(const struct shunt_nl *nl, size_t header, uint16_t type,
 			  size_t *bytes);

@@ -168,6 +168,16 @@ static unsigned int link_xdp(const struct shunt_nl *nl)
 	return value;
 }
 
+static void look_mac(struct shunt_nic *nic, const struct shunt_nl *nl)
+{
+	size_t bytes;
+	const void *mac =
+		shunt_nl_find(nl, sizeof(struct ifinfomsg), IFLA_ADDRESS, &bytes);
+
+	if (mac && bytes == sizeof(nic->mac))
+		memcpy(nic->mac, mac, sizeof(nic->mac));
+}
+
 static bool link_is_veth(const struct shunt_nl *nl)
 {
 	size_t len, bytes;
@@ -239,6 +249,7 @@ int shunt_nic_look(struct shunt_nic *nic, const char *interface, struct shunt_er
 	if (ret)
 		return shunt_fail_errno(err, ret, "ask the kernel about %s", interface);
 	nic->mtu = link_u32(&nl, IFLA_MTU);
+	look_mac(nic, &nl);
 	nic->xdp_prog = link_xdp(&nl);
 	nic->veth = link_is_veth(&nl);
 	look_driver(nic);

@@ -50,6 +50,17 @@ enum {
 	BPF_F_MARK_MANGLED_0 = 1ULL << 5,
 };
 
+/* Of bpf_ringbuf_submit() and bpf_ringbuf_discard(). */
+enum {
+	BPF_RB_NO_WAKEUP = 1ULL << 0,
+	BPF_RB_FORCE_WAKEUP = 1ULL << 1,
+};
+
+/* Of bpf_redirect_map(). */
+enum {
+	BPF_F_BROADCAST = 1ULL << 3,
+};
+
 enum {
 	BPF_F_NO_PREALLOC = 1U << 0,
 	BPF_F_MMAPABLE = 1U << 10,

@@ -32,7 +32,12 @@
 #include "loader/policy/features.h"
 #include "loader/program.h"
 #include "maps/config.h"
+#include "maps/door.h"
+#include "maps/inbox.h"
+#include "maps/kv.h"
 #include "maps/netfilter.h"
+#include "inbox.skel.h"
+#include "kv.skel.h"
 #include "nf.skel.h"
 #include "tc.skel.h"
 #include "user/base/cleanup.h"
@@ -276,6 +281,19 @@ static struct cost cost_of(const char *name, uint32_t features)
 	return cost;
 }
 
+/* Programs without features, which parse what comes and no more. */
+#define COST_ALONE(object, name)                                                       \
+	({                                                                             \
+		struct object##_bpf *skel = object##_bpf__open();                      \
+		struct cost cost;                                                      \
+                                                                                       \
+		assert_non_null(skel);                                                 \
+		skel->rodata->shunt_config.features = 0;                               \
+		cost = load(skel->obj, name);                                          \
+		object##_bpf__destroy(skel);                                           \
+		cost;                                                                  \
+	})
+
 /* --- all programs, all sets of features ---------------------------------------- */
 
 /* "clang-14 linux-6.18 x86_64": what the numbers depend on besides the source. */
@@ -353,6 +371,9 @@ static int measure(void **ctx)
 		measure_program(#prog);
 	SHUNT_HOOKS(X)
 #undef X
+	add_row("shunt_kv", "alone", COST_ALONE(kv, "shunt_kv"));
+	add_row("shunt_inbox_xdp", "alone", COST_ALONE(inbox, "shunt_inbox_xdp"));
+	add_row("shunt_inbox_tc", "alone", COST_ALONE(inbox, "shunt_inbox_tc"));
 	return 0;
 }
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "user/apps/feed.h"
+#include "user/io/feed.h"
 #include "user/apps/record.h"
 #include "user/rt/idle.h"
 

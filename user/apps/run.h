@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #include "user/apps/app.h"
-#include "user/apps/feed.h"
+#include "user/io/feed.h"
 #include "user/apps/run_config.h"
 #include "user/rt/worker.h"
 

@@ -8,7 +8,7 @@
 
 #include "loader/policy/name.h"
 #include "loader/queues.h"
-#include "user/apps/feed.h"
+#include "user/io/feed.h"
 #include "user/apps/generate_frames.h"
 #include "user/io/spec.h"
 #include "user/rt/pool.h"

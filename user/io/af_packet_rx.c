@@ -10,8 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
+
+#include <pcap/pcap.h>
 
 #include "user/base/cleanup.h"
 #include "user/io/af_packet.h"
@@ -278,6 +281,36 @@ static int make_ring(struct shunt_packet_rx *rx,
 	return 0;
 }
 
+/* Before anything comes: the instructions of libpcap are those of the kernel. */
+static int narrow(int fd, const struct shunt_packet_rx_opts *opts,
+		  struct shunt_err *err)
+{
+	struct bpf_program program = { 0 };
+	struct sock_fprog kernel;
+	pcap_t *dead;
+	int ret = 0;
+
+	_Static_assert(sizeof(struct bpf_insn) == sizeof(struct sock_filter), "same");
+	if (!*opts->filter)
+		return 0;
+	dead = pcap_open_dead(DLT_EN10MB, INT32_MAX);
+	if (!dead)
+		return shunt_fail_errno(err, -ENOMEM, "port %s: filter", opts->name);
+	if (pcap_compile(dead, &program, opts->filter, 1, PCAP_NETMASK_UNKNOWN))
+		ret = shunt_fail(err, -EINVAL,
+				 "port %s: filter=%s: %s (see pcap-filter(7))",
+				 opts->name, opts->filter, pcap_geterr(dead));
+	kernel = (struct sock_fprog){ .len = (unsigned short)program.bf_len,
+				      .filter = (void *)program.bf_insns };
+	if (!ret &&
+	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &kernel, sizeof(kernel)))
+		ret = shunt_fail_errno(err, -errno, "port %s: filter=%s", opts->name,
+				       opts->filter);
+	pcap_freecode(&program);
+	pcap_close(dead);
+	return ret;
+}
+
 static int join(int fd, const struct shunt_packet_rx_opts *opts, struct shunt_err *err)
 {
 	const struct sockaddr_ll address = { .sll_family = AF_PACKET,
@@ -336,6 +369,8 @@ int shunt_packet_rx_open(struct shunt_packet_rx **out,
 					 "CAP_NET_RAW",
 					 opts->name)
 		      : make_ring(rx, opts, err);
+	if (!ret)
+		ret = narrow(rx->fd, opts, err);
 	if (!ret)
 		ret = join(rx->fd, opts, err);
 	if (ret)

@@ -62,6 +62,11 @@ static void tend(struct shunt_af_xdp *af, bool anyway)
 
 	if (!af->fed)
 		return;
+	/* who spins asks often, and for the price of a coarse clock */
+	now = shunt_tick_ns();
+	if (now == af->tended_ns && !anyway && !shunt_handover_waits(&af->host))
+		return;
+	af->tended_ns = now;
 	now = shunt_now_ns();
 	shunt_heart_beat(&af->heart, now);
 	shunt_handover_tend(af, now, anyway);
@@ -124,7 +129,7 @@ static int af_xdp_kick(struct shunt_port *port, struct shunt_err *err)
 
 	if (ret || af->gone)
 		return ret;
-	now = shunt_now_ns();
+	now = shunt_tick_ns();
 	if (now - af->looked_ns < LOOK_NS)
 		return 0;
 	af->looked_ns = now;

@@ -66,6 +66,7 @@ struct shunt_af_xdp {
 	struct shunt_handover_host host;
 	struct shunt_served served; /* by `shunt serve` */
 	uint64_t looked_ns;	    /* when it looked after its interface */
+	uint64_t tended_ns;	    /* and showed that it lives; the kernel's tick */
 	unsigned int lanes;
 	unsigned int next; /* the lane that rx begins with */
 	struct shunt_af_xdp_lane lane[SHUNT_QUEUE_MAX];

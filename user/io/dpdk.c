@@ -13,7 +13,7 @@ static int open_by_plugin(struct shunt_port **port, const struct shunt_spec *spe
 	return ret ? ret : ops->open(port, spec, opts, err);
 }
 
-const struct shunt_port_ops shunt_dpdk_ops = {
+const struct shunt_port_ops shunt_dpdk_port_ops = {
 	SHUNT_DPDK_ROW,
 	.open = open_by_plugin,
 };

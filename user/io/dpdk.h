@@ -5,4 +5,4 @@
 #include "user/io/port.h"
 
 /* Only what describes it, and open: a port that it opens has the plug-in's table. */
-extern const struct shunt_port_ops shunt_dpdk_ops;
+extern const struct shunt_port_ops shunt_dpdk_port_ops;

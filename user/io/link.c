@@ -35,6 +35,7 @@ int shunt_link_open(struct shunt_link *link, const char *name, struct shunt_err 
 		return shunt_fail_errno(err, ret, "%s: there is no such interface here",
 					name);
 	link->type = request.ifr_hwaddr.sa_family;
+	memcpy(link->mac, request.ifr_hwaddr.sa_data, sizeof(link->mac));
 	return shunt_link_look(link, err);
 }
 

@@ -12,6 +12,7 @@ struct shunt_link {
 	int ifindex;
 	uint32_t mtu;		/* as of the last look */
 	unsigned short type;	/* ARPHRD_… */
+	uint8_t mac[6];		/* when it was opened */
 	char name[IF_NAMESIZE]; /* of the last look, too */
 };
 

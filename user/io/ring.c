@@ -108,6 +108,13 @@ void shunt_ring_release_to(struct shunt_ring *ring,
 	__atomic_store_n(ring->consumer, record->end, __ATOMIC_RELEASE);
 }
 
+void shunt_ring_tidy(struct shunt_ring *ring)
+{
+	/* read before it is written to: writers read it too, and share its cache line */
+	if (__atomic_load_n(ring->consumer, __ATOMIC_RELAXED) != ring->at)
+		shunt_ring_release(ring);
+}
+
 int shunt_ring_fd(const struct shunt_ring *ring)
 {
 	return ring->fd;

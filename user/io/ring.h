@@ -49,6 +49,10 @@ void shunt_ring_release(struct shunt_ring *ring);
 void shunt_ring_release_to(struct shunt_ring *ring,
 			   const struct shunt_ring_record *record);
 
+/* With nothing borrowed: gives back what writers have discarded, which nobody is handed, and
+ * for which poll() would wake again and again. */
+void shunt_ring_tidy(struct shunt_ring *ring);
+
 /* More records than that cannot wait in it. */
 uint32_t shunt_ring_places(const struct shunt_ring *ring);
 

@@ -6,12 +6,12 @@
 #include "maps/reason.h"
 #include "user/net/answer_request.h"
 #include "user/net/csum.h"
+#include "user/net/neigh_wire.h"
 
 #define ICMP_ECHO_REPLY 0
 #define ICMP_ECHO_REQUEST 8
 #define ICMP6_ECHO_REQUEST 128
 #define ICMP6_ECHO_REPLY 129
-#define ICMP6_SOLICITATION 135
 #define HOPS 64 /* RFC 1700: what a host sends with */
 
 /* --- sums over parts ----------------------------------------------------------------- */
@@ -231,7 +231,7 @@ static bool is_solicitation(const struct shunt_request *req, uint32_t len)
 
 	return req->l->l4_off == req->l3_off + sizeof(struct shunt_ip6) &&
 	       req->l->field[SHUNT_FIELD_PROTO] == SHUNT_IP_ICMP6 + 1 &&
-	       len >= sizeof(*icmp) && icmp->type == ICMP6_SOLICITATION;
+	       len >= sizeof(*icmp) && icmp->type == SHUNT_NDP_SOLICITATION;
 }
 
 static enum shunt_answer_kind answer_ip6(const struct shunt_request *req)

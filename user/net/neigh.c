@@ -4,27 +4,12 @@
 
 #include "user/net/answer_request.h"
 #include "user/net/csum.h"
+#include "user/net/neigh_wire.h"
 
 /* --- ARP ----------------------------------------------------------------------------- */
 
-#define ARP_ETHERNET 1
-#define ARP_REQUEST 1
-#define ARP_REPLY 2
-
-struct arp {
-	struct shunt_arp head;
-	uint8_t sender_mac[6];
-	__be32 sender;
-	uint8_t target_mac[6];
-	__be32 target;
-} SHUNT_PACKED;
-
-_Static_assert(sizeof(struct arp) == 28, "RFC 826, for Ethernet and IPv4");
-
-static const uint8_t broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
 /* A sender without an address asks whether one is taken (RFC 5227 section 2.1). */
-static bool arp_may_ask(const struct shunt_request *req, const struct arp *arp)
+static bool arp_may_ask(const struct shunt_request *req, const struct shunt_arp4 *arp)
 {
 	const uint32_t sender[4] = { arp->sender };
 
@@ -35,22 +20,20 @@ static bool arp_may_ask(const struct shunt_request *req, const struct arp *arp)
 
 enum shunt_answer_kind shunt_answer_arp(const struct shunt_request *req)
 {
-	struct arp *arp = (struct arp *)(req->data + req->l3_off);
+	struct shunt_arp4 *arp = (struct shunt_arp4 *)(req->data + req->l3_off);
 	uint32_t target[4] = { 0 };
 
 	if (req->parts[0].iov_len < req->l3_off + sizeof(*arp) ||
-	    shunt_be16(arp->head.htype) != ARP_ETHERNET ||
-	    shunt_be16(arp->head.ptype) != SHUNT_ETH_IP4 || arp->head.hlen != 6 ||
-	    arp->head.plen != 4 || shunt_be16(arp->head.op) != ARP_REQUEST)
+	    !shunt_arp_is_ip4(arp) || shunt_be16(arp->head.op) != SHUNT_ARP_REQUEST)
 		return SHUNT_ANSWER_NEIGHBOUR;
-	if (req->group && memcmp(shunt_request_eth(req)->dst, broadcast, 6) != 0)
+	if (req->group && memcmp(shunt_request_eth(req)->dst, shunt_mac_of_all, 6) != 0)
 		return SHUNT_ANSWER_GROUP;
 	target[0] = arp->target;
 	if (!shunt_answer_is_ours(req->self, SHUNT_L3_IP4, target))
 		return SHUNT_ANSWER_FOREIGN;
 	if (!arp_may_ask(req, arp))
 		return SHUNT_ANSWER_SOURCE;
-	arp->head.op = __builtin_bswap16(ARP_REPLY);
+	arp->head.op = __builtin_bswap16(SHUNT_ARP_REPLY);
 	memcpy(arp->target_mac, arp->sender_mac, 6);
 	memcpy(arp->sender_mac, req->self->mac, 6);
 	arp->target = arp->sender;
@@ -60,27 +43,6 @@ enum shunt_answer_kind shunt_answer_arp(const struct shunt_request *req)
 }
 
 /* --- NDP ----------------------------------------------------------------------------- */
-
-#define NDP_HOPS 255 /* nobody has forwarded it: RFC 4861 section 7.1.1 */
-#define NDP_SOURCE_MAC 1
-#define NDP_TARGET_MAC 2
-#define NDP_ADVERTISEMENT 136
-#define NDP_SOLICITED 0x40000000u
-#define NDP_OVERRIDE 0x20000000u
-
-struct ndp {
-	struct shunt_icmp icmp;
-	__be32 flags; /* of an advertisement */
-	uint8_t target[16];
-} SHUNT_PACKED;
-
-struct ndp_answer {
-	struct ndp ndp;
-	uint8_t option, units; /* of 8 bytes */
-	uint8_t mac[6];
-} SHUNT_PACKED;
-
-_Static_assert(sizeof(struct ndp) == 24 && sizeof(struct ndp_answer) == 32, "RFC 4861");
 
 static const uint8_t nobody[16];
 static const uint8_t all_nodes[16] = { 0xff, 2, [15] = 1 };
@@ -100,32 +62,23 @@ static bool is_mac_of_group(const uint8_t mac[6], const uint8_t group[16])
 	return mac[0] == 0x33 && mac[1] == 0x33 && !memcmp(mac + 2, group + 12, 4);
 }
 
-/* Walks the options; none may be empty, and a MAC address stands in one of a unit. */
+/* Are the options sound, and is there a MAC address of the sender's? */
 static bool options_are_sound(const uint8_t *at, uint32_t len, bool *source_mac)
 {
-	while (len) {
-		uint32_t bytes = len >= 2 ? at[1] * 8u : 0;
+	int sound;
+	const uint8_t *mac = shunt_ndp_option(at, len, SHUNT_NDP_SOURCE_MAC, &sound);
 
-		if (!bytes || bytes > len)
-			return false;
-		if (at[0] == NDP_SOURCE_MAC) {
-			if (bytes != 8 || !shunt_mac_is_host(at + 2))
-				return false;
-			*source_mac = true;
-		}
-		at += bytes;
-		len -= bytes;
-	}
-	return true;
+	*source_mac = mac;
+	return sound && (!mac || shunt_mac_is_host(mac));
 }
 
 /* The validation of RFC 4861 section 7.1.1. */
 static bool ndp_is_sound(const struct shunt_request *req, const struct shunt_ip6 *ip,
-			 const struct ndp *ndp, uint32_t len)
+			 const struct shunt_ndp *ndp, uint32_t len)
 {
 	bool source_mac = false;
 
-	if (ip->hops != NDP_HOPS || ndp->icmp.code || ndp->target[0] == 0xff ||
+	if (ip->hops != SHUNT_NDP_HOPS || ndp->icmp.code || ndp->target[0] == 0xff ||
 	    !options_are_sound((const uint8_t *)(ndp + 1), len - sizeof(*ndp),
 			       &source_mac))
 		return false;
@@ -136,7 +89,7 @@ static bool ndp_is_sound(const struct shunt_request *req, const struct shunt_ip6
 
 /* To the group of the address that it asks for, or to this address itself. */
 static bool ndp_is_for_us(const struct shunt_request *req, const struct shunt_ip6 *ip,
-			  const struct ndp *ndp)
+			  const struct shunt_ndp *ndp)
 {
 	uint32_t target[4];
 
@@ -150,11 +103,11 @@ static bool ndp_is_for_us(const struct shunt_request *req, const struct shunt_ip
 }
 
 static void advertise(const struct shunt_request *req, struct shunt_ip6 *ip,
-		      struct ndp_answer *answer)
+		      struct shunt_ndp_mac *answer)
 {
 	struct shunt_eth *eth = shunt_request_eth(req);
 	bool solicited = memcmp(ip->src, nobody, 16) != 0;
-	uint32_t flags = NDP_OVERRIDE | (solicited ? NDP_SOLICITED : 0);
+	uint32_t flags = SHUNT_NDP_OVERRIDE | (solicited ? SHUNT_NDP_SOLICITED : 0);
 	uint64_t sum;
 
 	shunt_request_turn_eth(req);
@@ -164,9 +117,9 @@ static void advertise(const struct shunt_request *req, struct shunt_ip6 *ip,
 		memcpy(eth->dst, (const uint8_t[]){ 0x33, 0x33, 0, 0, 0, 1 }, 6);
 	ip->version_class_flow = shunt_be32(6u << 28);
 	ip->length = shunt_be16(sizeof(*answer));
-	answer->ndp.icmp = (struct shunt_icmp){ .type = NDP_ADVERTISEMENT };
+	answer->ndp.icmp = (struct shunt_icmp){ .type = SHUNT_NDP_ADVERTISEMENT };
 	answer->ndp.flags = shunt_be32(flags);
-	answer->option = NDP_TARGET_MAC;
+	answer->option = SHUNT_NDP_TARGET_MAC;
 	answer->units = 1;
 	memcpy(answer->mac, req->self->mac, 6);
 	sum = shunt_csum_pseudo(ip->src, 16, SHUNT_IP_ICMP6, sizeof(*answer));
@@ -177,11 +130,11 @@ static void advertise(const struct shunt_request *req, struct shunt_ip6 *ip,
 enum shunt_answer_kind shunt_answer_ndp(const struct shunt_request *req, uint32_t len)
 {
 	struct shunt_ip6 *ip = (struct shunt_ip6 *)(req->data + req->l3_off);
-	struct ndp_answer *answer = (struct ndp_answer *)(ip + 1);
+	struct shunt_ndp_mac *answer = (struct shunt_ndp_mac *)(ip + 1);
 	uint32_t bytes = req->l3_off + sizeof(*ip) + sizeof(*answer);
 	uint64_t pseudo = shunt_csum_pseudo(ip->src, 16, SHUNT_IP_ICMP6, len);
 
-	if (req->n != 1 || len < sizeof(struct ndp))
+	if (req->n != 1 || len < sizeof(struct shunt_ndp))
 		return SHUNT_ANSWER_NEIGHBOUR;
 	if (shunt_csum_fold(pseudo + shunt_request_sum(req, req->l->l4_off, len)) !=
 	    0xffff)

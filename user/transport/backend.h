@@ -60,6 +60,7 @@ struct shunt_peer_state {
 	uint32_t sent;	/* the number of the next datagram to it */
 	uint16_t epoch; /* of this count: one that was forgotten is counted anew */
 	struct shunt_wire_window window;
+	struct shunt_wire_window answers; /* the kernel's for it: by our own numbers */
 	struct shunt_assembly *assembly;
 	struct shunt_peer_state *next_dead;
 };

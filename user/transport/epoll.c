@@ -58,6 +58,8 @@ union epoll_peer {
 	struct shunt_tcp_peer tcp;
 };
 
+static const struct timespec at_once = { 0 };
+
 static struct epoll_transport *of(struct shunt_transport *transport)
 {
 	return (struct epoll_transport *)transport;
@@ -299,10 +301,8 @@ static int epoll_tx(struct shunt_transport *transport, struct shunt_datagram *da
 static unsigned int rx_tcp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 			   unsigned int max)
 {
-	static const struct timespec now = { 0 };
-
 	if (shunt_tcp_must_ask(&e->tcp))
-		(void)ask(e, &now);
+		(void)ask(e, &at_once);
 	return shunt_tcp_rx(&e->tcp, datagrams, max);
 }
 
@@ -319,8 +319,12 @@ static int epoll_kick(struct shunt_transport *transport, struct shunt_err *err)
 	struct epoll_transport *e = of(transport);
 
 	(void)err;
-	if (is_tcp(e))
-		shunt_tcp_kick(&e->tcp);
+	if (!is_tcp(e))
+		return 0;
+	/* who sends and does not receive has nobody else ask for room */
+	if (e->tcp.full)
+		(void)ask(e, &at_once);
+	shunt_tcp_kick(&e->tcp);
 	return 0;
 }
 

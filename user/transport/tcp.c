@@ -73,6 +73,7 @@ static int watch(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *peer, bool in
 			  : tcp->watch(tcp->transport, fd_of(peer), peer, what, was);
 
 	if (!ret) {
+		tcp->full += (uint32_t)out - peer->out_watched;
 		peer->in_watched = in;
 		peer->out_watched = out;
 	}
@@ -410,6 +411,7 @@ void shunt_tcp_peer_close(struct shunt_tcp_set *tcp, struct shunt_peer_state *st
 		tcp->transport->count.tx_failed += shunt_stream_waiting(&peer->out);
 		close_gently(fd_of(peer));
 		peer->fd_plus = 0;
+		tcp->full -= peer->out_watched;
 	}
 	shunt_stream_in_close(&peer->in);
 	shunt_stream_out_close(&peer->out);

@@ -176,20 +176,21 @@ void shunt_transport_close(struct shunt_transport *transport)
 
 /* --- peers ------------------------------------------------------------------------------ */
 
+/* Not every question is one that the kernel answers: of answers none is known to be lost. */
 static void keep_numbers(struct shunt_transport_stats *stats,
-			 const struct shunt_wire_window *window)
+			 const struct shunt_peer_state *peer)
 {
-	stats->lost += shunt_wire_lost(window);
-	stats->late += window->late;
-	stats->duplicates += window->duplicates;
-	stats->restarts += window->restarts;
+	stats->lost += shunt_wire_lost(&peer->window);
+	stats->late += peer->window.late + peer->answers.late;
+	stats->duplicates += peer->window.duplicates + peer->answers.duplicates;
+	stats->restarts += peer->window.restarts;
 }
 
 void shunt_transport_drop(struct shunt_transport *transport,
 			  struct shunt_peer_state *peer)
 {
 	transport->ops->peer_close(transport, peer);
-	keep_numbers(&transport->count, &peer->window);
+	keep_numbers(&transport->count, peer);
 	shunt_assembly_free(peer->assembly, &transport->assembly);
 	peer->assembly = NULL;
 	shunt_peers_remove(transport->peers, peer);
@@ -356,7 +357,7 @@ int shunt_transport_stats(struct shunt_transport *transport,
 	*stats = transport->count;
 	stats->incomplete += transport->assembly.incomplete;
 	while ((peer = shunt_peers_each(transport->peers, &at)))
-		keep_numbers(stats, &peer->window);
+		keep_numbers(stats, peer);
 	return transport->ops->stats ? transport->ops->stats(transport, stats, err) : 0;
 }
 
@@ -369,7 +370,7 @@ int shunt_peer_stats(struct shunt_transport *transport, shunt_peer handle,
 	if (!peer)
 		return shunt_fail(err, -ENOTCONN, "transport %s: the peer is gone",
 				  transport->name);
-	keep_numbers(stats, &peer->window);
+	keep_numbers(stats, peer);
 	return 0;
 }
 

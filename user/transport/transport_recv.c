@@ -49,7 +49,9 @@ static bool open_datagram(struct shunt_transport *transport,
 	if (!shunt_wire_read(&piece, datagram->frame.data, datagram->frame.len,
 			     (uint32_t)transport->options.message_max))
 		return refuse(datagram, &transport->count.malformed);
-	if (!shunt_wire_enter(&datagram->peer->window, &piece)) {
+	if (!shunt_wire_enter(piece.answer ? &datagram->peer->answers
+					   : &datagram->peer->window,
+			      &piece)) {
 		shunt_frames_put(&datagram->frame, 1);
 		return false;
 	}

@@ -32,8 +32,10 @@ bool shunt_wire_read(struct shunt_wire_piece *piece, const void *datagram,
 	if (bytes < sizeof(header))
 		return false;
 	memcpy(&header, datagram, sizeof(header));
-	if (header.magic != SHUNT_WIRE_MAGIC || header.flags & ~SHUNT_WIRE_MORE)
+	if (header.magic != SHUNT_WIRE_MAGIC || header.flags > SHUNT_WIRE_ANSWER)
 		return false;
+	if (header.flags == SHUNT_WIRE_ANSWER && header.fragment)
+		return false; /* such are never cut */
 	*piece = (struct shunt_wire_piece){
 		.sequence = shunt_be32(header.sequence),
 		.length = shunt_be32(header.length),
@@ -42,6 +44,7 @@ bool shunt_wire_read(struct shunt_wire_piece *piece, const void *datagram,
 		.fragment = shunt_be16(header.fragment),
 		.epoch = shunt_be16(header.epoch),
 		.more = header.flags & SHUNT_WIRE_MORE,
+		.answer = !!(header.flags & SHUNT_WIRE_ANSWER),
 	};
 	return piece->length <= message_max && place(piece);
 }

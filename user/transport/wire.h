@@ -5,7 +5,7 @@
 /*
  *      0       1       2       3
  *     ┌───────┬───────┬───────────────┐   magic     0xd7: version 1
- *     │ magic │ flags │    channel    │   flags     1: more fragments follow
+ *     │ magic │ flags │    channel    │   flags     1: more fragments follow; 2: an answer
  *     ├───────┴───────┴───────────────┤   channel   chosen by the sender
  *     │           sequence            │   sequence  of datagrams to this peer, wraps
  *     ├───────────────────────────────┤   length    bytes of the whole message
@@ -19,6 +19,9 @@
  * size: fragment * size, for the last one length - size. In a stream a message is never
  * cut: what follows the header are its length bytes.
  *
+ * An answer that the kernel made for a peer (bpf/kv.bpf.c) has the header of the question,
+ * numbers included, and the flag 2: it tells nothing of what the peer itself has sent.
+ *
  * The window of a receiver is that of RFC 6479: the last SHUNT_WIRE_WINDOW numbers as a
  * bitmap. A number that it lacks is lost until it comes, and then it is late; one that is
  * in it already, or older than the window, is dropped as a duplicate.
@@ -29,22 +32,7 @@
 #include <string.h>
 
 #include "bpf/lib/wire.h"
-
-#define SHUNT_WIRE_MAGIC 0xd7u
-#define SHUNT_WIRE_MORE 1u /* flags; the others are 0 */
-
-struct shunt_wire_header {
-	uint8_t magic;
-	uint8_t flags;
-	__be16 channel;
-	__be32 sequence;
-	__be32 length;
-	__be16 fragment;
-	__be16 epoch;
-};
-
-#define SHUNT_WIRE_BYTES 16u
-_Static_assert(sizeof(struct shunt_wire_header) == SHUNT_WIRE_BYTES, "as it travels");
+#include "maps/message.h"
 
 /* A header in host order, and the bytes that came behind it. */
 struct shunt_wire_piece {
@@ -55,7 +43,8 @@ struct shunt_wire_piece {
 	uint16_t channel;
 	uint16_t fragment;
 	uint16_t epoch;
-	uint16_t more;
+	uint8_t more;
+	uint8_t answer;
 };
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "user/apps/feed.h"
+#include "user/io/feed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,15 +25,18 @@
 #define POLICY_MARK                                                                    \
 	"{ \"schema\": \"shunt.policy/1\", \"description\": \"Made by `shunt run`, "   \
 	"which removes it when it ends: "
+#define POLICY_MARK_MATCH                                                              \
+	"{ \"schema\": \"shunt.policy/1\", \"description\": \"Made for a transport, "  \
+	"which removes it when it ends: "
 
-static const char policy_text[] =
-	POLICY_MARK "all frames go to its ports.\",\n"
-		    "  \"default\": \"pass\", \"malformed\": \"pass\",\n"
-		    "  \"consumers\": { \"" CONSUMER
-		    "\": { \"kind\": \"xsk\", \"queues\": \"all\", "
-		    "\"if_down\": \"pass\" } },\n"
-		    "  \"rules\": [ { \"name\": \"all\", \"action\": { \"redirect\": "
-		    "{ \"consumer\": \"" CONSUMER "\" } } } ] }\n";
+/* With what goes to the ports, said in words and as a match. */
+#define POLICY_REST                                                                    \
+	"%s.\",\n"                                                                     \
+	"  \"default\": \"pass\", \"malformed\": \"pass\",\n"                          \
+	"  \"consumers\": { \"" CONSUMER "\": { \"kind\": \"xsk\", "                   \
+	"\"queues\": \"all\", \"if_down\": \"pass\" } },\n"                            \
+	"  \"rules\": [ { \"name\": \"all\", %s%s%s\"action\": { \"redirect\": "       \
+	"{ \"consumer\": \"" CONSUMER "\" } } } ] }\n"
 
 /*
  * Runs that use the same policy share a lock, on the instance's folder in bpffs, so that it
@@ -41,6 +44,8 @@ static const char policy_text[] =
  */
 struct shunt_feed {
 	char interface[IF_NAMESIZE];
+	const char *mark; /* how the policies of its kind begin */
+	char *text;	  /* of the policy */
 	int lock;
 };
 
@@ -57,11 +62,29 @@ static void hold_signals(int how)
 
 /* --- the policy ------------------------------------------------------------------------ */
 
-static int read_policy(struct shunt_policy **policy, struct shunt_err *err)
+static int write_policy(struct shunt_feed *feed, const char *match)
+{
+	int ret;
+
+	feed->mark = match ? POLICY_MARK_MATCH : POLICY_MARK;
+	if (match)
+		ret = asprintf(&feed->text, POLICY_MARK_MATCH POLICY_REST,
+			       "its datagrams go there", "\"match\": ", match, ", ");
+	else
+		ret = asprintf(&feed->text, POLICY_MARK POLICY_REST,
+			       "all frames go to its ports", "", "", "");
+	if (ret >= 0)
+		return 0;
+	feed->text = NULL;
+	return -ENOMEM;
+}
+
+static int read_policy(const struct shunt_feed *feed, struct shunt_policy **policy,
+		       struct shunt_err *err)
 {
 	struct shunt_diags diags = { 0 };
-	int ret = shunt_policy_read(policy, policy_text, strlen(policy_text), NULL,
-				    &diags);
+	int ret =
+		shunt_policy_read(policy, feed->text, strlen(feed->text), NULL, &diags);
 
 	if (ret)
 		shunt_fail(err, ret, "read the feed's own policy: %s",
@@ -80,7 +103,7 @@ static int attach(const struct shunt_feed *feed, const struct shunt_feed_opts *o
 					       .protects = opts->protects };
 	_policy_ struct shunt_policy *policy = NULL;
 	_json_ cJSON *reply = NULL;
-	int ret = read_policy(&policy, err);
+	int ret = read_policy(feed, &policy, err);
 
 	return ret ? ret : shunt_attach(feed->interface, policy, &how, &reply, err);
 }
@@ -112,10 +135,48 @@ static int fail_foreign(const struct shunt_feed *feed, const cJSON *show,
 			  feed->interface, feed->interface, names);
 }
 
-static bool is_ours(const cJSON *show)
+/* Made for a port, whatever it matches. */
+static bool is_made(const char *policy)
 {
-	return !strncmp(shunt_json_str(show, "policy"), POLICY_MARK,
-			strlen(POLICY_MARK));
+	return !strncmp(policy, POLICY_MARK, strlen(POLICY_MARK)) ||
+	       !strncmp(policy, POLICY_MARK_MATCH, strlen(POLICY_MARK_MATCH));
+}
+
+/* What matches everything is ours in all versions of its text. */
+static bool is_ours(const struct shunt_feed *feed, const char *policy)
+{
+	return !strcmp(policy, feed->text) ||
+	       (!strcmp(feed->mark, POLICY_MARK) &&
+		!strncmp(policy, POLICY_MARK, strlen(POLICY_MARK)));
+}
+
+/*
+ * Of another feed: where nobody holds it any more, who made it was killed, and it goes.
+ * 1: look again.
+ */
+static int replace_other(const struct shunt_feed *feed, struct shunt_err *err)
+{
+	char instance[SHUNT_INSTANCE_MAX], path[SHUNT_PIN_MAX];
+	_json_ cJSON *reply = NULL;
+	int ret = shunt_instance_name(instance, feed->interface, err);
+
+	if (ret)
+		return ret;
+	shunt_pin_path(path, instance, NULL, NULL);
+	_fd_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 1
+				       : shunt_fail_errno(err, -errno, "open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return shunt_fail(
+			err, -EBUSY,
+			"another port or transport of Shunt's receives from %s "
+			"by a policy of its own: end it first, or write a "
+			"policy with a consumer for each of them",
+			feed->interface);
+	ret = shunt_detach(feed->interface, NULL, &reply, err);
+	return ret && ret != -ENOENT ? ret : 1;
 }
 
 /* Attaches, or finds what is ours. */
@@ -126,8 +187,16 @@ static int make_policy(const struct shunt_feed *feed,
 		_json_ cJSON *show = NULL;
 		int ret = shunt_show(feed->interface, &show, err);
 
-		if (!ret)
-			return is_ours(show) ? 0 : fail_foreign(feed, show, err);
+		if (!ret && is_ours(feed, shunt_json_str(show, "policy")))
+			return 0;
+		if (!ret && !is_made(shunt_json_str(show, "policy")))
+			return fail_foreign(feed, show, err);
+		if (!ret) {
+			ret = replace_other(feed, err);
+			if (ret < 0)
+				return ret;
+			continue;
+		}
 		if (ret != -ENOENT)
 			return ret;
 		ret = attach(feed, opts, err);
@@ -205,10 +274,13 @@ static int open_feed(struct shunt_feed **out, const char *interface,
 		return shunt_fail_errno(err, -ENOMEM, "feed %s", interface);
 	feed->lock = -1;
 	snprintf(feed->interface, sizeof(feed->interface), "%s", interface);
+	ret = write_policy(feed, opts->match);
 	hold_signals(SIG_BLOCK);
-	ret = feed_interface(feed, opts, err);
+	ret = ret ? shunt_fail_errno(err, ret, "feed %s", interface)
+		  : feed_interface(feed, opts, err);
 	hold_signals(SIG_UNBLOCK);
 	if (ret) {
+		free(feed->text);
 		free(feed);
 		return ret;
 	}
@@ -255,7 +327,7 @@ static int detach(const struct shunt_feed *feed, struct shunt_err *err)
 
 	if (ret == -ENOENT || ret == -ENODEV)
 		return 0; /* the interface is gone, or it was taken off by hand */
-	if (ret || !is_ours(show))
+	if (ret || !is_ours(feed, shunt_json_str(show, "policy")))
 		return ret;
 	return shunt_detach(feed->interface, NULL, &reply, err);
 }
@@ -271,6 +343,7 @@ int shunt_feed_close(struct shunt_feed *feed, struct shunt_err *err)
 		ret = detach(feed, err);
 	hold_signals(SIG_UNBLOCK);
 	close(feed->lock);
+	free(feed->text);
 	free(feed);
 	return ret;
 }

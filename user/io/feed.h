@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Feeds a port that names no consumer: by a policy of ours, for as long as it runs. */
+/* Feeds a port that names no consumer: by a policy of ours, for as long as it is open. */
 #pragma once
 
 /*
@@ -10,6 +10,9 @@
  * it on. A policy of the user's is never touched: the sentence then names its consumers.
  *
  * Frames that the parser calls malformed are not redirected by any rule: they pass.
+ *
+ * With a `match` only what it matches is handed over, and all else passes: two such feeds
+ * of one interface exclude each other, unless they match the same.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +29,8 @@
 struct shunt_feed;
 
 struct shunt_feed_opts {
+	/* What is to be received, as a policy's "match" has it; NULL: everything. */
+	const char *match;
 	const char *netns;   /* what the namespace is called, for `list`; NULL */
 	const char *session; /* as in struct shunt_attach_opts, as are the next */
 	const char *const *protect;
