@@ -138,6 +138,21 @@ static void keep(struct uring *uring, struct uring_ask *ask,
 	shunt_frames_put(&chunk.frame, 1);
 }
 
+/* A datagram without a byte takes no buffer of the ring, if it was asked for alone. */
+static void keep_empty(struct uring *uring, struct uring_ask *ask)
+{
+	struct uring_chunk chunk = { 0 };
+
+	ask->got++;
+	if (!shunt_pool_get(uring->transport.pool, &chunk.frame, 1)) {
+		uring->transport.count.no_memory++;
+		return;
+	}
+	chunk.frame.data -= URING_IN_FRONT;
+	keep_name(ask, &chunk);
+	uring_append(uring, chunk);
+}
+
 /* A request has ended: which socket is looked at next? */
 static void settle(struct uring_udp *udp, enum uring_socket which)
 {
@@ -162,6 +177,8 @@ void uring_udp_received(struct uring *uring, enum uring_socket which,
 
 	if (cqe->flags & IORING_CQE_F_BUFFER && cqe->res >= 0)
 		keep(uring, ask, cqe);
+	else if (!cqe->res && !ask->many)
+		keep_empty(uring, ask);
 	if (cqe->res == -ENOBUFS)
 		uring->transport.count.no_memory++;
 	else if (cqe->res == -EINVAL && ask->many)
