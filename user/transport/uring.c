@@ -258,6 +258,9 @@ static unsigned int uring_rx(struct shunt_transport *transport,
 	n = uring->carrier->deliver(uring, datagrams, max);
 	if (n)
 		shunt_uring_hush(&uring->ring);
+	/* What was filled is replaced at once: datagrams may come before the next call. */
+	if (n && !uring_waiting(uring))
+		shunt_uring_refill(&uring->ring);
 	return n;
 }
 
