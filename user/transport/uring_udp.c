@@ -37,7 +37,9 @@ static int udp_open(struct uring *uring, struct shunt_err *err)
 	ret = shunt_udp_open(&udp->socket, transport, &uring->options.sock, err);
 	if (ret)
 		return ret;
-	ret = shunt_uring_open(&uring->ring, &opts, err);
+	ret = shunt_udp_burst_open(&udp->burst, &udp->socket, err);
+	if (!ret)
+		ret = shunt_uring_open(&uring->ring, &opts, err);
 	if (ret)
 		return ret;
 	ret = shunt_uring_file(&uring->ring, URING_OWN, udp->socket.fd);
@@ -54,6 +56,7 @@ static void udp_close(struct uring *uring)
 	for (i = 0; i < URING_SENDS; i++)
 		shunt_frames_put(&udp->sends[i].frame, 1);
 	shunt_udp_direct_close(&udp->direct);
+	shunt_udp_burst_close(udp->burst);
 	shunt_udp_close(&udp->socket);
 	free(udp);
 }
@@ -144,26 +147,41 @@ static bool prepare_send(struct uring *uring, uint32_t which)
 	return true;
 }
 
-/* 1: sent, or counted as failed; 0: not at once. */
-static unsigned int send_alone(struct uring *uring, struct shunt_datagram *datagram)
+static bool all_to(const struct shunt_datagram *datagrams, unsigned int n,
+		   const struct shunt_udp_peer *peer)
+{
+	while (n && (void *)datagrams[n - 1].peer == peer)
+		n--;
+	return !n;
+}
+
+/* Sends what there is room for; nothing overtakes what the kernel has already. */
+static unsigned int send_at_once(struct uring *uring, struct shunt_datagram *datagrams,
+				 unsigned int n)
 {
 	struct uring_udp *udp = uring->udp;
-	bool direct = udp->direct.peer && (void *)udp->direct.peer == datagram->peer;
+	bool direct = udp->direct.peer && all_to(datagrams, n, udp->direct.peer);
 	int fd = uring_udp_fd(udp, direct ? URING_DIRECT : URING_OWN);
 	uint64_t failed = uring->transport.count.tx_failed;
+	unsigned int sent, i;
 
-	if (uring->unsent || uring_zc_pays(uring, datagram->frame.len) ||
-	    !shunt_udp_send(&udp->socket, fd, direct, datagram))
+	if (uring->unsent || uring_zc_pays(uring, datagrams->frame.len))
 		return 0;
-	shunt_frames_put(&datagram->frame, 1);
+	if (n == 1)
+		sent = shunt_udp_send(&udp->socket, fd, direct, datagrams);
+	else
+		sent = shunt_udp_burst_send(udp->burst, fd, direct, true, datagrams, n);
+	for (i = 0; i < sent; i++)
+		shunt_frames_put(&datagrams[i].frame, 1);
 	/* Its way is of when it was aimed: addresses may have changed since. */
 	if (direct && uring->transport.count.tx_failed != failed)
 		uring_udp_leave(uring);
-	return 1;
+	return sent;
 }
 
-static unsigned int send_all(struct uring *uring, struct shunt_datagram *datagrams,
-			     unsigned int n)
+/* Has the kernel send as soon as there is room. */
+static unsigned int send_later(struct uring *uring, struct shunt_datagram *datagrams,
+			       unsigned int n)
 {
 	struct uring_udp *udp = uring->udp;
 	unsigned int i;
@@ -197,12 +215,10 @@ static unsigned int send_all(struct uring *uring, struct shunt_datagram *datagra
 
 static int udp_tx(struct uring *uring, struct shunt_datagram *datagrams, unsigned int n)
 {
-	unsigned int sent = 0;
+	unsigned int sent = send_at_once(uring, datagrams, n);
 
-	if (n == 1)
-		sent = send_alone(uring, datagrams);
 	if (!sent)
-		sent = send_all(uring, datagrams, n);
+		sent = send_later(uring, datagrams, n);
 	if (sent)
 		uring_udp_note(uring, datagrams[0].peer, sent);
 	return (int)sent;

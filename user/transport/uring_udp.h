@@ -8,6 +8,7 @@
  * call, which costs less than a request and its completion; what finds no room then, and
  * what comes in bursts, goes by the ring.
  */
+#include "user/transport/udp_burst.h"
 #include "user/transport/udp_direct.h"
 #include "user/transport/uring_impl.h"
 
@@ -47,6 +48,7 @@ struct uring_send {
 struct uring_udp {
 	struct shunt_udp_socket socket;
 	struct shunt_udp_direct direct;
+	struct shunt_udp_burst *burst;
 	struct uring_ask ask[URING_SOCKETS];
 	enum uring_socket hot; /* had something last */
 	unsigned int rounds;
