@@ -263,8 +263,8 @@ static void tcp_complete(struct uring *uring, enum uring_kind kind, uint64_t whi
 		complete_accept(uring, cqe);
 }
 
-/* The next piece of a stream; false: there is none. */
-static bool feed(struct uring *uring)
+/* Gives the next piece to its stream, and says whose it is; NULL: there is none. */
+static struct uring_conn *feed(struct uring *uring)
 {
 	struct uring_chunk chunk;
 
@@ -275,8 +275,7 @@ static bool feed(struct uring *uring)
 		if (!chunk.conn->shut && find_peer(uring, chunk.conn)) {
 			uring->transport.count.rx_datagrams++;
 			shunt_stream_feed(&chunk.conn->in, &chunk.frame);
-			uring->tcp->reading = chunk.conn;
-			return true;
+			return uring->tcp->reading = chunk.conn;
 		}
 		shunt_frames_put(&chunk.frame, 1);
 		if (chunk.conn->shut)
@@ -284,7 +283,7 @@ static bool feed(struct uring *uring)
 		else
 			uring_conn_shut(uring, chunk.conn);
 	}
-	return false;
+	return NULL;
 }
 
 static unsigned int tcp_deliver(struct uring *uring, struct shunt_datagram *datagrams,
@@ -294,11 +293,10 @@ static unsigned int tcp_deliver(struct uring *uring, struct shunt_datagram *data
 	struct uring_conn *conn;
 	unsigned int got = 0;
 
-	while (got < max && (tcp->reading || feed(uring))) {
-		int ret = shunt_stream_next(&tcp->reading->in, &uring->transport,
+	while (got < max && (conn = tcp->reading ?: feed(uring))) {
+		int ret = shunt_stream_next(&conn->in, &uring->transport,
 					    &datagrams[got].frame);
 
-		conn = tcp->reading;
 		if (ret > 0)
 			datagrams[got++].peer = &conn->peer->udp.state;
 		if (ret > 0)
