@@ -72,11 +72,12 @@ int shunt_steal_open(struct shunt_steal **out, const struct shunt_steal_opts *gi
 	pool->opts = opts;
 	pool->member = aligned_alloc(_Alignof(struct member),
 				     opts.workers * sizeof(*pool->member));
-	if (!pool->member)
-		ret = shunt_fail_errno(err, -ENOMEM, "make a pool of workers");
-	else
-		memset(pool->member, 0, opts.workers * sizeof(*pool->member));
-	for (i = 0; i < opts.workers && !ret; i++)
+	if (!pool->member) {
+		shunt_steal_close(pool);
+		return shunt_fail_errno(err, -ENOMEM, "make a pool of workers");
+	}
+	memset(pool->member, 0, opts.workers * sizeof(*pool->member));
+	for (i = 0; i < opts.workers; i++)
 		pool->member[i].bell.fd = -1;
 	for (i = 0; i < opts.workers && !ret; i++) {
 		pool->member[i].pool = pool;

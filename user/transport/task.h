@@ -25,4 +25,4 @@ struct shunt_transport_task {
 };
 
 /* `task` must outlive the worker. */
-SHUNT_API struct shunt_task shunt_transport_task(struct shunt_transport_task *task);
+struct shunt_task shunt_transport_task(struct shunt_transport_task *task);
