@@ -155,6 +155,18 @@ def test_without_the_others_programs_their_rows_name_the_packages(tmp_path):
     assert done.returncode == 1 and "package gnuplot-nox has it" in done.stderr
 
 
+def test_a_backend_that_is_not_here_says_why():
+    done = subprocess.run([sh.BINARY, "bench", "transports", "-b", "dpdk", "--json"], timeout=60,
+                          capture_output=True, text=True, check=False,
+                          env={**os.environ, "SHUNT_PLUGINS": "/nowhere"})
+    reply = sh.validate(json.loads(done.stdout))
+    assert done.returncode == 0 and not reply["rows"]
+    absent, = reply["absent"]
+    assert absent["contender"] == "dpdk" and "libdpdk-dev" in absent["why"]
+    claim, = [claim for claim in reply["claims"] if claim["technology"] == "DPDK"]
+    assert claim["why_not"] == absent["why"]
+
+
 FAKE = """#!/usr/bin/python3
 import socket, sys
 args = sys.argv[1:]
