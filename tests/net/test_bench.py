@@ -7,7 +7,10 @@ import glob
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
+import threading
 import xml.etree.ElementTree
 
 import pytest
@@ -249,6 +252,68 @@ def test_a_server_that_is_not_there_is_a_failed_row_and_not_a_failed_run(wire):
                      "1000", "-r", "1", "--peer", sh.B4 + ":7100", ns=wire.a)
     assert len(reply["failed"]) == 1, reply
     assert not [row for row in reply["rows"] if row["rounds"]]
+
+
+class Server:
+    """A server of our own making, which speaks the header and does what `spoil` says of the
+    n-th request: sends back what it returns, or nothing for None."""
+
+    def __init__(self, wire, spoil):
+        self.socket = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((sh.B4, 7100))
+        self.spoil, self.sent, self.echoes, self.sunk = spoil, 0, 0, 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                datagram, sender = self.socket.recvfrom(65536)
+            except OSError:
+                return  # the test is over
+            channel, payload = int.from_bytes(datagram[2:4], "big"), datagram[16:]
+            if channel == 0:
+                self.echoes += 1
+                payload = self.spoil(self.echoes, payload)
+            elif channel == 1:
+                self.sunk += 1
+                payload = None
+            elif channel == 2:
+                payload = payload[:8] + struct.pack(">QQQ", self.sunk, 0, 1000 + self.sunk)
+            if payload is not None:
+                head = struct.pack(">BBHIIHH", 0xd7, 0, channel, self.sent, len(payload), 0, 77)
+                self.sent += 1
+                self.socket.sendto(head + payload, sender)
+
+
+def ask(wire, spoil, duration="100ms"):
+    Server(wire, spoil)
+    return sh.shunt("bench", "transports", "-b", "epoll/udp", "-w", "poll", "-s", "64", "-r", "1",
+                    "-d", duration, "--rate", "1000", "--peers", "1", "--peer", sh.B4 + ":7100",
+                    ns=wire.a)
+
+
+def test_what_a_server_drops_is_lost_and_what_it_sends_twice_no_reply(wire):
+    reply = ask(wire, lambda n, payload: payload if n % 40 else None)
+    assert not reply["failed"], reply["failed"]
+    for row in rows(reply, case="round-trip") + rows(reply, case="open-loop"):
+        assert 0 < row["lost"] <= row["requests"] // 40 + 1, row
+        assert row["replies"] == row["requests"] - row["lost"]
+        assert row["latency_ns"]["max"]["max"] < 200e6  # what is lost has no time
+
+
+def test_a_reply_with_other_bytes_ends_the_row(wire):
+    reply = ask(wire, lambda n, payload: payload if n < 5 else payload[:-1] + b"?")
+    assert [item["why"] for item in reply["failed"]] == [
+        "a reply of 64 bytes has others than its request"]
+
+
+@pytest.mark.parametrize("duration, why", [("3s", "stalled: no reply for 2 s, after"),
+                                           ("100ms", "none of ")])
+def test_a_server_that_falls_silent_ends_the_row_and_not_the_run(wire, duration, why):
+    reply = ask(wire, lambda n, payload: payload if n < 50 else None, duration)
+    failed, = reply["failed"]
+    assert failed["why"].startswith(why), failed
+    assert not [row for row in reply["rows"] if row["case"] == "one-way"]
 
 
 @pytest.mark.parametrize("arguments, part", [
