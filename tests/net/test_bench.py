@@ -307,10 +307,10 @@ def test_a_reply_with_other_bytes_ends_the_row(wire):
         "a reply of 64 bytes has others than its request"]
 
 
-@pytest.mark.parametrize("duration, why", [("3s", "stalled: no reply for 2 s, after"),
-                                           ("100ms", "none of ")])
-def test_a_server_that_falls_silent_ends_the_row_and_not_the_run(wire, duration, why):
-    reply = ask(wire, lambda n, payload: payload if n < 50 else None, duration)
+@pytest.mark.parametrize("after, duration, why", [
+    (2000, "3s", "stalled: no reply for 2 s, after"), (50, "100ms", "none of ")])
+def test_a_server_that_falls_silent_ends_the_row_and_not_the_run(wire, after, duration, why):
+    reply = ask(wire, lambda n, payload: payload if n < after else None, duration)
     failed, = reply["failed"]
     assert failed["why"].startswith(why), failed
     assert not [row for row in reply["rows"] if row["case"] == "one-way"]
