@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "user/transport/backends.h"
@@ -10,10 +11,22 @@
 #include "user/transport/udp_burst.h"
 #include "user/transport/udp_direct.h"
 
+#ifndef EPIOCSPARAMS /* since Linux 6.9 */
+struct epoll_params {
+	uint32_t busy_poll_usecs;
+	uint16_t busy_poll_budget;
+	uint8_t prefer_busy_poll;
+	uint8_t pad;
+};
+#define EPIOCSPARAMS _IOW(0x8a, 0x01, struct epoll_params)
+#endif
+
+#define BUSY_BUDGET 8u /* packets that busy polling takes at a time: the kernel's own */
 #define EVENTS 64
-#define GUESSES 4u  /* looks at one socket alone for each look at both */
-#define STREAK 4u   /* datagrams in a row that make a burst likely */
-#define JOIN_AT 16u /* a burst of so many: runs may help */
+#define GUESSES 4u		  /* looks at one socket alone for each look at both */
+#define STREAK 4u		  /* datagrams in a row that make a burst likely */
+#define RETRY_NS UINT64_C(100000) /* what waits for a frame is tried again */
+#define JOIN_AT 16u		  /* a burst of so many: runs may help */
 
 enum { AUTO, ON, OFF };
 
@@ -44,6 +57,8 @@ union epoll_peer {
 	struct shunt_udp_peer udp;
 	struct shunt_tcp_peer tcp;
 };
+
+static const struct timespec at_once = { 0 };
 
 static struct epoll_transport *of(struct shunt_transport *transport)
 {
@@ -176,6 +191,12 @@ static void aim(struct epoll_transport *e)
 	}
 }
 
+static void leave_direct(struct epoll_transport *e)
+{
+	shunt_udp_direct_close(&e->direct);
+	e->hot = e->udp.fd;
+}
+
 /* Bursts come: from now on runs are read as such. */
 static void join_runs(struct epoll_transport *e)
 {
@@ -248,6 +269,7 @@ static int tx_udp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 {
 	bool direct = e->direct.peer && all_to(datagrams, n, e->direct.peer);
 	int fd = direct ? e->direct.fd : e->udp.fd;
+	uint64_t failed = e->transport.count.tx_failed;
 	unsigned int sent, i;
 
 	if (n == 1)
@@ -257,7 +279,10 @@ static int tx_udp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 					    datagrams, n);
 	for (i = 0; i < sent; i++)
 		shunt_frames_put(&datagrams[i].frame, 1);
-	if (sent && shunt_udp_direct_note(&e->direct, datagrams[0].peer, sent))
+	/* its way is of when it was aimed: addresses may have changed since */
+	if (direct && e->transport.count.tx_failed != failed)
+		leave_direct(e);
+	else if (sent && shunt_udp_direct_note(&e->direct, datagrams[0].peer, sent))
 		aim(e);
 	return (int)sent;
 }
@@ -276,10 +301,8 @@ static int epoll_tx(struct shunt_transport *transport, struct shunt_datagram *da
 static unsigned int rx_tcp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 			   unsigned int max)
 {
-	static const struct timespec now = { 0 };
-
 	if (shunt_tcp_must_ask(&e->tcp))
-		(void)ask(e, &now);
+		(void)ask(e, &at_once);
 	return shunt_tcp_rx(&e->tcp, datagrams, max);
 }
 
@@ -296,8 +319,12 @@ static int epoll_kick(struct shunt_transport *transport, struct shunt_err *err)
 	struct epoll_transport *e = of(transport);
 
 	(void)err;
-	if (is_tcp(e))
-		shunt_tcp_kick(&e->tcp);
+	if (!is_tcp(e))
+		return 0;
+	/* who sends and does not receive has nobody else ask for room */
+	if (e->tcp.full)
+		(void)ask(e, &at_once);
+	shunt_tcp_kick(&e->tcp);
 	return 0;
 }
 
@@ -305,7 +332,10 @@ static uint64_t epoll_due(struct shunt_transport *transport)
 {
 	struct epoll_transport *e = of(transport);
 
-	return is_tcp(e) ? shunt_tcp_due(&e->tcp) : UINT64_MAX;
+	if (is_tcp(e))
+		return shunt_tcp_due(&e->tcp);
+	/* of a run that was read there is more, which epoll knows nothing of */
+	return shunt_udp_burst_left(e->burst) ? shunt_now_ns() + RETRY_NS : UINT64_MAX;
 }
 
 /* --- peers ---------------------------------------------------------------------------------- */
@@ -363,10 +393,25 @@ static int open_udp(struct epoll_transport *e, struct shunt_err *err)
 	return 0;
 }
 
+/* Sockets are told by SO_BUSY_POLL; kernels before 6.9 tell epoll by a sysctl alone. */
+static int set_busy_poll(struct epoll_transport *e, struct shunt_err *err)
+{
+	const struct epoll_params params = {
+		.busy_poll_usecs = (uint32_t)e->options.sock.busy_poll,
+		.busy_poll_budget = BUSY_BUDGET,
+	};
+
+	if (!params.busy_poll_usecs || !ioctl(e->fd, EPIOCSPARAMS, &params) ||
+	    errno == ENOTTY)
+		return 0;
+	return shunt_fail_errno(err, -errno, "busy-poll=%u", params.busy_poll_usecs);
+}
+
 static int epoll_open(struct shunt_transport *transport, const struct shunt_uri *uri,
 		      const void *options, struct shunt_err *err)
 {
 	struct epoll_transport *e = of(transport);
+	int ret;
 
 	(void)uri;
 	e->options = *(const struct epoll_options *)options;
@@ -374,6 +419,9 @@ static int epoll_open(struct shunt_transport *transport, const struct shunt_uri 
 	e->fd = epoll_create1(EPOLL_CLOEXEC);
 	if (e->fd < 0)
 		return shunt_fail_errno(err, -errno, "epoll_create1");
+	ret = set_busy_poll(e, err);
+	if (ret)
+		return ret;
 	if (is_tcp(e))
 		return shunt_tcp_open(&e->tcp, transport, &e->options.sock, watch_tcp,
 				      err);

@@ -195,9 +195,15 @@ static int kqueue_kick(struct shunt_transport *transport, struct shunt_err *err)
 {
 	struct kqueue_transport *k = of(transport);
 
+	static const struct timespec at_once = { 0 };
+
 	(void)err;
-	if (is_tcp(k))
-		shunt_tcp_kick(&k->tcp);
+	if (!is_tcp(k))
+		return 0;
+	/* who sends and does not receive has nobody else ask for room */
+	if (k->tcp.full)
+		(void)ask(k, &at_once);
+	shunt_tcp_kick(&k->tcp);
 	return 0;
 }
 

@@ -111,6 +111,29 @@ static int set_busy_poll(int fd, uint64_t us, struct shunt_err *err)
 #endif
 }
 
+/*
+ * A host that vanished says nothing, and that takes TCP two hours to notice if we are
+ * silent as well, and a quarter of an hour if not. As exact as the system has it.
+ */
+static void set_dead_after(int fd, uint64_t seconds)
+{
+	int after = seconds ? (int)seconds : (int)SHUNT_SOCK_DEAD_AFTER;
+
+	(void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+#if defined(TCP_KEEPIDLE)
+	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, (after + 2) / 3);
+#elif defined(TCP_KEEPALIVE) /* macOS */
+	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPALIVE, (after + 2) / 3);
+#endif
+#ifdef TCP_KEEPINTVL
+	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, (after + 2) / 3);
+	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 2);
+#endif
+#ifdef TCP_USER_TIMEOUT /* what is sent and not acknowledged, in ms */
+	(void)set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, after * 1000);
+#endif
+}
+
 /* Of any socket that carries messages. */
 static int set_up(int fd, const struct shunt_sock_opts *opts, unsigned int proto,
 		  struct shunt_err *err)
@@ -127,8 +150,10 @@ static int set_up(int fd, const struct shunt_sock_opts *opts, unsigned int proto
 #ifdef SO_NOSIGPIPE
 	(void)set_int(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
 #endif
-	if (proto == SHUNT_SOCK_TCP)
+	if (proto == SHUNT_SOCK_TCP) {
+		set_dead_after(fd, opts ? opts->dead_after : 0);
 		ret = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	}
 	if (ret)
 		return shunt_fail_errno(err, ret, "TCP_NODELAY");
 	return set_busy_poll(fd, opts ? opts->busy_poll : 0, err);

@@ -26,56 +26,45 @@
 #endif
 
 #define SHUNT_SOCK_UDP_MAX 65507u /* bytes of a datagram over IPv4; over IPv6 20 more */
+#define SHUNT_SOCK_DEAD_AFTER 30u /* seconds */
 #define SHUNT_SOCK_RCVBUF (4u << 20) /* bytes that UDP may leave unread, unless told */
 
 enum shunt_sock_proto { SHUNT_SOCK_UDP, SHUNT_SOCK_TCP };
 
 /* What a URI may say of sockets. Zero is the default. */
 struct shunt_sock_opts {
-	unsigned int proto; /* enum shunt_sock_proto */
-	uint64_t rcvbuf;    /* bytes; 0: 4 MiB for UDP, the kernel's own way for TCP */
-	uint64_t sndbuf;    /* bytes; 0: the kernel's own way */
-	uint64_t
-		busy_poll; /* microseconds that a blocking call polls the NIC; 0: none */
+	unsigned int proto;  /* enum shunt_sock_proto */
+	uint64_t rcvbuf;     /* bytes; 0: 4 MiB for UDP, the kernel's own way for TCP */
+	uint64_t sndbuf;     /* bytes; 0: the kernel's own way */
+	uint64_t busy_poll;  /* us that a call which waits polls the NIC; 0: none */
+	uint64_t dead_after; /* s without a word of the peer's host (TCP); 0: 30 */
 };
 
 extern const char *const shunt_sock_protos[]; /* "udp", "tcp", NULL */
 
-/*
- * Rows for user/io/spec.h: of a struct whose member `sock` is a struct shunt_sock_opts.
- */
-#define SHUNT_SOCK_ROWS(options)                                                       \
-	{ "proto",                                                                     \
-	  SHUNT_SPEC_CHOICE,                                                           \
-	  .choices = shunt_sock_protos,                                                \
-	  .offset = offsetof(options, sock.proto),                                     \
-	  .value = "udp|tcp",                                                          \
-	  .help = "what carries the messages; udp is the default" },                   \
-		{ "rcvbuf",                                                            \
-		  SHUNT_SPEC_NUMBER,                                                   \
-		  4096,                                                                \
-		  1u << 30,                                                            \
-		  .offset = offsetof(options, sock.rcvbuf),                            \
-		  .value = "BYTES",                                                    \
-		  .help = "what the kernel keeps until it is read; 4M for udp, and "   \
-			  "as the kernel likes for tcp, unless told" },                \
-		{ "sndbuf",                                                            \
-		  SHUNT_SPEC_NUMBER,                                                   \
-		  4096,                                                                \
-		  1u << 30,                                                            \
-		  .offset = offsetof(options, sock.sndbuf),                            \
-		  .value = "BYTES",                                                    \
-		  .help = "what the kernel takes before it is sent; as it likes "      \
-			  "unless told" },                                             \
-	{                                                                              \
-		"busy-poll", SHUNT_SPEC_NUMBER, 0, 1000000,                            \
-			.offset = offsetof(options, sock.busy_poll), .value = "US",    \
-			.help = "microseconds for which the kernel polls the NIC's "   \
-				"queue "                                               \
-				"before it sleeps; none unless told: NICs without a "  \
-				"queue "                                               \
-				"of their own, such as veth, get much slower by it"    \
-	}
+/* Rows for user/io/spec.h, of a struct whose member `sock` is a struct shunt_sock_opts. */
+/* clang-format off */
+#define SHUNT_SOCK_ROWS(options)                                                             \
+	{ "proto", SHUNT_SPEC_CHOICE, .choices = shunt_sock_protos,                          \
+	  .offset = offsetof(options, sock.proto), .value = "udp|tcp",                       \
+	  .help = "what carries the messages; udp is the default" },                         \
+	{ "rcvbuf", SHUNT_SPEC_NUMBER, 4096, 1u << 30,                                       \
+	  .offset = offsetof(options, sock.rcvbuf), .value = "BYTES",                        \
+	  .help = "what the kernel keeps until it is read; 4M for udp, and as it likes for " \
+		  "tcp, unless told" },                                                      \
+	{ "sndbuf", SHUNT_SPEC_NUMBER, 4096, 1u << 30,                                       \
+	  .offset = offsetof(options, sock.sndbuf), .value = "BYTES",                        \
+	  .help = "what the kernel takes before it is sent; as it likes unless told" },      \
+	{ "busy-poll", SHUNT_SPEC_NUMBER, 0, 1000000,                                        \
+	  .offset = offsetof(options, sock.busy_poll), .value = "US",                        \
+	  .help = "microseconds for which the kernel polls the NIC's queue before it "       \
+		  "sleeps; none unless told: without a queue of its own, as on veth, all "   \
+		  "gets much slower by it" },                                                \
+	{ "dead-after", SHUNT_SPEC_NUMBER, 1, 86400,                                         \
+	  .offset = offsetof(options, sock.dead_after), .value = "SECONDS",                  \
+	  .help = "tcp: a peer whose host says nothing for so long is gone; 30 is the "      \
+		  "default" }
+/* clang-format on */
 
 /* An address as the calls of sockets take it. */
 struct shunt_sock_address {
@@ -100,8 +89,8 @@ void shunt_sock_endpoint(struct shunt_endpoint *endpoint,
 			 const struct shunt_sock_address *address);
 
 /*
- * Each returns a socket that the caller closes, or -errno with a sentence. What binds sets `local` to what it really got (a port instead
- * of 0). opts == NULL: all defaults.
+ * Each returns a socket that the caller closes, or -errno with a sentence. What binds sets
+ * `local` to what it really got (a port instead of 0). opts == NULL: all defaults.
  */
 SHUNT_MUST_CHECK int shunt_sock_udp(struct shunt_endpoint *local,
 				    const struct shunt_sock_opts *opts,

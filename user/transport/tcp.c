@@ -73,6 +73,7 @@ static int watch(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *peer, bool in
 			  : tcp->watch(tcp->transport, fd_of(peer), peer, what, was);
 
 	if (!ret) {
+		tcp->full += (uint32_t)out - peer->out_watched;
 		peer->in_watched = in;
 		peer->out_watched = out;
 	}
@@ -350,9 +351,12 @@ void shunt_tcp_ready(struct shunt_tcp_set *tcp, struct shunt_tcp_peer *who, bool
 
 bool shunt_tcp_must_ask(struct shunt_tcp_set *tcp)
 {
+	/* however much there is to read: others may have come, or wait to be accepted */
+	if (!(++tcp->guesses % GUESSES))
+		return true;
 	if (tcp->ready.first)
 		return false;
-	if (!tcp->hot || tcp->hot->in_line || !(++tcp->guesses % GUESSES))
+	if (!tcp->hot || tcp->hot->in_line)
 		return true;
 	append(&tcp->ready, tcp->hot);
 	return false;
@@ -407,6 +411,7 @@ void shunt_tcp_peer_close(struct shunt_tcp_set *tcp, struct shunt_peer_state *st
 		tcp->transport->count.tx_failed += shunt_stream_waiting(&peer->out);
 		close_gently(fd_of(peer));
 		peer->fd_plus = 0;
+		tcp->full -= peer->out_watched;
 	}
 	shunt_stream_in_close(&peer->in);
 	shunt_stream_out_close(&peer->out);

@@ -54,6 +54,7 @@ struct shunt_tcp_set {
 	uint64_t deaf_ns;  /* until then it does not accept: there are no descriptors */
 	uint64_t spilt_ns; /* when streams were last made to leave the pool */
 	uint64_t descriptors; /* that there may be */
+	uint32_t full;	      /* connections that are watched for room */
 	struct shunt_tcp_line ready, ended;
 	struct shunt_tcp_peer *hot; /* who was read last */
 	unsigned int guesses;

@@ -242,6 +242,7 @@ static unsigned int uring_rx(struct shunt_transport *transport,
 			     struct shunt_datagram *datagrams, unsigned int max)
 {
 	struct uring *uring = uring_of(transport);
+	unsigned int n;
 
 	if (uring->error)
 		return 0;
@@ -253,7 +254,10 @@ static unsigned int uring_rx(struct shunt_transport *transport,
 			return 0;
 		uring_reap(uring);
 	}
-	return uring->carrier->deliver(uring, datagrams, max);
+	n = uring->carrier->deliver(uring, datagrams, max);
+	if (n)
+		shunt_uring_hush(&uring->ring);
+	return n;
 }
 
 static int uring_kick(struct shunt_transport *transport, struct shunt_err *err)
@@ -268,19 +272,29 @@ static int uring_kick(struct shunt_transport *transport, struct shunt_err *err)
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
+/*
+ * Who drains waits for the socket, and for room in it as long as the kernel wants some:
+ * each look at it completes something, which would wake who listens to the ring.
+ */
 static unsigned int uring_wait(struct shunt_transport *transport, struct pollfd *fds,
 			       unsigned int max)
 {
 	struct uring *uring = uring_of(transport);
+	bool drain = uring->receive == URING_RECEIVE_DRAIN;
 
 	if (!max)
 		return 0;
-	if (!uring_waiting(uring))
-		uring->carrier->watch(uring);
+	if (!drain)
+		fds[0] = shunt_uring_listen(&uring->ring);
+	if (!drain && !uring_waiting(uring))
+		uring->carrier->prepare(uring);
 	uring->carrier->flush(uring);
 	if (!uring->error && uring_enter(uring))
 		uring_reap(uring);
-	fds[0] = (struct pollfd){ .fd = uring->ring.io.ring_fd, .events = POLLIN };
+	if (drain)
+		fds[0] = (struct pollfd){ .fd = uring->fd,
+					  .events = uring->unsent ? POLLIN | POLLOUT
+								  : POLLIN };
 	return 1;
 }
 

@@ -80,7 +80,7 @@ struct uring_carrier {
 	void (*prepare)(struct uring *uring);
 	/* Prepares to send what has been taken. */
 	void (*flush)(struct uring *uring);
-	/* Prepares for a wait for the ring itself, while the line is empty. */
+	/* Prepares for a wait in the ring, while the line is empty. */
 	void (*watch)(struct uring *uring);
 	void (*complete)(struct uring *uring, enum uring_kind kind, uint64_t which,
 			 const struct io_uring_cqe *cqe);
@@ -108,6 +108,7 @@ struct uring {
 	uint32_t line_head,
 		line_tail; /* the next one in, the next one out; they wrap */
 
+	uint32_t unsent; /* datagrams that the kernel has not sent yet */
 	enum uring_zc zc;
 	uint32_t zc_copied; /* sends that the kernel copied all the same */
 	bool registered;    /* the memory is: buffer 0 */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "user/base/cleanup.h"
@@ -195,6 +196,21 @@ static int register_files(struct shunt_uring *ring, uint32_t files)
 	return ret == -EMFILE ? 0 : ret;
 }
 
+static int register_event(struct shunt_uring *ring)
+{
+	int ret;
+
+	ring->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ring->event < 0)
+		return -errno;
+	ret = io_uring_register_eventfd(&ring->io, ring->event);
+	if (ret)
+		return ret;
+	ring->listens = true;
+	shunt_uring_hush(ring);
+	return 0;
+}
+
 int shunt_uring_open(struct shunt_uring *ring, const struct shunt_uring_opts *opts,
 		     struct shunt_err *err)
 {
@@ -205,6 +221,9 @@ int shunt_uring_open(struct shunt_uring *ring, const struct shunt_uring_opts *op
 		ret = provide_buffers(ring, opts->memory);
 	if (ret)
 		return shunt_fail(err, ret, "%s", explain(ret, room, sizeof(room)));
+	ret = register_event(ring);
+	if (ret)
+		return shunt_fail_errno(err, ret, "register an eventfd");
 	ring->in_front = opts->in_front;
 	if (opts->files)
 		ret = register_files(ring, opts->files);
@@ -234,6 +253,8 @@ void shunt_uring_close(struct shunt_uring *ring)
 		ring->io.int_flags = 0;
 	if (ring->open)
 		io_uring_queue_exit(&ring->io);
+	if (ring->event > 0)
+		close(ring->event);
 	if (ring->memory)
 		give_back(ring);
 	free(ring->ring);
@@ -246,6 +267,19 @@ int shunt_uring_file(struct shunt_uring *ring, uint32_t place, int fd)
 			      : 0;
 
 	return ret < 0 ? ret : 0;
+}
+
+struct pollfd shunt_uring_listen(struct shunt_uring *ring)
+{
+	uint64_t count;
+
+	/* What was written so far is emptied first: what is written from here on stays. */
+	if (read(ring->event, &count, sizeof(count)) != sizeof(count))
+		count = 0;
+	if (!ring->listens)
+		(void)io_uring_cq_eventfd_toggle(&ring->io, true);
+	ring->listens = true;
+	return (struct pollfd){ .fd = ring->event, .events = POLLIN };
 }
 
 /* --- submitting -------------------------------------------------------------------------- */

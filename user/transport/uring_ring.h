@@ -12,9 +12,12 @@
  * Nothing is copied, and a frame comes back to the kernel by way of its pool.
  *
  * Where the kernel has it, completions are run when their owner enters the kernel
- * (DEFER_TASKRUN), which makes the ring one thread's: of the first that enters.
+ * (DEFER_TASKRUN), which makes the ring one thread's: of the first that enters. Then poll()
+ * on the ring's own descriptor is not woken, as there is no completion before it is run;
+ * an eventfd is, and it stays silent while nobody waits for it.
  */
 #include <liburing.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,6 +54,8 @@ struct shunt_uring {
 	bool open, begun;
 	enum shunt_uring_work work;
 	bool files;	  /* are registered */
+	int event;	  /* an eventfd, for poll() */
+	bool listens;	  /* the kernel writes to it */
 	uint64_t owner;	  /* the thread that it is for; 0: any */
 	uint64_t entered; /* system calls */
 
@@ -84,6 +89,17 @@ static inline void shunt_uring_use(const struct shunt_uring *ring,
 	sqe->fd = ring->files ? (int)place : fd;
 	if (ring->files)
 		sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+/* What poll() is to wait for; enter once more before that. */
+struct pollfd shunt_uring_listen(struct shunt_uring *ring);
+
+/* Something has come: nobody is going to sleep. */
+static inline void shunt_uring_hush(struct shunt_uring *ring)
+{
+	if (ring->listens)
+		(void)io_uring_cq_eventfd_toggle(&ring->io, false);
+	ring->listens = false;
 }
 
 /* --- submitting ----------------------------------------------------------------------- */

@@ -147,6 +147,7 @@ static int udp_tx(struct uring *uring, struct shunt_datagram *datagrams, unsigne
 			break;
 		}
 		udp->spare--;
+		uring->unsent++;
 	}
 	uring->transport.count.tx_datagrams += i;
 	return (int)i;
@@ -191,6 +192,7 @@ static void complete_send(struct uring *uring, uint32_t which,
 			return;
 		uring->transport.count.tx_failed++;
 	}
+	uring->unsent--;
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		end_send(uring, which);
 }
