@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 import xml.etree.ElementTree
 
 import pytest
@@ -305,6 +306,36 @@ def test_a_reply_with_other_bytes_ends_the_row(wire):
     reply = ask(wire, lambda n, payload: payload if n < 5 else payload[:-1] + b"?")
     assert [item["why"] for item in reply["failed"]] == [
         "a reply of 64 bytes has others than its request"]
+
+
+def stop_for(pid, seconds):
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + seconds
+    sh.wait(lambda: time.monotonic() > until, "a while to be over")
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_what_a_sender_could_not_send_in_time_counts_as_well(wire):
+    """The client is stopped for 150 ms after each 300 replies: of what was due at 1000 a second,
+    a third waited then. In a closed loop that would be one request in 300."""
+    bench = []
+
+    def spoil(n, payload):
+        if n % 300 == 0:
+            with open("/proc/%d/task/%d/children" % (bench[0], bench[0]), encoding="ascii") as file:
+                stop_for(int(file.read().split()[0]), 0.15)
+        return payload
+
+    Server(wire, spoil)
+    process = wire.a.start(sh.BINARY, "bench", "transports", "-b", "epoll/udp", "-w", "poll", "-s",
+                           "64", "-r", "1", "-d", "1s", "--rate", "1000", "--peers", "1", "--peer",
+                           sh.B4 + ":7100", "--json")
+    bench.append(process.popen.pid)
+    assert process.end() == 0
+    reply, = process.replies()
+    opened, = rows(reply, case="open-loop")
+    assert not reply["failed"] and opened["late"] > opened["requests"] / 10, reply
+    assert opened["latency_ns"]["p90"]["median"] > 30e6, opened
 
 
 @pytest.mark.parametrize("after, duration, why", [
