@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "user/apps/bench/reply.h"
+#include "user/apps/bench/bench.h"
+#include "user/apps/bench/row.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -49,20 +50,6 @@ static bool is_drawn(const cJSON *row, const char *kind, uint64_t size,
 	       cJSON_GetArraySize(shunt_json_get(row, "distribution")) > 0;
 }
 
-/* The smallest size of the rows. */
-static uint64_t size_of(const cJSON *reply)
-{
-	uint64_t size = UINT64_MAX;
-	const cJSON *row;
-
-	cJSON_ArrayForEach(row, shunt_json_get(reply, "rows"))
-	{
-		if (shunt_json_u64(row, "size") < size)
-			size = shunt_json_u64(row, "size");
-	}
-	return size;
-}
-
 static void put_points(const cJSON *row, FILE *script)
 {
 	const cJSON *point;
@@ -83,7 +70,7 @@ static bool put_panel(const cJSON *reply, const char *kind, const char *title,
 {
 	const char *wait = wait_of(reply), *comma = "plot ";
 	unsigned int line = 0;
-	uint64_t size = size_of(reply);
+	uint64_t size = shunt_bench_row_size(reply);
 	const cJSON *row;
 
 	cJSON_ArrayForEach(row, shunt_json_get(reply, "rows"))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "user/apps/bench/reply.h"
+#include "user/apps/bench/row.h"
 #include "user/base/json.h"
 
 /*
