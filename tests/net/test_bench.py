@@ -25,7 +25,7 @@ TIMES = ["min", "p50", "p90", "p99", "p99_9", "p99_99", "max"]
 def measured(tmp_path_factory):
     """One quick measurement of epoll's UDP, its file, and its chart."""
     folder = tmp_path_factory.mktemp("bench")
-    reply = sh.shunt("bench", "transports", "--quick", "--backend", "epoll/udp", "--wait", "spin",
+    reply = sh.shunt("bench", "transports", "--quick", "--backend", "epoll/udp", "--wait", "poll",
                      "--peers", "1,4", "--chart", folder / "chart.svg", "--note", "a test")
     path = folder / "measured.json"
     path.write_text(json.dumps(reply))
@@ -49,7 +49,7 @@ def test_every_case_of_a_backend_has_its_row(measured):
                      *(("one-way", size, batch, 1) for size in (64, 1400) for batch in (1, 64)),
                      ("round-trip", 64, 1, 4)}
     assert len(reply["rows"]) == len(cases)
-    assert all((row["contender"], row["proto"], row["wait"]) == ("epoll", "udp", "spin")
+    assert all((row["contender"], row["proto"], row["wait"]) == ("epoll", "udp", "poll")
                for row in reply["rows"])
 
 
@@ -76,7 +76,7 @@ def test_times_and_rates_fit_together(measured):
         # two rounds of so many ms hold no more round trips than fit one after the other
         if row["case"] == "round-trip" and row["peers"] == 1:
             spent = row["replies"] * row["latency_ns"]["min"]["min"]
-            assert spent <= (reply["duration_ms"] * 1e6 + 1e9) * row["rounds"], row
+            assert spent <= (reply["duration_ms"] * 1e6 + 2e9) * row["rounds"], row
 
 
 def test_an_open_loop_sends_what_is_due(measured):
@@ -299,7 +299,7 @@ def test_what_a_server_drops_is_lost_and_what_it_sends_twice_no_reply(wire):
     for row in rows(reply, case="round-trip") + rows(reply, case="open-loop"):
         assert 0 < row["lost"] <= row["requests"] // 40 + 1, row
         assert row["replies"] == row["requests"] - row["lost"]
-        assert row["latency_ns"]["max"]["max"] < 200e6  # what is lost has no time
+        assert row["latency_ns"]["max"]["max"] < 1e9  # what is lost has no time
 
 
 def test_a_reply_with_other_bytes_ends_the_row(wire):
@@ -339,7 +339,7 @@ def test_what_a_sender_could_not_send_in_time_counts_as_well(wire):
 
 
 @pytest.mark.parametrize("after, duration, why", [
-    (2000, "3s", "stalled: no reply for 2 s, after"), (50, "100ms", "none of ")])
+    (2000, "5s", "stalled: no reply for 3 s, after"), (50, "100ms", "none of ")])
 def test_a_server_that_falls_silent_ends_the_row_and_not_the_run(wire, after, duration, why):
     reply = ask(wire, lambda n, payload: payload if n < after else None, duration)
     failed, = reply["failed"]
@@ -373,8 +373,8 @@ def test_the_advice_stands_on_the_measurement(measured):
     assert goal["choose"]["backend"] in ("epoll", "kqueue")
     advice = sh.shunt("probe", "--advise", "--measured", path, "--goal", "throughput")
     goal, = advice["goals"]
-    assert goal["choose"] == {"backend": "epoll", "proto": "udp", "wait": "spin",
-                              "uri": "epoll://ADDRESS:PORT?wait=spin&proto=udp"}
+    assert goal["choose"] == {"backend": "epoll", "proto": "udp", "wait": "poll",
+                              "uri": "epoll://ADDRESS:PORT?wait=poll&proto=udp"}
     row, = rows(reply, case="one-way", size=64, batch=64)
     number = "%.2f M messages/s" % (row["messages_per_s"]["median"] / 1e6)
     assert any(number in reason.get("measured", "") for reason in goal["reasons"]), goal

@@ -29,7 +29,7 @@ static const char preamble[] =
 	"set ylabel 'round trip, us'\n"
 	"set xtics ('0' 1, '50' 2, '90' 10, '99' 100, '99.9' 1000, '99.99' 10000, "
 	"'99.999' 100000)\n"
-	"set xrange [1:10000<*]\n"
+	"set xrange [1:100000]\n"
 	"set grid\n"
 	"set key outside right\n";
 
