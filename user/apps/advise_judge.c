@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "user/apps/bench/row.h"
 #include "user/base/json.h"
 
 #define BETTER 1.1 /* by less than a tenth, rounds differ among themselves */
@@ -23,43 +24,17 @@ bool shunt_advise_is_better(const struct shunt_advise_goal *goal, double a, doub
 	return goal->more ? a > b : a < b;
 }
 
-static double figure_of(const cJSON *row, const char *figure)
-{
-	const cJSON *item = shunt_json_get(row, figure);
-
-	if (!item)
-		item = shunt_json_get(shunt_json_get(row, "latency_ns"), figure);
-	item = shunt_json_get(item, "median");
-	return cJSON_IsNumber(item) ? item->valuedouble : 0;
-}
-
-/* The smallest messages that were measured. */
-static uint64_t size_of(const cJSON *measured)
-{
-	uint64_t least = UINT64_MAX;
-	const cJSON *row;
-
-	cJSON_ArrayForEach(row, shunt_json_get(measured, "rows"))
-	{
-		uint64_t size = shunt_json_u64(row, "size");
-
-		if (size < least)
-			least = size;
-	}
-	return least;
-}
-
 /* The best of a backend's protocols, by one way to wait. */
 static const cJSON *best_row(const struct shunt_advise_judging *judging,
 			     const char *backend, const char *wait, double *value)
 {
 	const struct shunt_advise_goal *goal = judging->goal;
-	uint64_t size = size_of(judging->measured);
+	uint64_t size = shunt_bench_row_size(judging->measured);
 	const cJSON *row, *best = NULL;
 
 	cJSON_ArrayForEach(row, shunt_json_get(judging->measured, "rows"))
 	{
-		double figure = figure_of(row, goal->figure);
+		double figure = shunt_bench_row_median(row, goal->figure);
 
 		if (strcmp(shunt_json_str(row, "contender"), backend) ||
 		    strcmp(shunt_json_str(row, "wait"), wait) ||

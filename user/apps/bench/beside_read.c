@@ -164,7 +164,7 @@ static int read_ucx(const char *client, const char *third_head, double figure[8]
 int shunt_bench_read_ucx_turns(const char *client, const char *server, uint32_t size,
 			       struct shunt_bench_round *round, struct shunt_err *err)
 {
-	double figure[8];
+	double figure[8] = { 0 };
 	int ret = read_ucx(client, "latency (usec)", figure, err);
 
 	(void)server;
@@ -182,7 +182,7 @@ int shunt_bench_read_ucx_turns(const char *client, const char *server, uint32_t 
 int shunt_bench_read_ucx_flow(const char *client, const char *server, uint32_t size,
 			      struct shunt_bench_round *round, struct shunt_err *err)
 {
-	double figure[8];
+	double figure[8] = { 0 };
 	int ret = read_ucx(client, "overhead (usec)", figure, err);
 
 	(void)server;

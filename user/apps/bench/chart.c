@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "user/apps/bench/reply.h"
+#include "user/apps/bench/bench.h"
+#include "user/apps/bench/row.h"
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 
@@ -28,6 +29,7 @@ static const char preamble[] =
 	"set ylabel 'round trip, us'\n"
 	"set xtics ('0' 1, '50' 2, '90' 10, '99' 100, '99.9' 1000, '99.99' 10000, "
 	"'99.999' 100000)\n"
+	"set xrange [1:100000]\n"
 	"set grid\n"
 	"set key outside right\n";
 
@@ -47,20 +49,6 @@ static bool is_drawn(const cJSON *row, const char *kind, uint64_t size,
 	       shunt_json_u64(row, "peers") == 1 &&
 	       !strcmp(shunt_json_str(row, "wait"), wait) &&
 	       cJSON_GetArraySize(shunt_json_get(row, "distribution")) > 0;
-}
-
-/* The smallest size of the rows. */
-static uint64_t size_of(const cJSON *reply)
-{
-	uint64_t size = UINT64_MAX;
-	const cJSON *row;
-
-	cJSON_ArrayForEach(row, shunt_json_get(reply, "rows"))
-	{
-		if (shunt_json_u64(row, "size") < size)
-			size = shunt_json_u64(row, "size");
-	}
-	return size;
 }
 
 static void put_points(const cJSON *row, FILE *script)
@@ -83,7 +71,7 @@ static bool put_panel(const cJSON *reply, const char *kind, const char *title,
 {
 	const char *wait = wait_of(reply), *comma = "plot ";
 	unsigned int line = 0;
-	uint64_t size = size_of(reply);
+	uint64_t size = shunt_bench_row_size(reply);
 	const cJSON *row;
 
 	cJSON_ArrayForEach(row, shunt_json_get(reply, "rows"))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "user/apps/bench/reply.h"
+#include "user/apps/bench/row.h"
 #include "user/base/json.h"
 
 /*
@@ -125,6 +126,26 @@ static void measure_ratio(const struct claim *claim, const cJSON *reply, cJSON *
 	}
 }
 
+/* Why nothing stands there: the machine's reason, where the run has one. */
+static const char *why_not(const struct claim *claim, const cJSON *reply)
+{
+	static const char *const lists[] = { "absent", "failed" };
+	const cJSON *item;
+	size_t i, b;
+
+	for (i = 0; i < 2; i++) {
+		cJSON_ArrayForEach(item, shunt_json_get(reply, lists[i]))
+		{
+			const char *name = shunt_json_str(item, "contender");
+
+			for (b = 0; b < 3 && claim->backends[b]; b++)
+				if (!strcmp(name, claim->backends[b]))
+					return shunt_json_str(item, "why");
+		}
+	}
+	return claim->why_not ? claim->why_not : "not measured in this run";
+}
+
 void shunt_bench_claims(cJSON *reply)
 {
 	cJSON *list = cJSON_AddArrayToObject(reply, "claims");
@@ -142,10 +163,7 @@ void shunt_bench_claims(cJSON *reply)
 		else
 			measure_times(claim, reply, measured);
 		if (!cJSON_GetArraySize(measured))
-			cJSON_AddStringToObject(item, "why_not",
-						claim->why_not ? claim->why_not
-							       : "not measured in this "
-								 "run");
+			cJSON_AddStringToObject(item, "why_not", why_not(claim, reply));
 		cJSON_AddItemToArray(list, item);
 	}
 }

@@ -336,7 +336,7 @@ void shunt_bench_field_free(struct shunt_bench_field *field)
 {
 	size_t i;
 
-	for (i = 0; i < field->contenders; i++)
+	for (i = 0; field->contender && i < field->contenders; i++)
 		free(field->contender[i].tally);
 	free(field->contender);
 	free(field->absent);

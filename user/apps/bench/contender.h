@@ -37,8 +37,7 @@ struct shunt_bench_field {
 };
 
 /*
- * All that the options name. -EINVAL: they name a backend that there is not; -ENODEV:
- * nothing is left that could be measured.
+ * All that the options name. -EINVAL: they name a backend that there is not; -ENOMEM.
  */
 SHUNT_MUST_CHECK int shunt_bench_field_make(struct shunt_bench_field *field,
 					    const struct shunt_bench_opts *opts,

@@ -17,8 +17,8 @@
 #include "user/rt/histogram.h"
 
 #define SHUNT_BENCH_LOOK_NS 20000000u
-#define SHUNT_BENCH_LOST_NS 200000000u	 /* a reply that takes longer is lost */
-#define SHUNT_BENCH_STALL_NS 2000000000u /* no reply for so long: it stalls */
+#define SHUNT_BENCH_LOST_NS 1000000000u	 /* a reply that takes longer is lost */
+#define SHUNT_BENCH_STALL_NS 3000000000u /* no reply for so long: it stalls */
 #define SHUNT_BENCH_BATCH 64u /* messages that are handed over together, in "batched" */
 #define SHUNT_BENCH_PEERS 16u /* that one server is asked by at a time */
 #define SHUNT_BENCH_CASES 32u

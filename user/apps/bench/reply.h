@@ -29,13 +29,3 @@ cJSON *shunt_bench_reply(const struct shunt_bench_opts *opts,
 
 /* Adds "claims": what is said of each technology, beside what was measured. */
 void shunt_bench_claims(cJSON *reply);
-
-/* --- rows of a reply, for those that view it ----------------------------------------------- */
-
-/* The row of one case; proto and wait NULL: whichever comes first. NULL: there is none. */
-const cJSON *shunt_bench_row(const cJSON *reply, const char *contender,
-			     const char *proto, const char *wait, const char *kind,
-			     uint32_t size, uint32_t batch, uint32_t peers);
-
-/* The median of a figure, of latency_ns too; 0: the row has none. */
-double shunt_bench_row_median(const cJSON *row, const char *figure);

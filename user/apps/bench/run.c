@@ -162,11 +162,17 @@ static int measure_program(struct bench *bench, struct shunt_bench_contender *co
 
 	for (i = 0; i < contender->cases && !*contender->failed; i++) {
 		struct shunt_bench_tally *tally = &contender->tally[i];
-		struct shunt_bench_round round = { .known = 0 };
-		int ret = shunt_bench_program_run(contender->program, &tally->todo,
-						  &bench->stage, cores, &bench->stop,
-						  &round, tally->error, err);
+		struct shunt_bench_round round;
+		int tries = 2, ret = 0; /* some give up on a busy moment */
 
+		do {
+			round.known = 0;
+			*tally->error = '\0';
+			ret = shunt_bench_program_run(contender->program, &tally->todo,
+						      &bench->stage, cores,
+						      &bench->stop, &round,
+						      tally->error, err);
+		} while (!ret && *tally->error && --tries);
 		if (ret)
 			return ret;
 		if (*tally->error)

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "user/apps/bench/reply.h"
+#include "user/apps/bench/bench.h"
+#include "user/apps/bench/row.h"
 #include "user/base/json.h"
 
 #define NAME_WIDTH 20
@@ -40,16 +41,14 @@ static const char *us(const cJSON *row, const char *figure, char text[24])
 static const char *range(const cJSON *row, const char *figure, double unit,
 			 char text[48])
 {
-	const cJSON *item = shunt_json_get(row, figure), *min, *max;
+	const cJSON *item = shunt_bench_row_figure(row, figure),
+		    *min = shunt_json_get(item, "min"),
+		    *max = shunt_json_get(item, "max");
 
-	if (!item)
-		item = shunt_json_get(shunt_json_get(row, "latency_ns"), figure);
-	min = shunt_json_get(item, "min");
-	max = shunt_json_get(item, "max");
 	if (!cJSON_IsNumber(min) || !cJSON_IsNumber(max))
 		return "";
-	snprintf(text, 48, "(%.2f-%.2f)", min->valuedouble / unit,
-		 max->valuedouble / unit);
+	snprintf(text, 48, unit > 1e5 ? "(%.3f-%.3f)" : "(%.2f-%.2f)",
+		 min->valuedouble / unit, max->valuedouble / unit);
 	return text;
 }
 
