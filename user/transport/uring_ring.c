@@ -251,6 +251,9 @@ void shunt_uring_close(struct shunt_uring *ring)
 	/* By another thread, this number would be that of another ring. */
 	if (ring->owner && ring->owner != this_thread())
 		ring->io.int_flags = 0;
+	/* The kernel takes a ring apart in its own time: sockets are to be free at once. */
+	if (ring->open && ring->files)
+		(void)io_uring_unregister_files(&ring->io);
 	if (ring->open)
 		io_uring_queue_exit(&ring->io);
 	if (ring->event > 0)

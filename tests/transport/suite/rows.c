@@ -31,6 +31,7 @@ static const struct rig_row uring_udp = {
 	.options = "",
 	.must = UDP,
 	.burst = 64,
+	.holds = 1024,
 	.small = "buffers=128",
 };
 
@@ -40,6 +41,7 @@ static const struct rig_row uring_tcp = {
 	.options = "proto=tcp",
 	.must = TCP,
 	.burst = 64,
+	.holds = 1024,
 	.small = "buffers=128",
 };
 
@@ -81,30 +83,32 @@ static const struct rig_row dpdk = {
 static const struct rig_row ringbuf = {
 	.name = "ringbuf",
 	.scheme = "ringbuf",
-	.options = "",
+	.options = "ring=4M",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128",
+	.mtu_max = 3400,
 	.dies = true,
 };
 
 static const struct rig_row ringbuf_tc = {
 	.name = "ringbuf tc",
 	.scheme = "ringbuf",
-	.options = "hook=tc",
+	.options = "hook=tc&ring=4M",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128",
 	.dies = true,
 };
 
 static const struct rig_row xdp = {
 	.name = "xdp",
 	.scheme = "xdp",
-	.options = "",
+	.options = "ring=4M",
 	.must = UDP | SHUNT_TRANSPORT_ANSWERS,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128",
+	.mtu_max = 3400,
 	.dies = true,
 };
 
