@@ -28,7 +28,7 @@ MAGIC = 0xd7
 def build_talk():
     """The program of docs/transports.md, built as a user would, against what is installed."""
     with tempfile.TemporaryDirectory(prefix="sht-") as folder:
-        make = subprocess.run(["make", "install", "DESTDIR=" + folder, "PREFIX=/usr"], cwd=sh.ROOT,
+        make = subprocess.run(["make", "install", "DESTDIR=" + folder], cwd=sh.ROOT,
                               capture_output=True, text=True, check=False)
         assert make.returncode == 0, make
         with open(DOCS, encoding="utf-8") as file:
@@ -39,11 +39,11 @@ def build_talk():
         said = subprocess.run(
             ["pkg-config", "--cflags", "--libs", "shunt"], check=True, capture_output=True,
             text=True, env={**os.environ, "PKG_CONFIG_SYSROOT_DIR": folder, "PKG_CONFIG_LIBDIR":
-                            folder + "/usr/lib/pkgconfig:" + default_pkgs()})
-        words = [word for word in said.stdout.split() if word != "-I%s/usr/include/cjson" % folder]
+                            folder + "/usr/local/lib/pkgconfig:" + default_pkgs()})
         program = os.path.join(folder, "talk")
         built = subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", path, "-o", program,
-                                "-I/usr/include/cjson", *words, "-Wl,-rpath," + folder + "/usr/lib"],
+                                "-I/usr/include/cjson", *said.stdout.split(),
+                                "-Wl,-rpath," + folder + "/usr/local/lib"],
                                capture_output=True, text=True, check=False)
         assert built.returncode == 0, built
         yield program
