@@ -22,7 +22,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
 # --- what is built from what ---------------------------------------------------------
 LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/rt/*.c user/io/*.c user/transport/*.c loader/*.c loader/policy/*.c))
-APP_SRC := $(sort $(wildcard user/apps/*.c))
+APP_SRC := $(sort $(wildcard user/apps/*.c user/apps/bench/*.c))
 CLI_SRC := $(sort $(wildcard user/cli/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
@@ -81,7 +81,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: vm-kernels test-vm plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -217,6 +217,11 @@ $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 # And this one looks in where the library waits.
 $(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
 
+# Applications that are tested by themselves.
+$(B)/tests/unit/bench_read: $(B)/obj/user/apps/bench/beside_read.o
+$(B)/tests/unit/advise: $(addprefix $(B)/obj/user/apps/advise,.o _goals.o _judge.o)
+build/fuzz/beside: build/fuzz/obj/user/apps/bench/beside_read.o
+
 # This one is the driver that the library asks.
 $(B)/tests/unit/steer: private ALL_LDFLAGS += -Wl,--wrap=ioctl
 
@@ -276,6 +281,14 @@ FAULTS ?= all
 test-faults: deps ## kill or fail each command at each system call (as root; 45 minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net -k "test_faults or killed or kill or moment"
+
+vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (1 GB; SHUNT_VM=DIR)
+	$(Q)tests/deps.sh vm
+	$(Q)tests/vm/fetch
+
+test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/vm/matrix -j $(shell nproc)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all
