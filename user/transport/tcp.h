@@ -83,7 +83,7 @@ bool shunt_tcp_must_ask(struct shunt_tcp_set *tcp);
 SHUNT_MUST_CHECK int shunt_tcp_peer_open(struct shunt_tcp_set *tcp,
 					 struct shunt_peer_state *peer,
 					 uint64_t deadline_ns, struct shunt_err *err);
-void shunt_tcp_peer_close(struct shunt_tcp_set *tcp, struct shunt_peer_state *peer);
+void shunt_tcp_peer_close(struct shunt_tcp_set *tcp, struct shunt_peer_state *state);
 int shunt_tcp_tx(struct shunt_tcp_set *tcp, struct shunt_datagram *datagrams,
 		 unsigned int n);
 unsigned int shunt_tcp_rx(struct shunt_tcp_set *tcp, struct shunt_datagram *datagrams,
