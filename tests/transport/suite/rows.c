@@ -62,6 +62,7 @@ static const struct rig_row afxdp = {
 	.must = UDP,
 	.burst = 64,
 	.small = "buffers=128",
+	.slow = true,
 	.dies = true,
 };
 
@@ -75,6 +76,7 @@ static const struct rig_row dpdk = {
 	.must = UDP,
 	.burst = 64,
 	.small = "buffers=128",
+	.slow = true,
 	.dies = true,
 	.mtu_max = 3520,
 	.forgets = true,
@@ -88,6 +90,7 @@ static const struct rig_row ringbuf = {
 	.burst = 64,
 	.small = "buffers=128",
 	.mtu_max = 3400,
+	.slow = true,
 	.dies = true,
 };
 
@@ -98,6 +101,7 @@ static const struct rig_row ringbuf_tc = {
 	.must = UDP,
 	.burst = 64,
 	.small = "buffers=128",
+	.slow = true,
 	.dies = true,
 };
 
@@ -109,6 +113,7 @@ static const struct rig_row xdp = {
 	.burst = 64,
 	.small = "buffers=128",
 	.mtu_max = 3400,
+	.slow = true,
 	.dies = true,
 };
 
