@@ -2,7 +2,6 @@
 /* The transport over io_uring: options, opening, and what UDP and TCP have in common. */
 #include <errno.h>
 #include <stddef.h>
-#include <unistd.h>
 
 #include "user/transport/backends.h"
 #include "user/transport/uring_impl.h"
@@ -40,11 +39,16 @@ static const struct shunt_spec_row rows[] = {
 	{ "any-thread", SHUNT_SPEC_SWITCH, AT(any_thread), .value = "on|off",
 	  .help = "threads may take turns; off, which is faster, the first one that "
 		  "sends or receives has it" },
+	{ "direct", SHUNT_SPEC_SWITCH, AT(direct), .value = "on|off",
+	  .help = "for udp: a second socket, connected to the peer with whom most is "
+		  "exchanged; on unless told" },
 	{ "napi", SHUNT_SPEC_NUMBER, 0, 1000000, AT(napi_us), .value = "US",
 	  .help = "microseconds for which io_uring polls the NIC's queue before it "
 		  "sleeps; none unless told" },
 	{ NULL },
 };
+
+static const struct uring_options defaults = { .direct = 1 };
 
 static const char *absent(char *room, size_t bytes)
 {
@@ -155,7 +159,6 @@ static int uring_open(struct shunt_transport *transport, const struct shunt_uri 
 	int ret;
 
 	(void)uri;
-	uring->fd = -1;
 	uring->options = *(const struct uring_options *)options;
 	uring->receive = (enum uring_receive)uring->options.receive;
 	uring->carrier =
@@ -196,8 +199,6 @@ static void uring_close(struct shunt_transport *transport)
 		shunt_frames_put(&uring_first(uring)->frame, 1);
 	shunt_uring_close(&uring->ring);
 	uring->carrier->close(uring);
-	if (uring->fd >= 0)
-		close(uring->fd);
 }
 
 static int uring_peer_open(struct shunt_transport *transport,
@@ -257,6 +258,9 @@ static unsigned int uring_rx(struct shunt_transport *transport,
 	n = uring->carrier->deliver(uring, datagrams, max);
 	if (n)
 		shunt_uring_hush(&uring->ring);
+	/* What was filled is replaced at once: datagrams may come before the next call. */
+	if (n && !uring_waiting(uring))
+		shunt_uring_refill(&uring->ring);
 	return n;
 }
 
@@ -272,10 +276,6 @@ static int uring_kick(struct shunt_transport *transport, struct shunt_err *err)
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-/*
- * Who drains waits for the socket, and for room in it as long as the kernel wants some:
- * each look at it completes something, which would wake who listens to the ring.
- */
 static unsigned int uring_wait(struct shunt_transport *transport, struct pollfd *fds,
 			       unsigned int max)
 {
@@ -284,18 +284,15 @@ static unsigned int uring_wait(struct shunt_transport *transport, struct pollfd 
 
 	if (!max)
 		return 0;
-	if (!drain)
+	if (!drain) {
 		fds[0] = shunt_uring_listen(&uring->ring);
-	if (!drain && !uring_waiting(uring))
-		uring->carrier->prepare(uring);
+		if (!uring_waiting(uring))
+			uring->carrier->prepare(uring);
+	}
 	uring->carrier->flush(uring);
 	if (!uring->error && uring_enter(uring))
 		uring_reap(uring);
-	if (drain)
-		fds[0] = (struct pollfd){ .fd = uring->fd,
-					  .events = uring->unsent ? POLLIN | POLLOUT
-								  : POLLIN };
-	return 1;
+	return drain ? uring_udp_wait(uring, fds, max) : 1;
 }
 
 static int uring_sleep(struct shunt_transport *transport, uint64_t timeout_ns,
@@ -344,8 +341,7 @@ static int uring_stats(struct shunt_transport *transport,
 
 	(void)err;
 	stats->system_calls += uring->ring.entered;
-	if (uring->options.sock.proto == SHUNT_SOCK_UDP)
-		stats->rx_dropped += shunt_sock_dropped(uring->fd);
+	stats->rx_dropped += uring->carrier->dropped(uring);
 	return 0;
 }
 
@@ -353,7 +349,8 @@ static int uring_describe(struct shunt_transport *transport, cJSON *json)
 {
 	const struct uring *uring = uring_of(transport);
 
-	return shunt_sock_describe(&uring->options.sock, uring->fd, json) ||
+	return shunt_sock_describe(&uring->options.sock, uring->carrier->fd(uring),
+				   json) ||
 			       !cJSON_AddStringToObject(json, "receive",
 							receives[uring->receive]) ||
 			       !cJSON_AddStringToObject(
@@ -377,6 +374,7 @@ const struct shunt_transport_ops shunt_uring_ops = {
 	.help = "UDP or TCP sockets by io_uring",
 	.options = rows,
 	.options_bytes = sizeof(struct uring_options),
+	.defaults = &defaults,
 	.bytes = sizeof(struct uring),
 	.peer_bytes = sizeof(struct uring_peer),
 	.absent = absent,

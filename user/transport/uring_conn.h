@@ -50,6 +50,7 @@ struct uring_held {
 TAILQ_HEAD(uring_conns, uring_conn);
 
 struct uring_tcp {
+	int fd; /* the listener */
 	struct uring_conns all;
 	struct uring_conns unasked, unsent, ended; /* each is in one of them or not */
 	struct uring_conn *reading;		   /* may have a whole message */

@@ -4,7 +4,7 @@
 
 /*
  *     uring.c       options, opening, and what a kind of socket does not matter to
- *     uring_udp.c   datagrams: one socket
+ *     uring_udp.c   datagrams: a socket, and one aimed at a peer (uring_udp_rx.c: receiving)
  *     uring_tcp.c   streams: a listener, and a connection for each peer (uring_conn.h)
  *     uring_ring.c  the ring itself, and its buffers
  *
@@ -14,6 +14,7 @@
  */
 #include "user/transport/backend.h"
 #include "user/transport/sock.h"
+#include "user/transport/udp.h"
 #include "user/transport/uring_ring.h"
 
 /* How it receives: where `auto` is told, the kind of socket decides. */
@@ -32,6 +33,7 @@ struct uring_options {
 	unsigned int zc;      /* enum uring_zc */
 	unsigned int sqpoll;
 	unsigned int any_thread;
+	unsigned int direct;
 	uint64_t napi_us;
 };
 
@@ -51,9 +53,8 @@ enum uring_kind {
 struct uring_conn;
 
 struct uring_peer {
-	struct shunt_peer_state state;
-	struct shunt_sock_address address; /* UDP; bytes 0: not known yet */
-	struct uring_conn *conn;	   /* TCP; NULL: there is none */
+	struct shunt_udp_peer udp; /* with what all peers have */
+	struct uring_conn *conn;   /* TCP; NULL: there is none */
 };
 
 /* What came in one buffer. */
@@ -90,6 +91,8 @@ struct uring_carrier {
 	uint64_t (*due)(const struct uring *uring);
 	/* Requests that the kernel has not completed; they are cancelled at the end. */
 	uint32_t (*pending)(const struct uring *uring);
+	uint64_t (*dropped)(const struct uring *uring); /* as shunt_sock_dropped() */
+	int (*fd)(const struct uring *uring); /* the socket that it is known by */
 };
 
 extern const struct uring_carrier uring_udp, uring_tcp;
@@ -99,7 +102,6 @@ struct uring {
 	struct shunt_uring ring;
 	struct uring_options options;
 	const struct uring_carrier *carrier;
-	int fd;	   /* the socket, or the listener */
 	int error; /* of the ring, which is of no more use */
 	enum uring_receive receive;
 	bool closing;
@@ -147,6 +149,13 @@ static inline void uring_name(struct io_uring_sqe *sqe, enum uring_kind kind,
 
 /* Hands on what was prepared. False: the ring is of no more use. */
 bool uring_enter(struct uring *uring);
+
+/*
+ * What poll() is to look at for who drains: the sockets, and room in them as long as the
+ * kernel wants some. Each look at them completes something, which would wake who listens to
+ * the ring.
+ */
+unsigned int uring_udp_wait(struct uring *uring, struct pollfd *fds, unsigned int max);
 
 /* Looks at what has completed. */
 void uring_reap(struct uring *uring);

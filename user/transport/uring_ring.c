@@ -12,7 +12,6 @@
 #include "user/base/cleanup.h"
 
 #define SQPOLL_IDLE_MS 100u /* the kernel's thread sleeps after so long without work */
-#define REFILL_SHARE 8u	    /* places that are filled together: an eighth of all */
 
 const char *const shunt_uring_works[SHUNT_URING_WORKS] = {
 	[SHUNT_URING_DEFERRED] = "deferred",
@@ -60,9 +59,9 @@ static int set_up(struct shunt_uring *ring, const struct shunt_uring_opts *opts,
 	do {
 		struct io_uring_params params = {
 			.flags = setups[i].flags | IORING_SETUP_CQSIZE,
-			.cq_entries =
-				entries / SHUNT_URING_ENTRIES * SHUNT_URING_COMPLETIONS
-					?: 2 * entries,
+			.cq_entries = entries == SHUNT_URING_ENTRIES
+					      ? SHUNT_URING_COMPLETIONS
+					      : 2 * entries,
 			.sq_thread_idle = SQPOLL_IDLE_MS,
 		};
 
@@ -251,8 +250,9 @@ void shunt_uring_close(struct shunt_uring *ring)
 	/* By another thread, this number would be that of another ring. */
 	if (ring->owner && ring->owner != this_thread())
 		ring->io.int_flags = 0;
-	/* The kernel takes a ring apart in its own time: sockets are to be free at once. */
-	if (ring->open && ring->files)
+	/* The kernel takes its time to end a ring: nobody waits for that with a socket.
+	 * (Another thread may not ask for it.) */
+	if (ring->files)
 		(void)io_uring_unregister_files(&ring->io);
 	if (ring->open)
 		io_uring_queue_exit(&ring->io);
@@ -376,8 +376,6 @@ uint32_t shunt_uring_refill(struct shunt_uring *ring)
 {
 	uint32_t tokens[SHUNT_BURST], n, i;
 
-	if (ring->missing <= ring->size / REFILL_SHARE)
-		return ring->size - ring->missing;
 	while (ring->missing) {
 		n = ring->missing < SHUNT_BURST ? ring->missing : SHUNT_BURST;
 		n = shunt_memory_get_tokens(ring->memory, tokens, n);

@@ -56,6 +56,7 @@ static int tcp_open(struct uring *uring, struct shunt_err *err)
 	uring->tcp = calloc(1, sizeof(*uring->tcp));
 	if (!uring->tcp)
 		return shunt_fail_errno(err, -ENOMEM, "make room for connections");
+	uring->tcp->fd = -1;
 	TAILQ_INIT(&uring->tcp->all);
 	TAILQ_INIT(&uring->tcp->unasked);
 	TAILQ_INIT(&uring->tcp->unsent);
@@ -67,16 +68,17 @@ static int tcp_open(struct uring *uring, struct shunt_err *err)
 	ret = make_places(uring->tcp, opts.files);
 	if (ret)
 		return shunt_fail_errno(err, ret, "make room for connections");
-	uring->fd = shunt_sock_listen(&transport->local, &uring->options.sock, err);
-	if (uring->fd < 0)
-		return uring->fd;
+	uring->tcp->fd =
+		shunt_sock_listen(&transport->local, &uring->options.sock, err);
+	if (uring->tcp->fd < 0)
+		return uring->tcp->fd;
 	transport->datagram_max = transport->pool->room;
 	transport->caps = SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED |
 			  SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_STREAM;
 	ret = shunt_uring_open(&uring->ring, &opts, err);
 	if (ret)
 		return ret;
-	ret = shunt_uring_file(&uring->ring, 0, uring->fd);
+	ret = shunt_uring_file(&uring->ring, 0, uring->tcp->fd);
 	return ret ? shunt_fail_errno(err, ret, "register a socket") : 0;
 }
 
@@ -92,6 +94,8 @@ static void tcp_close(struct uring *uring)
 		uring_conn_free(uring, conn);
 	for (i = 0; i < URING_HELD; i++)
 		shunt_frames_put(&tcp->held[i].frame, 1);
+	if (tcp->fd >= 0)
+		close(tcp->fd);
 	free(tcp->free);
 	free(tcp);
 }
@@ -152,7 +156,7 @@ static void drop(struct uring *uring, struct uring_conn *conn)
 {
 	uring->transport.count.incomplete += shunt_stream_cut(&conn->in);
 	if (conn->peer)
-		shunt_transport_drop(&uring->transport, &conn->peer->state);
+		shunt_transport_drop(&uring->transport, &conn->peer->udp.state);
 	else
 		uring_conn_shut(uring, conn);
 }
@@ -170,7 +174,7 @@ static void ask_accept(struct uring *uring)
 	if (!sqe)
 		return;
 	io_uring_prep_multishot_accept(sqe, 0, NULL, NULL, 0);
-	shunt_uring_use(&uring->ring, sqe, uring->fd, 0);
+	shunt_uring_use(&uring->ring, sqe, uring->tcp->fd, 0);
 	uring_name(sqe, URING_ACCEPT, 0);
 	tcp->accepting = true;
 	tcp->pending++;
@@ -296,7 +300,7 @@ static unsigned int tcp_deliver(struct uring *uring, struct shunt_datagram *data
 
 		conn = tcp->reading;
 		if (ret > 0)
-			datagrams[got++].peer = &conn->peer->state;
+			datagrams[got++].peer = &conn->peer->udp.state;
 		if (ret > 0)
 			continue;
 		if (ret == -ENOBUFS) {
@@ -329,6 +333,17 @@ static uint32_t tcp_pending(const struct uring *uring)
 	return uring->tcp ? uring->tcp->pending : 0;
 }
 
+static uint64_t tcp_dropped(const struct uring *uring)
+{
+	(void)uring;
+	return 0; /* what is dropped comes again */
+}
+
+static int tcp_fd(const struct uring *uring)
+{
+	return uring->tcp->fd;
+}
+
 const struct uring_carrier uring_tcp = {
 	.open = tcp_open,
 	.close = tcp_close,
@@ -342,4 +357,6 @@ const struct uring_carrier uring_tcp = {
 	.deliver = tcp_deliver,
 	.due = tcp_due,
 	.pending = tcp_pending,
+	.dropped = tcp_dropped,
+	.fd = tcp_fd,
 };
