@@ -22,7 +22,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
 
 # --- what is built from what ---------------------------------------------------------
 LIB_SRC := $(sort $(wildcard user/base/*.c user/net/*.c user/rt/*.c user/io/*.c user/transport/*.c loader/*.c loader/policy/*.c))
-APP_SRC := $(sort $(wildcard user/apps/*.c))
+APP_SRC := $(sort $(wildcard user/apps/*.c user/apps/bench/*.c))
 CLI_SRC := $(sort $(wildcard user/cli/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_AUX := $(sort $(wildcard tests/bpf/*.bpf.c bench/*.bpf.c))
@@ -30,6 +30,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 RUN_SRC := $(sort $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
 IO_SRC := $(sort $(wildcard tests/io/*.c))
 SUITE_SRC := $(sort $(wildcard tests/io/suite/*.c))
+TRANSPORT_SRC := $(sort $(wildcard tests/transport/suite/*.c))
 # What is loaded before a program is made by the test that does so (tests/net/test_steer.py).
 NET_SRC := $(filter-out tests/net/nic.c,$(sort $(wildcard tests/net/*.c)))
 BENCH_SRC := $(sort $(filter-out %.bpf.c,$(wildcard bench/*.c)))
@@ -47,13 +48,17 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 RUN_BIN := $(RUN_SRC:tests/bpf/%.c=$(B)/tests/bpf/%)
 IO_BIN := $(IO_SRC:tests/io/%.c=$(B)/tests/io/%)
 SUITE_OBJ := $(SUITE_SRC:%.c=$(B)/obj/%.o)
+TRANSPORT_BIN := $(B)/tests/transport/conformance
+TRANSPORT_OBJ := $(TRANSPORT_SRC:%.c=$(B)/obj/%.o)
 PLUGIN_SRC := $(sort $(wildcard user/io/dpdk/*.c))
 NET_BIN := $(NET_SRC:tests/net/%.c=$(B)/tests/net/%)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
 # --- flags -----------------------------------------------------------------------------
-PKGS := libbpf libxdp libcjson libpcap libxxhash liburing libsodium
+# libkqueue where there is one (Debian 11 had it): then kqueue:// is real on Linux, too.
+PKGS := libbpf libxdp libcjson libpcap libxxhash liburing libsodium \
+	$(shell pkg-config --exists libkqueue 2>/dev/null && echo libkqueue)
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wundef -Wwrite-strings -Wno-missing-field-initializers
 SANFLAGS := $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all) \
@@ -76,7 +81,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: vm-kernels test-vm plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -159,9 +164,12 @@ $(B)/plugins/dpdk.so: $(PLUGIN_SRC:%.c=$(B)/obj/%.o) $(B)/libshunt.a
 		$(shell pkg-config --libs libdpdk) $(LIBS) -o $@
 
 # --- tests and benchmarks ----------------------------------------------------------------
+# Objects first: what a test brings along takes the place of the library's own.
+objects_first = $(filter %.o,$^) $(filter-out %.o,$^)
+
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $(objects_first) -lcmocka $(LIBS) -o $@
 
 $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 	@mkdir -p $(@D)
@@ -169,6 +177,12 @@ $(B)/tests/bpf/%: $(B)/obj/tests/bpf/%.o $(MODEL_OBJ) $(B)/libshunt.a
 
 # Ports, each by the same tests (tests/io/suite).
 $(B)/tests/io/%: $(B)/obj/tests/io/%.o $(SUITE_OBJ) $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
+
+# Transports, each by the same tests (tests/transport/suite).
+$(TRANSPORT_BIN): $(B)/obj/tests/transport/conformance.o $(TRANSPORT_OBJ) \
+		$(B)/tests/kqueue/kqueue.o $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS) -o $@
 
@@ -181,12 +195,32 @@ $(B)/tests/net/%: $(B)/obj/tests/net/%.o $(B)/libshunt.a
 $(B)/tests/net/impair: $(B)/obj/tests/transport/impair.o
 $(B)/obj/tests/transport/impair.o: | $(AUX_SKEL)
 
+# kqueue:// with a kqueue made of epoll, for tests where the system has none: an object that
+# takes the place of the library's own.
+KQUEUE_OBJ := $(B)/obj/tests/kqueue/kqueue.o $(B)/obj/tests/kqueue/transport.o
+$(KQUEUE_OBJ): private ALL_CFLAGS += -isystem tests/kqueue/include
+
+$(B)/obj/tests/kqueue/transport.o: user/transport/kqueue.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/tests/kqueue/kqueue.o: $(KQUEUE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -r -nostdlib $^ -o $@
+
+$(B)/tests/unit/sockets $(B)/tests/unit/datagrams: $(B)/tests/kqueue/kqueue.o
+
 # This one makes allocations and system calls of the library fail, by their number.
 FAILING := malloc calloc realloc mmap bpf_map_create bpf_map_update_elem \
 	bpf_map_delete_elem bpf_map_update_batch
 $(B)/tests/bpf/sets: private ALL_LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 # And this one looks in where the library waits.
 $(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
+
+# Applications that are tested by themselves.
+$(B)/tests/unit/bench_read: $(B)/obj/user/apps/bench/beside_read.o
+$(B)/tests/unit/advise: $(addprefix $(B)/obj/user/apps/advise,.o _goals.o _judge.o)
+build/fuzz/beside: build/fuzz/obj/user/apps/bench/beside_read.o
 
 # This one is the driver that the library asks.
 $(B)/tests/unit/steer: private ALL_LDFLAGS += -Wl,--wrap=ioctl
@@ -224,16 +258,16 @@ build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
-san-tests: $(UNIT_BIN) $(IO_BIN) plugins
+san-tests: $(UNIT_BIN) $(IO_BIN) $(TRANSPORT_BIN) plugins
 
 # What has threads; about the rest ThreadSanitizer has nothing to say.
-THREADED := credit metric mpsc pool spsc worker
+THREADED := credit mesh metric mpsc pool spsc steal transport_task worker
 tsan-tests: ## run the tests that have threads, under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory TSAN=1 $(THREADED:%=build/tsan/tests/unit/%) \
 		$(IO_SRC:tests/io/%.c=build/tsan/tests/io/%) plugins
 	$(Q)TSAN=1 tests/run unit io
 
-tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
+tests: all $(UNIT_BIN) $(RUN_BIN) $(NET_BIN) $(IO_BIN) $(TRANSPORT_BIN) $(FUZZ_BIN) $(BENCH_BIN) ## build tests and benchmarks without running them
 
 test: deps ## run all the tests (as root; under 15 minutes)
 	$(Q)$(MAKE) --no-print-directory tests
@@ -247,6 +281,14 @@ FAULTS ?= all
 test-faults: deps ## kill or fail each command at each system call (as root; 45 minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)SHUNT_FAULTS=$(FAULTS) /usr/bin/python3 -m pytest -q tests/net -k "test_faults or killed or kill or moment"
+
+vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (1 GB; SHUNT_VM=DIR)
+	$(Q)tests/deps.sh vm
+	$(Q)tests/vm/fetch
+
+test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/vm/matrix -j $(shell nproc)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Installs the Debian packages that Shunt is built, tested and measured with, as far as
 # they are missing. Debian 12 and 13.
+#
+#   tests/deps.sh          what `make`, `make test`, `make demo` and `make bench` need
+#   tests/deps.sh vm       what guests need, too
 set -eu
 
 packages="
@@ -16,6 +19,11 @@ packages="
 	python3 python3-pytest python3-jsonschema
 	clang-format clang-tidy shellcheck man-db groff-base
 "
+
+# Debian 12's QEMU is too old for guests (tests/vm/fetch), but brings a newer one's libraries.
+if [ "${1:-}" = vm ]; then
+	packages="$packages qemu-system-x86 busybox-static kmod cpio xz-utils"
+fi
 
 # Debian 12 names the sanitizers' runtime after clang's version.
 if ! apt-cache show libclang-rt-dev >/dev/null 2>&1; then

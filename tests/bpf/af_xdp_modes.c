@@ -475,7 +475,7 @@ static int detach_and_tear_down(void **ctx)
 	return tear_down(ctx);
 }
 
-/* --- zero copy: on two NICs that can, joined by a wire (tests/vm/xsk) --------------------- */
+/* --- zero copy: on two NICs that can, joined by a wire (tests/vm/suite/zero-copy) --------------------- */
 
 static const char *nic[2];
 

@@ -329,6 +329,26 @@ static int takes(struct shunt_port *port, uint32_t len, uint16_t type)
 	return port->count.tx_refused == before;
 }
 
+static void a_filter_keeps_the_rest_away(void **state)
+{
+	struct shunt_port *port = opened(",filter=ether proto 0x88b6"), *wrong;
+	struct shunt_err err = { "" };
+	uint8_t frame[100];
+
+	(void)state;
+	fill(frame, sizeof(frame), 0x88b5, 1);
+	wire_send(&wire, frame, sizeof(frame));
+	fill(frame, sizeof(frame), 0x88b6, 2);
+	wire_send(&wire, frame, sizeof(frame));
+	arrives(port, frame, sizeof(frame));
+	shunt_port_close(port);
+	assert_int_equal(shunt_port_open(&wrong,
+					 "af_packet:" WIRE_NEAR ",filter=how so", NULL,
+					 &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.message, "filter=how so"));
+}
+
 static void a_tag_may_be_longer_than_the_mtu(void **state)
 {
 	struct shunt_port *port = opened("");
@@ -370,6 +390,7 @@ int main(void)
 		TEST(frames_bear_their_time),
 		TEST(there_is_headroom),
 		TEST(a_fanout_group_shares),
+		TEST(a_filter_keeps_the_rest_away),
 		TEST(a_tag_may_be_longer_than_the_mtu),
 		TEST(a_smaller_mtu_is_noticed),
 	};
@@ -379,6 +400,6 @@ int main(void)
 	wire_enter();
 	ring = "blocks";
 	failed = cmocka_run_group_tests_name("blocks", tests, NULL, NULL);
-	ring = "slots";
+	ring = "slots,tx-ring=off";
 	return failed + cmocka_run_group_tests_name("slots", tests, NULL, NULL);
 }

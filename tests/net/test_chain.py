@@ -2,7 +2,7 @@
 """Beside other owners' XDP programs by libxdp's dispatcher: attach --chain.
 
 Kernels that refuse freplace programs, and some are locked down so, have a refusal to show for it:
-that is tested there. What follows it here is tested where the kernel can: tests/vm/chain boots some.
+that is tested there. What follows it here is tested where the kernel can: tests/vm/suite/chain runs there.
 """
 import contextlib
 import os

@@ -35,6 +35,7 @@ FAIL = "bpf rename renameat renameat2 mkdir openat unlink unlinkat rmdir sendto 
 CHANGE = re.compile(r"(rename|mkdir|unlink|rmdir|sendto|openat\(.*O_CREAT|write\((?![12],)|bpf\(BPF_("
                     "OBJ_PIN|LINK_(CREATE|UPDATE|DETACH)|RAW_TRACEPOINT_OPEN|"
                     "MAP_(UPDATE|DELETE)))")
+CALL = re.compile(r"^(\w+)(\(.*)\n((?: > .*\n)*)", re.M)
 # With these libbpf asks what the kernel can do: an error is an answer.
 PROBE = re.compile(r'BPF_PROG_LOAD, .*PROG_TYPE_(SOCKET_FILTER|TRACEPOINT|KPROBE)|'
                    r'BTF_LOAD, .*btf_size=\d{1,3},|map_name="(libbpf_\w*)?"')
@@ -230,24 +231,34 @@ class Bench:
                 "rps": cpus(self.wire.b, interface, "rps", 0),
                 "ping": self.answered()}
 
-    def clean_run(self):
-        """The signature to reach, and where the command may be disturbed: see places()."""
-        if self.scenario.name in _clean:
-            clean, *where = _clean[self.scenario.name]
-            return clean, *where
-        self.prepare()
-        assert self.answered() == self.scenario.ping[0]
-        done = self.strace("-k")
+    def calls(self, *how):
+        """[(system call, its words, who called)] of the command."""
+        done = self.strace(*how)
         assert done.returncode == 0, done
         with open(self.wire.file("calls"), encoding="utf-8", errors="replace") as file:
-            where = places(file.read())
-        assert self.answered() == self.scenario.ping[1]
+            return CALL.findall(file.read())
+
+    def clean_run(self):
+        """The signature to reach, and where the command may be killed: see kills()."""
+        if self.scenario.name not in _clean:
+            self.prepare()
+            assert self.answered() == self.scenario.ping[0]
+            where = kills(self.calls())
+            assert self.answered() == self.scenario.ping[1]
+            self.next()
+            _clean[self.scenario.name] = self.signature(), where
+            self.leave()
+            self.traces.nothing_new()
+        return _clean[self.scenario.name]
+
+    def refusable(self):
+        """Where the command may be refused something: see fails()."""
+        self.prepare()
+        # stacks take 2 ms a call: of these calls alone
+        where = fails(self.calls("-k", "-e", "trace=" + ",".join(FAIL)))
         self.next()
-        clean = self.signature()
         self.leave()
-        self.traces.nothing_new()
-        _clean[self.scenario.name] = clean, *where
-        return clean, *where
+        return where
 
     def check(self, clean, where):
         """One next command, and all is as after a clean run."""
@@ -261,27 +272,36 @@ class Bench:
 _clean = {}
 
 
-def places(text):
-    """([(call, number) where to kill], [(call, number) where to fail]) of a trace with stacks."""
-    kills, fails, used, stacks = [], [], collections.Counter(), set()
-    changed = False
-    calls = re.findall(r"^(\w+)(\(.*)\n((?: > .*\n)*)", text, re.M)
-    # what the loader of the program itself opens and maps is not ours
-    begin = max(n for n, (call, args, _) in enumerate(calls)
-                if call == "openat" and re.search(r'\.so[.\d]*"|ld\.so\.cache', args))
-    for n, (call, args, stack) in enumerate(calls):
+def _begin(calls):
+    """What the loader of the program itself opens and maps is not ours."""
+    return max(n for n, (call, args, _) in enumerate(calls)
+               if call == "openat" and re.search(r'\.so[.\d]*"|ld\.so\.cache', args))
+
+
+def kills(calls):
+    """[(call, number) where to kill], of all calls."""
+    found, used, changed, begin = [], collections.Counter(), False, _begin(calls)
+    for n, (call, args, _) in enumerate(calls):
         used[call] += 1
         if n <= begin or call in ("exit_group", "execve"):
             continue
         changes = CHANGE.match(call + args)
         if changed or changes:
-            kills.append((call, used[call]))
+            found.append((call, used[call]))
         changed = changes
+    return found
+
+
+def fails(calls):
+    """[(call, number) where to fail], of calls that may, with their stacks."""
+    found, used, stacks, begin = [], collections.Counter(), set(), _begin(calls)
+    for n, (call, args, stack) in enumerate(calls):
+        used[call] += 1
         key = (call, args[:24] if call == "bpf" else "", stack)
-        if call in FAIL and key not in stacks and not PROBE.search(args):
+        if n > begin and key not in stacks and not PROBE.search(args):
             stacks.add(key)
-            fails.append((call, used[call]))
-    return kills, fails
+            found.append((call, used[call]))
+    return found
 
 
 def chosen(every, draw):
@@ -305,9 +325,9 @@ def bench(scenario, wire, traces):
 
 
 def test_a_command_killed_at_any_system_call_is_made_good_by_the_next(bench):
-    clean, kills, _ = bench.clean_run()
+    clean, where_to = bench.clean_run()
     missed = 0
-    tried = chosen(kills, random.Random(SEED))
+    tried = chosen(where_to, random.Random(SEED))
     for call, number in tried:
         where = (bench.scenario.name, call, number, "SHUNT_FAULTS_SEED=%d" % SEED)
         bench.prepare()
@@ -344,9 +364,9 @@ def refusal(scenario, done):
 
 
 def test_a_command_that_is_refused_any_system_call_changes_nothing_or_all(bench):
-    clean, _, fails = bench.clean_run()
+    clean, _ = bench.clean_run()
     draw = random.Random(SEED)
-    for call, number in chosen(fails, draw):
+    for call, number in chosen(bench.refusable(), draw):
         error = draw.choice(ERRORS)
         where = (bench.scenario.name, call, number, error, "SHUNT_FAULTS_SEED=%d" % SEED)
         bench.prepare()

@@ -166,10 +166,16 @@ const char *shunt_cli_session(const struct shunt_cli *cli,
 size_t shunt_cli_protected(const struct shunt_cli *cli,
 			   const char *protect[SHUNT_CLI_VALUES]);
 
+/* --- advise.c ---------------------------------------------------------------- */
+
+/* `probe --advise`. */
+int shunt_cli_advise(struct shunt_cli *cli, struct shunt_err *err);
+
 /* --- one function a command -------------------------------------------------- */
 
 int shunt_cli_apply(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_attach(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_bench_transports(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_check(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_confirm(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_completion(struct shunt_cli *cli, struct shunt_err *err);

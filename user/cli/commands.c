@@ -107,6 +107,16 @@ static const struct shunt_option fsck_options[] = {
 	END,
 };
 static const struct shunt_option plain_options[] = { JSON, NETNS, END };
+static const struct shunt_option probe_options[] = {
+	JSON,
+	NETNS,
+	{ "advise", 'a', NULL, "say which transport serves which goal, and why" },
+	{ "measured", 'm', "FILE",
+	  "with what `bench transports --json` has measured; - is standard input" },
+	{ "goal", 'g', "GOAL",
+	  "this one alone: throughput, latency, custom-packets, portable or cloud" },
+	END,
+};
 static const struct shunt_option set_options[] = {
 	JSON,
 	NETNS,
@@ -335,6 +345,38 @@ static const struct shunt_option restore_options[] = {
 	GUARD,
 	END,
 };
+static const struct shunt_option bench_options[] = {
+	JSON,
+	NETNS,
+	{ "backend", 'b', "NAME",
+	  "measure this one alone: epoll, or one of its protocols, epoll/tcp; may be "
+	  "repeated" },
+	{ "size", 's', "BYTES[,BYTES]...", "of a message; 64,1400 is the default" },
+	{ "peers", 0, "N[,N]...", "clients of one server; 1,4,16 is the default" },
+	{ "wait", 'w', "HOW",
+	  "spin, poll or adaptive; may be repeated, all three are the default; the "
+	  "first is measured in full" },
+	{ "rounds", 'r', "N", "5 is the default" },
+	{ "duration", 'd', "TIME", "of a case in a round; 250ms is the default" },
+	{ "rate", 0, "N",
+	  "requests a second in open loop; half of what the slowest manages is the "
+	  "default" },
+	{ "cores", 0, "CLIENT,SERVER",
+	  "pin the two processes; the first two cores are the default" },
+	{ "quick", 'q', NULL, "2 rounds of 50ms, to see that it works" },
+	{ "beside", 0, NULL,
+	  "also a plain socket, sockperf, fi_pingpong and ucx_perftest, as far as they "
+	  "are installed" },
+	{ "chart", 'c', "FILE", "draw the distributions: .svg or .png, by gnuplot" },
+	{ "show", 0, "FILE",
+	  "measure nothing: show an answer that was kept, as a table or a --chart" },
+	{ "note", 0, "TEXT", "goes into the answer, such as a commit" },
+	{ "peer", 0, "ADDRESS:PORT",
+	  "ask a server elsewhere, which --serve has started; with one --backend" },
+	{ "serve", 0, "[ADDRESS:PORT]",
+	  "be that server, until ^C; *:7100 is the default" },
+	END,
+};
 static const struct shunt_option no_options[] = { END };
 
 const struct shunt_command shunt_commands[] = {
@@ -383,8 +425,12 @@ const struct shunt_command shunt_commands[] = {
 	  fsck_options, shunt_cli_fsck, true, true },
 	{ "probe", "[INTERFACE]", 0, 1, "what this kernel and an interface can do",
 	  "Found by trying, on veths in a network namespace of their own. The "
-	  "interface is only asked: nothing of it changes.",
-	  plain_options, shunt_cli_probe, true, false },
+	  "interface is only asked: nothing of it changes. --advise says which "
+	  "transport serves which goal here, with the facts and, from --measured, the "
+	  "numbers that speak for it, and what would change the answer: `shunt bench "
+	  "transports --json >measured.json`, `shunt probe eth0 --advise --measured "
+	  "measured.json --goal latency`.",
+	  probe_options, shunt_cli_probe, true, false },
 	{ "list", "", 0, 0, "what is attached, in all network namespaces", NULL,
 	  list_options, shunt_cli_list, true, false },
 	{ "show", "INTERFACE", 1, 1, "hooks, rules, sets and policy of an interface",
@@ -515,6 +561,19 @@ const struct shunt_command shunt_commands[] = {
 	  "Takes Linux 6.5. Ends at ^C; its clients get nothing from then on. For "
 	  "example: shunt serve eth1 --consumer dns --socket /run/dns.sock --group dns",
 	  serve_options, shunt_cli_serve, true, false },
+	{ "bench transports", "", 0, 0,
+	  "measure every transport on this machine, in the same way",
+	  "A client and a server process, each on a core of its own, in two network "
+	  "namespaces with a veth between them, which are gone afterwards. Every "
+	  "backend that works here: round trips one at a time and at a fixed rate "
+	  "(from when they were due), one-way messages single and batched, several "
+	  "clients, CPU time a message; by each way to wait; in rounds, all in turn. "
+	  "Every reply's bytes are checked. Those that are missing say why. `shunt "
+	  "bench transports --beside --chart latency.svg`, `shunt bench transports "
+	  "--backend epoll/udp --backend uring/udp --wait poll`. With --json, the "
+	  "answer "
+	  "is what `probe --advise --measured` takes.",
+	  bench_options, shunt_cli_bench_transports, false, false },
 	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
 	  "One JSON document with the instances of this network namespace: interface, "
 	  "hooks, policy, and the members that every set has now. Nothing else is "

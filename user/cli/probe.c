@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* probe. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,9 +29,16 @@ static void print_rows(const cJSON *object)
 int shunt_cli_probe(struct shunt_cli *cli, struct shunt_err *err)
 {
 	_json_ cJSON *reply = NULL;
-	int ret = shunt_probe(cli->args ? cli->arg[0] : NULL, &reply, err);
 	const cJSON *nic;
+	int ret;
 
+	if (shunt_cli_option(cli, "advise"))
+		return shunt_cli_advise(cli, err);
+	if (shunt_cli_option(cli, "measured") || shunt_cli_option(cli, "goal"))
+		return shunt_fail(err, -EINVAL,
+				  "--measured and --goal are for --advise: say that, "
+				  "too");
+	ret = shunt_probe(cli->args ? cli->arg[0] : NULL, &reply, err);
 	if (ret)
 		return ret;
 	if (shunt_out_wants_json(cli, reply))

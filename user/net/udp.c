@@ -283,22 +283,21 @@ static enum shunt_udp_kind read_ip6(struct shunt_udp_datagram *d, struct rest *r
 			 16);
 }
 
-/* Up to two tags; returns the EtherType behind them, 0 where the frame ends in one. */
-static uint16_t skip_tags(struct shunt_udp_datagram *d, struct rest *rest,
-			  uint16_t type)
+/* Up to two tags; false where the frame ends in one. */
+static bool skip_tags(struct shunt_udp_datagram *d, struct rest *rest, uint16_t *type)
 {
 	struct shunt_vlan tag;
 
-	while (shunt_is_tag(type) && d->tags < TAGS_MAX) {
+	while (shunt_is_tag(*type) && d->tags < TAGS_MAX) {
 		if (rest->len < sizeof(tag))
-			return 0;
+			return false;
 		memcpy(&tag, rest->at, sizeof(tag));
 		if (!d->tags++)
 			d->vlan = shunt_be16(tag.tci) & 0xfff;
-		type = shunt_be16(tag.type);
+		*type = shunt_be16(tag.type);
 		skip(rest, sizeof(tag));
 	}
-	return type;
+	return true;
 }
 
 enum shunt_udp_kind shunt_udp_read(struct shunt_udp_datagram *datagram, uint8_t *frame,
@@ -316,11 +315,11 @@ enum shunt_udp_kind shunt_udp_read(struct shunt_udp_datagram *datagram, uint8_t 
 	datagram->eth = eth;
 	skip(&rest, sizeof(*eth));
 	type = shunt_be16(eth->type);
-	if (shunt_is_tag(type))
-		type = skip_tags(datagram, &rest, type);
+	if (shunt_is_tag(type) && !skip_tags(datagram, &rest, &type))
+		return SHUNT_UDP_MALFORMED;
 	if (type == SHUNT_ETH_IP4)
 		return read_ip4(datagram, &rest);
 	if (type == SHUNT_ETH_IP6)
 		return read_ip6(datagram, &rest);
-	return type ? SHUNT_UDP_OTHER : SHUNT_UDP_MALFORMED;
+	return SHUNT_UDP_OTHER;
 }

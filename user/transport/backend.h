@@ -57,7 +57,8 @@ struct shunt_peer_state {
 		handle; /* SHUNT_PEER_NONE: it is gone, and its memory soon will be */
 
 	/* the backend has nothing to do with these */
-	uint32_t sent; /* the number of the next datagram to it */
+	uint32_t sent;	/* the number of the next datagram to it */
+	uint16_t epoch; /* of this count: one that was forgotten is counted anew */
 	struct shunt_wire_window window;
 	struct shunt_wire_window answers; /* the kernel's for it: by our own numbers */
 	struct shunt_assembly *assembly;
@@ -153,7 +154,7 @@ struct shunt_transport {
 	struct shunt_assembly_room assembly;
 	struct shunt_datagram_line unsent; /* the rest of one message in fragments */
 	struct shunt_datagram_line seen;   /* what poll has received already */
-	uint16_t epoch;			   /* of this transport's life: wire.h */
+	uint16_t epoch;			   /* of the peer that was made last: wire.h */
 	bool opened;			   /* ops->close has something to close */
 	char name[SHUNT_SPEC_SCHEME + SHUNT_SPEC_DEVICE]; /* "epoll://…" */
 	char address[SHUNT_ENDPOINT_TEXT];

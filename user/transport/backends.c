@@ -3,11 +3,14 @@
 
 /* clang-format off */
 const struct shunt_transport_ops *const shunt_transport_backends[] = {
+	&shunt_epoll_ops,
+	&shunt_uring_ops,
 	&shunt_raw_ops,
 	&shunt_afxdp_ops,
 	&shunt_dpdk_ops,
-	&shunt_ringbuf_transport_ops,
+	&shunt_ringbuf_ops,
 	&shunt_xdp_ops,
+	&shunt_kqueue_ops,
 	NULL,
 };
 /* clang-format on */

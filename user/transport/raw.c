@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* raw://: UDP by packet sockets, past the kernel's own. */
+
+/*
+ * A sender beyond a veth that leaves it to its NIC to cut bursts into datagrams (UDP_SEGMENT)
+ * has them arrive uncut: they fit into no slot, and are counted in rx_dropped. A wire, and
+ * whatever receives by XDP, brings datagrams.
+ */
 #include <arpa/inet.h>
 #include <stdio.h>
 
@@ -32,14 +38,15 @@ static const struct values defaults = { .station = SHUNT_STATION_VALUES, .bypass
 static int open_port(struct shunt_station *station, const struct values *values,
 		     struct shunt_port **port, struct shunt_err *err)
 {
-	const struct shunt_port_opts opts = { .sz = sizeof(opts) };
+	const struct shunt_port_opts opts = { .sz = sizeof(opts),
+					      .pool = station->transport.pool };
 	const struct shunt_endpoint *local = &station->host.local;
 	const bool six = local->l3 == SHUNT_L3_IP6;
 	char address[INET6_ADDRSTRLEN], text[512];
 
 	inet_ntop(six ? AF_INET6 : AF_INET, local->addr, address, sizeof(address));
 	snprintf(text, sizeof(text),
-		 "af_packet:%s,ring=%s,promisc=off,qdisc-bypass=%s,"
+		 "af_packet:%s,ring=%s,promisc=off,tx-ring=off,qdisc-bypass=%s,"
 		 "filter=(udp dst port %u and dst host %s)%s",
 		 station->link.name, rings[values->blocks],
 		 values->bypass ? "on" : "off", local->port, address,
@@ -47,6 +54,23 @@ static int open_port(struct shunt_station *station, const struct values *values,
 		 : six	       ? " or icmp6"
 			       : " or arp or icmp");
 	return shunt_port_open(port, text, &opts, err);
+}
+
+/* For what is sent; what is received lies in the socket's ring. */
+static int open_memory(struct shunt_station *station, struct shunt_err *err)
+{
+	struct shunt_transport *transport = &station->transport;
+	struct shunt_memory_opts opts = { .sz = sizeof(opts),
+					  .frames = transport->options.buffers,
+					  .frame_bytes = SHUNT_MEMORY_FRAME_BYTES };
+	int ret;
+
+	while (opts.frame_bytes < SHUNT_MEMORY_HEADROOM + station->link.mtu)
+		opts.frame_bytes *= 2;
+	ret = shunt_memory_open(&transport->memory, &opts, err);
+	if (!ret)
+		transport->pool = &transport->memory->pool;
+	return ret;
 }
 
 static int raw_open(struct shunt_transport *transport, const struct shunt_uri *uri,
@@ -58,6 +82,8 @@ static int raw_open(struct shunt_transport *transport, const struct shunt_uri *u
 	int ret = shunt_station_begin(station, &values->station, false, err);
 
 	(void)uri;
+	if (!ret)
+		ret = open_memory(station, err);
 	if (!ret)
 		ret = open_port(station, values, &port, err);
 	return ret ? ret : shunt_station_use(station, port, port, err);

@@ -138,6 +138,7 @@ void shunt_station_tend(struct shunt_station *station, uint64_t now_ns)
 	unsigned int i, n;
 	int number;
 
+	station->transport.count.system_calls++;
 	do {
 		n = shunt_route_hear(&station->route, events, NEWS);
 		for (i = 0; i < n; i++)

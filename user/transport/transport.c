@@ -197,8 +197,8 @@ void shunt_transport_drop(struct shunt_transport *transport,
 }
 
 /* A place for one more: where there is none, who was silent longest goes. */
-static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
-					 const struct shunt_endpoint *remote)
+static struct shunt_peer_state *add_place(struct shunt_transport *transport,
+					  const struct shunt_endpoint *remote)
 {
 	struct shunt_peer_state *peer = shunt_peers_add(transport->peers, remote), *old;
 
@@ -209,6 +209,16 @@ static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
 		return NULL;
 	shunt_transport_drop(transport, old);
 	return shunt_peers_add(transport->peers, remote);
+}
+
+static struct shunt_peer_state *add_peer(struct shunt_transport *transport,
+					 const struct shunt_endpoint *remote)
+{
+	struct shunt_peer_state *peer = add_place(transport, remote);
+
+	if (peer)
+		peer->epoch = ++transport->epoch;
+	return peer;
 }
 
 struct shunt_peer_state *shunt_transport_peer(struct shunt_transport *transport,

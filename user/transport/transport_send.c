@@ -29,7 +29,7 @@ static void put_header(struct shunt_transport *transport,
 						.length = length,
 						.channel = channel,
 						.fragment = fragment,
-						.epoch = transport->epoch,
+						.epoch = datagram->peer->epoch,
 						.more = more };
 
 	if (!transport->options.header)

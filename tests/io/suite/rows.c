@@ -52,8 +52,8 @@ static const struct rig_not af_packet_not[] = {
 
 static void slots_spec(const struct rig *rig, uint32_t way, char *text, size_t room)
 {
-	af_packet_spec(rig, way, text, room - 16);
-	strcat(text, ",ring=slots");
+	af_packet_spec(rig, way, text, room - 32);
+	strcat(text, ",ring=slots,tx-ring=off");
 }
 
 const struct rig_row rig_slots = {

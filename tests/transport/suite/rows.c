@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The transports that the suite is run over. */
+#include "tests/transport/suite/rig.h"
+
+#define UDP (SHUNT_TRANSPORT_DATAGRAMS | SHUNT_TRANSPORT_BLOCKS)
+#define TCP                                                                            \
+	(SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED | SHUNT_TRANSPORT_STREAM | \
+	 SHUNT_TRANSPORT_BLOCKS)
+
+static const struct rig_row epoll_udp = {
+	.name = "epoll udp",
+	.scheme = "epoll",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row epoll_tcp = {
+	.name = "epoll tcp",
+	.scheme = "epoll",
+	.options = "proto=tcp",
+	.must = TCP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row uring_udp = {
+	.name = "uring udp",
+	.scheme = "uring",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row uring_tcp = {
+	.name = "uring tcp",
+	.scheme = "uring",
+	.options = "proto=tcp",
+	.must = TCP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row raw = {
+	.name = "raw",
+	.scheme = "raw",
+	.dies = true,
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row afxdp = {
+	.name = "afxdp",
+	.scheme = "afxdp",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+	.dies = true,
+};
+
+static const struct rig_row dpdk = {
+	.name = "dpdk",
+	.scheme = "dpdk",
+	.options = "",
+	/* two of them would wait for each other's answer to ARP, in one process */
+	.peer = "epoll",
+	.peer_options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+	.dies = true,
+	.mtu_max = 3520,
+	.forgets = true,
+};
+
+static const struct rig_row ringbuf = {
+	.name = "ringbuf",
+	.scheme = "ringbuf",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128&ring=64K",
+	.dies = true,
+};
+
+static const struct rig_row ringbuf_tc = {
+	.name = "ringbuf tc",
+	.scheme = "ringbuf",
+	.options = "hook=tc",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128&ring=64K",
+	.dies = true,
+};
+
+static const struct rig_row xdp = {
+	.name = "xdp",
+	.scheme = "xdp",
+	.options = "",
+	.must = UDP | SHUNT_TRANSPORT_ANSWERS,
+	.burst = 64,
+	.small = "buffers=128&ring=64K",
+	.dies = true,
+};
+
+static const struct rig_row kqueue_udp = {
+	.name = "kqueue udp",
+	.scheme = "kqueue",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+static const struct rig_row kqueue_tcp = {
+	.name = "kqueue tcp",
+	.scheme = "kqueue",
+	.options = "proto=tcp",
+	.must = TCP,
+	.burst = 64,
+	.small = "buffers=128",
+};
+
+/* clang-format off */
+const struct rig_row *const rig_rows[] = {
+	&epoll_udp,
+	&epoll_tcp,
+	&uring_udp,
+	&uring_tcp,
+	&raw,
+	&afxdp,
+	&dpdk,
+	&ringbuf,
+	&ringbuf_tc,
+	&xdp,
+	&kqueue_udp,
+	&kqueue_tcp,
+	NULL,
+};
+/* clang-format on */
