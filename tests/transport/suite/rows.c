@@ -84,8 +84,9 @@ static const struct rig_row ringbuf = {
 	.options = "",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128&ring=256K",
 	.dies = true,
+	.mtu_max = 3498, /* XDP programs without fragments */
 };
 
 static const struct rig_row ringbuf_tc = {
@@ -94,7 +95,7 @@ static const struct rig_row ringbuf_tc = {
 	.options = "hook=tc",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128&ring=256K",
 	.dies = true,
 };
 
@@ -104,8 +105,9 @@ static const struct rig_row xdp = {
 	.options = "",
 	.must = UDP | SHUNT_TRANSPORT_ANSWERS,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128&ring=256K",
 	.dies = true,
+	.mtu_max = 3498, /* XDP programs without fragments */
 };
 
 static const struct rig_row kqueue_udp = {
