@@ -85,22 +85,22 @@ static const struct rig_row dpdk = {
 static const struct rig_row ringbuf = {
 	.name = "ringbuf",
 	.scheme = "ringbuf",
-	.options = "ring=4M",
+	.options = "",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128",
-	.mtu_max = 3400,
+	.small = "buffers=128&ring=256K",
 	.slow = true,
 	.dies = true,
+	.mtu_max = 3498, /* XDP programs without fragments */
 };
 
 static const struct rig_row ringbuf_tc = {
 	.name = "ringbuf tc",
 	.scheme = "ringbuf",
-	.options = "hook=tc&ring=4M",
+	.options = "hook=tc",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128",
+	.small = "buffers=128&ring=256K",
 	.slow = true,
 	.dies = true,
 };
@@ -108,13 +108,13 @@ static const struct rig_row ringbuf_tc = {
 static const struct rig_row xdp = {
 	.name = "xdp",
 	.scheme = "xdp",
-	.options = "ring=4M",
+	.options = "",
 	.must = UDP | SHUNT_TRANSPORT_ANSWERS,
 	.burst = 64,
-	.small = "buffers=128",
-	.mtu_max = 3400,
+	.small = "buffers=128&ring=256K",
 	.slow = true,
 	.dies = true,
+	.mtu_max = 3498, /* XDP programs without fragments */
 };
 
 static const struct rig_row kqueue_udp = {
