@@ -201,6 +201,16 @@ def test_an_address_that_no_kernel_has(bare_wire):
         assert station.say(sh.A4, b"ab") == b"ba"
 
 
+def test_an_interface_is_enough(wire6):
+    """The address is the interface's own, and the port a free one."""
+    for scheme, where, address in (("raw", "*:0", sh.B4), ("afxdp", "[::]:0", "[%s]" % sh.B6)):
+        with Station(wire6, "echo", "%s://%s?header=off&dev=b0" % (scheme, where)) as station:
+            host, _, port = station.first["address"].rpartition(":")
+            assert host == address and int(port) > 0
+    assert "dev=INTERFACE" in refused(wire6, "raw://*:%d" % PORT)
+    assert "192.0.2.77" in refused(wire6, "afxdp://192.0.2.77:%d?dev=b0" % PORT)
+
+
 def test_a_changed_mtu_is_followed(wire):
     with Station(wire, "echo", uri("raw")) as station:
         assert station.first["datagram_max"] == 1472

@@ -108,17 +108,17 @@ SHUNT_MUST_CHECK int shunt_packet_tx_kick(struct shunt_packet_tx *tx);
 
 struct shunt_packet_send;
 
-SHUNT_MUST_CHECK int shunt_packet_send_open(struct shunt_packet_send **send,
+SHUNT_MUST_CHECK int shunt_packet_send_open(struct shunt_packet_send **out,
 					    const struct shunt_packet_tx_opts *opts,
 					    struct shunt_err *err);
 
 /* What still waits is lost. NULL is fine. */
-void shunt_packet_send_close(struct shunt_packet_send *send);
+void shunt_packet_send_close(struct shunt_packet_send *self);
 
 /* Takes one packet of n frames, which are its own from then on; 0: there is no room. */
-int shunt_packet_send_put(struct shunt_packet_send *send,
+int shunt_packet_send_put(struct shunt_packet_send *self,
 			  const struct shunt_frame *frames, unsigned int n);
 
 /* Sends what waits. 0 or -errno. */
-SHUNT_MUST_CHECK int shunt_packet_send_kick(struct shunt_packet_send *send,
+SHUNT_MUST_CHECK int shunt_packet_send_kick(struct shunt_packet_send *self,
 					    struct shunt_port_stats *count);

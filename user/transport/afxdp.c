@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
+#include "user/base/cleanup.h"
 #include "user/io/feed.h"
 #include "user/transport/backends.h"
 #include "user/transport/station.h"
@@ -132,6 +135,19 @@ static void afxdp_close(struct shunt_transport *transport)
 	}
 }
 
+static const char *afxdp_absent(char *room, size_t bytes)
+{
+	_fd_ int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0)
+		return NULL;
+	snprintf(room, bytes,
+		 "no AF_XDP socket can be opened (%s): it takes "
+		 "CONFIG_XDP_SOCKETS in the kernel, and CAP_NET_RAW",
+		 strerror(errno));
+	return room;
+}
+
 const struct shunt_transport_ops shunt_afxdp_ops = {
 	.scheme = "afxdp",
 	.help = "UDP by AF_XDP sockets, fed by a policy that hands them over",
@@ -140,6 +156,7 @@ const struct shunt_transport_ops shunt_afxdp_ops = {
 	.defaults = &defaults,
 	.bytes = sizeof(struct afxdp),
 	SHUNT_STATION_OPS,
+	.absent = afxdp_absent,
 	.open = afxdp_open,
 	.close = afxdp_close,
 };

@@ -7,8 +7,12 @@
  * whatever receives by XDP, brings datagrams.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 
+#include "user/base/cleanup.h"
 #include "user/transport/backends.h"
 #include "user/transport/station.h"
 
@@ -94,6 +98,19 @@ static void raw_close(struct shunt_transport *transport)
 	shunt_station_end((struct shunt_station *)transport);
 }
 
+static const char *raw_absent(char *room, size_t bytes)
+{
+	_fd_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0)
+		return NULL;
+	snprintf(room, bytes,
+		 "no packet socket can be opened (%s), which takes "
+		 "CAP_NET_RAW",
+		 strerror(errno));
+	return room;
+}
+
 const struct shunt_transport_ops shunt_raw_ops = {
 	.scheme = "raw",
 	.help = "UDP by packet sockets, with headers made in user space",
@@ -102,6 +119,7 @@ const struct shunt_transport_ops shunt_raw_ops = {
 	.defaults = &defaults,
 	.bytes = sizeof(struct shunt_station),
 	SHUNT_STATION_OPS,
+	.absent = raw_absent,
 	.open = raw_open,
 	.close = raw_close,
 };

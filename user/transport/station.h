@@ -136,10 +136,10 @@ void shunt_station_end(struct shunt_station *station);
 #define SHUNT_STATION_OPS SHUNT_STATION_MOVES, .describe = shunt_station_describe
 
 int shunt_station_peer_open(struct shunt_transport *transport,
-			    struct shunt_peer_state *peer, uint64_t deadline_ns,
+			    struct shunt_peer_state *state, uint64_t deadline_ns,
 			    struct shunt_err *err);
 void shunt_station_peer_close(struct shunt_transport *transport,
-			      struct shunt_peer_state *peer);
+			      struct shunt_peer_state *state);
 int shunt_station_tx(struct shunt_transport *transport,
 		     struct shunt_datagram *datagrams, unsigned int n);
 unsigned int shunt_station_rx(struct shunt_transport *transport,

@@ -50,6 +50,11 @@ static int find_place(struct shunt_station *station, char dev[IF_NAMESIZE],
 	const bool any = shunt_endpoint_is_any(local);
 	char text[SHUNT_ENDPOINT_TEXT];
 
+	if (any && !*dev)
+		return shunt_fail(
+			err, -EINVAL,
+			"on which interface? dev=INTERFACE says, or an address "
+			"of one");
 	if (getifaddrs(&all))
 		return shunt_fail_errno(err, -errno, "look at the interfaces");
 	for (at = all; at; at = at->ifa_next) {
@@ -63,11 +68,9 @@ static int find_place(struct shunt_station *station, char dev[IF_NAMESIZE],
 			strncat(dev, at->ifa_name, IF_NAMESIZE - 1);
 	}
 	if (!*dev)
-		return shunt_fail(err, any ? -EINVAL : -EADDRNOTAVAIL,
-				  any ? "on which interface? dev=INTERFACE says, or an "
-					"address of one"
-				      : "no interface here has the address %s: "
-					"dev=INTERFACE says by which one it goes",
+		return shunt_fail(err, -EADDRNOTAVAIL,
+				  "no interface here has the address %s: dev=INTERFACE "
+				  "says by which one it goes",
 				  shunt_endpoint_text(local, text));
 	if (any && !best.l3)
 		return shunt_fail(
