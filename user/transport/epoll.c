@@ -485,7 +485,10 @@ static const struct shunt_spec_row rows[] = {
 	SHUNT_SOCK_ROWS(struct epoll_options),
 	{ "gso", SHUNT_SPEC_CHOICE, .choices = whens, AT(gso), .value = "on|off|auto",
 	  .help = "udp: send a run of datagrams of one length as one packet, which the "
-		  "NIC cuts or the receiver; auto, the default, until it is refused" },
+		  "NIC cuts or the receiver; auto, the default, until it is refused. "
+		  "Off "
+		  "for a peer that reads packets past the sockets of this host: across "
+		  "veth, raw:// sees runs uncut, and loses them" },
 	{ "gro", SHUNT_SPEC_CHOICE, .choices = whens, AT(gro), .value = "on|off|auto",
 	  .help = "udp: read such a run at once; auto, the default, from the first "
 		  "burst "
