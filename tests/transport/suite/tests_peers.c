@@ -315,15 +315,14 @@ static void speak(struct rig *rig, struct crowd *crowd, bool known)
 {
 	uint32_t said = 0, answered = 0;
 
-	RIG_UNTIL(rig,
-		  answered == MANY || ({
-			  while (said < MANY && said < answered + rig->row->burst / 2)
-				  crowd_say(crowd, said++, known);
-			  serve(rig, crowd, known);
-			  answered += crowd_hear(crowd);
-			  answered == MANY;
-		  }),
-		  "an answer to everybody");
+	while (said < MANY) {
+		while (said < MANY && said < answered + rig->row->burst / 2)
+			crowd_say(crowd, said++, known);
+		RIG_UNTIL(rig,
+			  (serve(rig, crowd, known), answered += crowd_hear(crowd)) ==
+				  said,
+			  "an answer to everybody");
+	}
 }
 
 static void ten_thousand(struct rig *rig)
