@@ -2,7 +2,7 @@
 /*
  * Two ends of a connection, for tests: numbered messages there and back.
  *
- *     conn serve URI PSK                          sends back what one caller sends
+ *     conn serve URI PSK MESSAGES                 sends back so many of one caller
  *     conn call URI ADDRESS PSK MESSAGES LONGEST  sends so many messages, of 8 to
  *                                                 LONGEST bytes, and awaits them all
  *
@@ -21,6 +21,7 @@
 #include "user/transport/conn.h"
 
 #define DEADLINE_NS 120000000000u
+#define SLICE_NS 20000000u /* that something is no news is found out so late */
 #define LONGEST (64u << 10)
 #define NUMBER 8u  /* bytes in front of a message: its number */
 #define HELD 1024u /* messages that may wait for credit: the window */
@@ -30,7 +31,7 @@ struct end {
 	struct shunt_conns *conns;
 	struct shunt_conn *conn;
 	uint64_t deadline_ns;
-	uint64_t count, longest; /* of messages to be sent; the caller's */
+	uint64_t count, longest; /* of messages; longest is the caller's */
 	uint64_t sent, got, bytes;
 	struct shunt_conn_news held[HELD]; /* to be sent back; a ring */
 	uint64_t held_first, held_end;
@@ -126,7 +127,7 @@ static void heed(struct end *end, const struct shunt_conn_news *news)
 	switch (news->kind) {
 	case SHUNT_CONN_MESSAGE_NEWS:
 		look_at(end, news);
-		if (end->count) {
+		if (end->longest) {
 			shunt_conns_release(end->conns, news, 1);
 			if (end->got == end->count / 2)
 				puts("{\"half\": true}");
@@ -144,7 +145,8 @@ static void heed(struct end *end, const struct shunt_conn_news *news)
 		fail(news->reason ? news->reason : "the connection was lost");
 		return;
 	case SHUNT_CONN_ENDED_NEWS:
-		if (end->count)
+		/* The other end is through, and has said so before we saw it. */
+		if (end->got < end->count || end->held_first != end->held_end)
 			fail(news->reason ? news->reason : "it has ended");
 		end->ended = true;
 		return;
@@ -163,7 +165,7 @@ static void turn(struct end *end)
 
 	if (now_ns >= end->deadline_ns)
 		fail("the time is over");
-	ret = shunt_conns_poll(end->conns, end->deadline_ns - now_ns, &err);
+	ret = shunt_conns_poll(end->conns, SLICE_NS, &err);
 	if (ret < 0 && ret != -EINTR)
 		fail(err.message);
 	while ((n = shunt_conns_news(end->conns, news, NEWS)))
@@ -179,16 +181,24 @@ static void report(const struct end *end)
 
 /* --- the two ends ------------------------------------------------------------------------- */
 
+/* All that was sent has arrived there. */
+static void finish(struct end *end)
+{
+	while (!end->ended && !shunt_conn_is_idle(end->conn))
+		turn(end);
+	report(end);
+	shunt_conn_close(end->conn);
+}
+
 static void serve(struct end *end)
 {
 	while (!shunt_conn_accept(end->conns, &end->conn))
 		turn(end);
-	while (!end->ended) {
-		send_back(end);
+	while (end->got < end->count || end->held_first != end->held_end) {
 		turn(end);
+		send_back(end);
 	}
-	report(end);
-	shunt_conn_close(end->conn);
+	finish(end);
 }
 
 static void call(struct end *end, const char *address)
@@ -202,24 +212,21 @@ static void call(struct end *end, const char *address)
 		send_own(end);
 		turn(end);
 	}
-	/* The last acknowledgements; closing says goodbye in a datagram that may be lost. */
-	while (!shunt_conn_is_idle(end->conn))
-		turn(end);
-	report(end);
-	shunt_conn_close(end->conn);
+	finish(end);
 }
 
 static void usage(void)
 {
-	fprintf(stderr, "conn serve URI PSK | conn call URI ADDRESS PSK MESSAGES "
-			"LONGEST\n");
+	fprintf(stderr,
+		"conn serve URI PSK MESSAGES | conn call URI ADDRESS PSK MESSAGES "
+		"LONGEST\n");
 	exit(2);
 }
 
 int main(int argc, char **argv)
 {
 	static struct end end;
-	bool serves = argc == 4 && !strcmp(argv[1], "serve");
+	bool serves = argc == 5 && !strcmp(argv[1], "serve");
 	const struct shunt_conns_opts opts = {
 		.sz = sizeof(opts),
 		.psk_file = argc > 3 ? argv[serves ? 3 : 4] : NULL,
@@ -227,18 +234,19 @@ int main(int argc, char **argv)
 		.window_messages = HELD,
 		.message_max = LONGEST,
 		.connect_ms = 30000,
+		/* The goodbye is a datagram, and may be lost as well. */
+		.keepalive_ms = 500,
+		.dead_ms = 3000,
 	};
 	struct shunt_transport *transport;
 
 	if (!serves && (argc != 7 || strcmp(argv[1], "call")))
 		usage();
 	setlinebuf(stdout);
-	if (!serves) {
-		end.count = strtoull(argv[5], NULL, 10);
-		end.longest = strtoull(argv[6], NULL, 10);
-		if (!end.count || end.longest < NUMBER || end.longest > LONGEST)
-			usage();
-	}
+	end.count = strtoull(argv[serves ? 4 : 5], NULL, 10);
+	end.longest = serves ? 0 : strtoull(argv[6], NULL, 10);
+	if (!end.count || end.longest > LONGEST || (!serves && end.longest < NUMBER))
+		usage();
 	end.deadline_ns = shunt_now_ns() + DEADLINE_NS;
 	if (shunt_transport_open(&transport, argv[2], &err) ||
 	    shunt_conns_open(&end.conns, transport, &opts, &err))

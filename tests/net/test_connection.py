@@ -62,7 +62,7 @@ def key(tmp_path):
 def ends(wire, key, carrier, messages, longest):
     """The server that has the wire's other end, and its caller."""
     uri = CARRIERS[carrier]
-    server = End(wire.b, "serve", uri % (sh.B4, PORT), key)
+    server = End(wire.b, "serve", uri % (sh.B4, PORT), key, messages)
     try:
         return server, End(wire.a, "call", uri % (sh.A4, PORT + 1), "%s:%d" % (sh.B4, PORT), key,
                            messages, longest)

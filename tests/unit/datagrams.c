@@ -326,6 +326,43 @@ static void the_direct_socket_starves_nobody(void **state)
 	shunt_transport_close(c);
 }
 
+/* Nor does what comes to the other socket starve it, once it is aimed. */
+static void nobody_starves_the_direct_socket(void **state)
+{
+	struct shunt_transport *a = open_any("gro=off"), *b = open_any("gso=off");
+	struct shunt_transport *c[2] = { open_any("gso=off"), open_any("gso=off") };
+	shunt_peer b_to_a = open_way(b, a);
+	shunt_peer c_to_a[2] = { open_way(c[0], a), open_way(c[1], a) };
+	struct shunt_message messages[8];
+	unsigned int i, k, heard = 0;
+
+	(void)state;
+	/* it is aimed while there is still something in the other one */
+	for (i = 0; i < 400; i++)
+		assert_int_equal(shunt_send(b, b_to_a, 3, pattern, 50), 1);
+	while (!is_described(a, "direct")) {
+		k = shunt_recv(a, messages, 8);
+		assert_true(k > 0);
+		shunt_release(a, messages, k);
+	}
+	assert_int_equal(shunt_send(b, b_to_a, 3, pattern, 77), 1);
+	for (i = 0; i < 200 && !heard; i++) {
+		for (k = 0; k < 8; k++)
+			assert_int_equal(
+				shunt_send(c[k % 2], c_to_a[k % 2], 3, pattern, 50), 1);
+		k = shunt_recv(a, messages, 8);
+		while (k) {
+			heard += messages[--k].frame.len == 77;
+			shunt_release(a, messages + k, 1);
+		}
+	}
+	assert_int_equal(heard, 1);
+	shunt_transport_close(a);
+	shunt_transport_close(b);
+	shunt_transport_close(c[0]);
+	shunt_transport_close(c[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest both[] = {
@@ -342,6 +379,7 @@ int main(void)
 		cmocka_unit_test(
 			the_direct_socket_is_aimed_at_whom_most_is_exchanged_with),
 		cmocka_unit_test(the_direct_socket_starves_nobody),
+		cmocka_unit_test(nobody_starves_the_direct_socket),
 	};
 
 	return RUN_WITH_BOTH(both) + cmocka_run_group_tests(epoll, begin_epoll, NULL);

@@ -212,26 +212,6 @@ void shunt_route_ask(const struct shunt_route *route, uint32_t l3,
 	}
 }
 
-/* An address of this host is where a route of type local leads to. */
-bool shunt_route_has(const struct shunt_route *route,
-		     const struct shunt_endpoint *local)
-{
-	const uint32_t bytes = bytes_of(local->l3);
-	const struct rtmsg ask = { .rtm_family = family_of(local->l3),
-				   .rtm_dst_len = (uint8_t)(8 * bytes) };
-	const struct rtmsg *answer;
-	struct shunt_nl nl;
-
-	shunt_nl_start(&nl, RTM_GETROUTE, 0, &ask, sizeof(ask));
-	shunt_nl_put(&nl, RTA_DST, local->addr, bytes);
-	if (local->scope)
-		shunt_nl_put(&nl, RTA_OIF, &route->ifindex, sizeof(route->ifindex));
-	if (talk(route, &nl) || nl.head.nlmsg_type != RTM_NEWROUTE)
-		return false;
-	answer = NLMSG_DATA(&nl.head);
-	return answer->rtm_type == RTN_LOCAL;
-}
-
 /* --- hearing ------------------------------------------------------------------------------- */
 
 static bool read_neigh_event(const struct shunt_route *route,

@@ -66,7 +66,3 @@ struct shunt_route_event {
 /* Up to max events, of this interface alone; 0: there are none now. */
 unsigned int shunt_route_hear(const struct shunt_route *route,
 			      struct shunt_route_event *events, unsigned int max);
-
-/* Is it an address of this host? */
-bool shunt_route_has(const struct shunt_route *route,
-		     const struct shunt_endpoint *local);

@@ -24,6 +24,7 @@ struct epoll_params {
 #define BUSY_BUDGET 8u /* packets that busy polling takes at a time: the kernel's own */
 #define EVENTS 64
 #define GUESSES 4u		  /* looks at one socket alone for each look at both */
+#define SETTLE 64u		  /* rounds that what was there before may take */
 #define STREAK 4u		  /* datagrams in a row that make a burst likely */
 #define RETRY_NS UINT64_C(100000) /* what waits for a frame is tried again */
 #define JOIN_AT 16u		  /* a burst of so many: runs may help */
@@ -49,7 +50,8 @@ struct epoll_transport {
 	int hot;	     /* the socket that had something last */
 	unsigned int streak; /* datagrams that came without an empty call between */
 	bool runs;	     /* sockets receive runs (GRO) */
-	bool settled; /* all is read that came before the direct socket was aimed */
+	unsigned int
+		unsettled; /* rounds for what came before the direct socket was aimed */
 };
 
 union epoll_peer {
@@ -180,7 +182,7 @@ static void aim(struct epoll_transport *e)
 		e->hot = e->udp.fd;
 		return;
 	}
-	e->settled = false;
+	e->unsettled = SETTLE;
 	if (!fresh)
 		return;
 	if (e->runs)
@@ -224,34 +226,49 @@ static unsigned int receive(struct epoll_transport *e, int fd,
 	return got;
 }
 
-/*
- * Of two sockets the one that had something last is looked at alone, most of the time. What
- * came to the transport's own before the other was aimed comes first.
- */
+/* What came to the transport's own socket before the other one was aimed comes first: until
+ * there is no more, or for so long that it must be newer. */
+static unsigned int rx_settle(struct epoll_transport *e,
+			      struct shunt_datagram *datagrams, unsigned int max)
+{
+	unsigned int got = receive(e, e->udp.fd, datagrams, max);
+
+	e->unsettled = got ? e->unsettled - 1 : 0;
+	e->hot = got ? e->udp.fd : e->direct.fd;
+	return got;
+}
+
+/* Of two sockets the one that had something last is looked at alone, most of the time. */
+static unsigned int rx_two(struct epoll_transport *e, struct shunt_datagram *datagrams,
+			   unsigned int max)
+{
+	int hot = e->hot, other = hot == e->udp.fd ? e->direct.fd : e->udp.fd;
+	unsigned int got;
+
+	if (++e->rounds % GUESSES)
+		return receive(e, hot, datagrams, max);
+	got = receive(e, other, datagrams, max);
+	if (!got)
+		return receive(e, hot, datagrams, max);
+	e->hot = other;
+	return got;
+}
+
 static unsigned int rx_udp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 			   unsigned int max)
 {
-	bool both = e->direct.fd >= 0 && e->settled && !(++e->rounds % GUESSES);
-	int other, first = e->hot;
 	unsigned int got;
 
-	if (e->direct.fd < 0 || !e->settled)
-		first = e->hot = e->udp.fd;
-	other = first == e->udp.fd ? e->direct.fd : e->udp.fd;
-	if (both)
-		got = receive(e, other, datagrams, max);
+	/* one socket alone tells nothing of who exchanges most with us */
+	if (e->direct.fd >= 0 && e->unsettled)
+		return rx_settle(e, datagrams, max);
+	if (e->direct.fd >= 0)
+		got = rx_two(e, datagrams, max);
 	else
-		got = receive(e, first, datagrams, max);
-	if (got && both)
-		e->hot = other;
-	if (!got && both)
-		got = receive(e, first, datagrams, max);
-	if (!got && !e->settled) {
-		e->settled = true;
-		if (e->direct.fd >= 0)
-			e->hot = e->direct.fd;
-	}
-	if (got && shunt_udp_direct_note(&e->direct, datagrams[got - 1].peer, got))
+		got = receive(e, e->udp.fd, datagrams, max);
+	if (got && shunt_udp_direct_note(
+			   &e->direct, datagrams[got - 1].peer,
+			   datagrams[0].peer == datagrams[got - 1].peer ? got : 1))
 		aim(e);
 	return got;
 }
@@ -282,7 +299,8 @@ static int tx_udp(struct epoll_transport *e, struct shunt_datagram *datagrams,
 	/* its way is of when it was aimed: addresses may have changed since */
 	if (direct && e->transport.count.tx_failed != failed)
 		leave_direct(e);
-	else if (sent && shunt_udp_direct_note(&e->direct, datagrams[0].peer, sent))
+	else if (sent && !e->unsettled &&
+		 shunt_udp_direct_note(&e->direct, datagrams[0].peer, sent))
 		aim(e);
 	return (int)sent;
 }

@@ -69,6 +69,7 @@ static void ask_all(struct shunt_station *station, uint64_t now_ns)
 	struct shunt_neighbours *all = &station->neighbours;
 	uint32_t i;
 
+	station->due_ns = 0;
 	for (i = 0; i < all->count; i++)
 		if (all->at[i].state != SHUNT_NEIGHBOUR_NONE)
 			shunt_neighbours_doubt(all, all->at[i].l3, all->at[i].addr,
@@ -87,6 +88,7 @@ static void hear(struct shunt_station *station, const struct shunt_route_event *
 		if (!station->own)
 			shunt_neighbours_doubt(&station->neighbours, event->l3,
 					       event->addr, now_ns);
+		station->due_ns = 0;
 		break;
 	case SHUNT_ROUTE_LINK:
 		follow_link(station, event);
@@ -144,6 +146,8 @@ void shunt_station_tend(struct shunt_station *station, uint64_t now_ns)
 		for (i = 0; i < n; i++)
 			hear(station, &events[i], now_ns);
 	} while (n == NEWS);
+	if (now_ns < station->due_ns)
+		return;
 	while ((number = shunt_neighbours_next(&station->neighbours, now_ns,
 					       &station->due_ns)) >= 0) {
 		if (station->own)
@@ -277,6 +281,7 @@ int shunt_station_peer_open(struct shunt_transport *transport,
 					"remember one neighbour more than %u",
 					station->neighbours.count);
 	peer->neighbour = (uint32_t)number + 1;
+	station->due_ns = 0;
 	ret = wait_for(station, (uint32_t)number, deadline_ns, err);
 	if (!ret)
 		shunt_udp_path_make(&peer->path, &station->host, &state->remote,

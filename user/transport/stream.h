@@ -100,8 +100,8 @@ SHUNT_MUST_CHECK bool shunt_stream_push(struct shunt_stream_out *out,
 					const struct shunt_frame *frame);
 
 /* The frame that is to be written next; there is one. */
-static inline const struct shunt_frame *
-shunt_stream_oldest(const struct shunt_stream_out *out)
+static inline const struct shunt_frame *shunt_stream_oldest(
+	const struct shunt_stream_out *out)
 {
 	return &out->frames[out->tail % SHUNT_STREAM_BACKLOG];
 }
