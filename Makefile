@@ -324,6 +324,7 @@ install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	ln -sf libshunt.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshunt.so
 	$(if $(DPDK),install -D -m 755 $(DPDK) $(DESTDIR)$(PREFIX)/lib/shunt/dpdk.so)
 	install -D -m 644 $(B)/shunt.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
+	sed -i 's|^prefix=.*|prefix=$(PREFIX)|' $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
 	sed 's|@BINDIR@|$(PREFIX)/bin|' user/cli/shunt@.service.in >$(B)/shunt@.service
 	install -D -m 644 $(B)/shunt@.service \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/shunt@.service

@@ -39,11 +39,20 @@ int shunt_inbox_xdp(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
+/* All that the parser may read of a frame for a door; what a packet socket sends from its
+ * ring has not even its addresses at hand. */
+#define PULL 512
+
 SEC("tc")
 int shunt_inbox_tc(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 want = skb->len < PULL ? skb->len : PULL;
 
+	if (end - data < want)
+		bpf_skb_pull_data(skb, want);
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
 	if (!is_ours(data, end, skb->len))
 		return TC_ACT_OK;
 	shunt_inbox_put(skb, shunt_inbox_load_tc, skb->len);

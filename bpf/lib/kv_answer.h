@@ -26,7 +26,7 @@
 struct shunt_kv_room {
 	__u8 bytes[SHUNT_KV_QUESTION_MAX + 8]; /* the datagram, and zeros behind it */
 	struct shunt_kv_question question;
-	__u8 link[24];
+	__u8 link[32];
 	union {
 		struct shunt_ip4 ip4;
 		struct shunt_ip6 ip6;
@@ -103,13 +103,19 @@ static __always_inline __u32 shunt_kv_l4_off(const struct shunt_kv_room *room)
 	return off & 0x3f;
 }
 
+/* Bytes in front of the IP header, 14 to SHUNT_KV_LINK_MAX, as a verifier can see. */
+static __always_inline __u32 shunt_kv_link(const struct shunt_kv_room *room)
+{
+	__u32 tags = room->l3_off - sizeof(struct shunt_eth);
+
+	SHUNT_OPAQUE(tags);
+	return sizeof(struct shunt_eth) + (tags & 15);
+}
+
 static __always_inline int shunt_kv_load(struct xdp_md *ctx, struct shunt_kv_room *room)
 {
-	__u32 link = room->l3_off, l4 = shunt_kv_l4_off(room), last;
+	__u32 link = shunt_kv_link(room), l4 = shunt_kv_l4_off(room), last;
 
-	SHUNT_OPAQUE(link);
-	if (link < sizeof(struct shunt_eth) || link > SHUNT_KV_LINK_MAX)
-		return SHUNT_KV_OPTIONS;
 	if (bpf_xdp_load_bytes(ctx, 0, room->link, link) ||
 	    bpf_xdp_load_bytes(ctx, l4, &room->udp, sizeof(room->udp)))
 		return SHUNT_KV_MALFORMED;
@@ -231,7 +237,7 @@ static __always_inline void shunt_kv_turn_ip6(struct shunt_ip6 *ip, __u32 bytes)
 static __always_inline int shunt_kv_turn(struct xdp_md *ctx, struct shunt_kv_room *room,
 					 __u32 len)
 {
-	__u32 bytes = sizeof(room->udp) + len, link = room->l3_off;
+	__u32 bytes = sizeof(room->udp) + len, link = shunt_kv_link(room);
 	__u32 l4 = shunt_kv_l4_off(room);
 	__be16 sport = room->udp.sport, length = shunt_be16(bytes);
 	__u16 check;
@@ -243,9 +249,6 @@ static __always_inline int shunt_kv_turn(struct xdp_md *ctx, struct shunt_kv_roo
 	room->udp.length = length;
 	check = ~shunt_csum_fold(room->sum + 2ull * length);
 	room->udp.checksum = check ? check : 0xffff;
-	SHUNT_OPAQUE(link);
-	if (link < sizeof(struct shunt_eth) || link > SHUNT_KV_LINK_MAX)
-		return -1;
 	err = bpf_xdp_store_bytes(ctx, 0, room->link, link);
 	if (room->l3 == SHUNT_L3_IP4) {
 		shunt_kv_turn_ip4(&room->ip4, bytes);
@@ -319,12 +322,13 @@ static __always_inline int shunt_kv_echo(struct xdp_md *ctx, struct shunt_kv_roo
 static __always_inline int shunt_kv_hit(struct xdp_md *ctx, struct shunt_kv_room *room,
 					const struct shunt_kv_answer *answer)
 {
-	__u32 head = room->question.at, len = answer->len;
+	__u32 head = room->question.at, last = answer->len - 1, len;
 	__u32 at = shunt_kv_l4_off(room) + sizeof(room->udp), word, i;
 
-	SHUNT_OPAQUE(len);
-	if (!len || len > SHUNT_KV_ANSWER_MAX)
+	SHUNT_OPAQUE(last);
+	if (last >= SHUNT_KV_ANSWER_MAX)
 		return SHUNT_KV_UNKNOWN;
+	len = last + 1;
 	if (shunt_kv_resize(ctx, room, head + len))
 		return SHUNT_KV_ROOM;
 	if (head)

@@ -422,9 +422,9 @@ static const struct row {
 	  SHUNT_KV_MALFORMED },
 };
 
-static void check_row(const struct row *row, bool ip6)
+static void check_row(const struct shunt_kv *kv, const struct row *row, bool ip6)
 {
-	struct shunt_kv *kv = serve(row->modes ?: BOTH | SHUNT_KV_WITH_MISS);
+	uint64_t before = count_of(kv, row->result);
 	static struct bytes frame, want;
 	struct spec spec = row->ask;
 	char name[128], text[1024];
@@ -445,20 +445,38 @@ static void check_row(const struct row *row, bool ip6)
 	must_be(name, &frame, &want);
 	if (verdict != (answer ? XDP_TX : XDP_PASS))
 		fail_msg("%s: verdict %u", name, verdict);
-	if (count_of(kv, row->result) != 1)
+	if (count_of(kv, row->result) != before + 1)
 		fail_msg("%s: not counted as %d", name, row->result);
+}
+
+/* All rows that are of these modes, by one server: to load it takes long. */
+static size_t check_modes(uint32_t modes)
+{
+	struct shunt_kv *kv = serve(modes ?: BOTH | SHUNT_KV_WITH_MISS);
+	size_t i, n = 0;
+
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (rows[i].modes != modes)
+			continue;
+		check_row(kv, &rows[i], false);
+		check_row(kv, &rows[i], true);
+		n++;
+	}
 	shunt_kv_close(kv);
+	return n;
 }
 
 static void questions_are_answered_over_both_families(void **state)
 {
-	size_t i;
+	static const uint32_t modes[] = { 0, BOTH, SHUNT_KV_WITH_BARE,
+					  SHUNT_KV_WITH_HEADER,
+					  BOTH | SHUNT_KV_WITH_ALL };
+	size_t i, n = 0;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		check_row(&rows[i], false);
-		check_row(&rows[i], true);
-	}
+	for (i = 0; i < sizeof(modes) / sizeof(*modes); i++)
+		n += check_modes(modes[i]);
+	assert_int_equal(n, sizeof(rows) / sizeof(*rows));
 }
 
 static void ip4_has_its_own_ways_to_be_wrong(void **state)
@@ -481,12 +499,14 @@ static void ip4_has_its_own_ways_to_be_wrong(void **state)
 				     { .text = "echo hello", .oddity = NO_SUM },
 				     NULL,
 				     SHUNT_KV_CHECKSUM };
+	struct shunt_kv *kv = serve(BOTH | SHUNT_KV_WITH_MISS);
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(own) / sizeof(*own); i++)
-		check_row(&own[i], false);
-	check_row(&no_sum6, true);
+		check_row(kv, &own[i], false);
+	check_row(kv, &no_sum6, true);
+	shunt_kv_close(kv);
 }
 
 static void a_value_changes_while_it_is_asked_for(void **state)

@@ -12,7 +12,7 @@
 #include "user/transport/station.h"
 
 #define NAME 64u
-#define RING_BYTES (1u << 20)
+#define RING_BYTES (4u << 20)
 
 struct values {
 	struct shunt_station_values station;
@@ -43,7 +43,7 @@ static const struct shunt_spec_row option_rows[] = {
 		  "best that there is" },
 	{ "ring", SHUNT_SPEC_NUMBER, 1 << 16, 1 << 28, AT(ring), .value = "BYTES",
 	  .help = "of the ring buffer, a power of two; 256 a short datagram (default: "
-		  "1M)" },
+		  "4M)" },
 	{ "consumer", SHUNT_SPEC_TEXT, AT(consumer), .room = NAME, .value = "NAME",
 	  .help = "serve this consumer of the interface's own policy, of kind ring, "
 		  "which must redirect our datagrams there (default: a program of our "

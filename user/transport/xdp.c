@@ -12,7 +12,7 @@
 #include "user/transport/station.h"
 
 #define PATH 256u
-#define RING_BYTES (1u << 20)
+#define RING_BYTES (4u << 20)
 
 struct values {
 	struct shunt_station_values station;
@@ -49,7 +49,7 @@ static const struct shunt_spec_row option_rows[] = {
 		  "best that there is" },
 	{ "ring", SHUNT_SPEC_NUMBER, 1 << 16, 1 << 28, AT(ring), .value = "BYTES",
 	  .help = "of the ring buffer, a power of two; 256 a short datagram (default: "
-		  "1M)" },
+		  "4M)" },
 	{ NULL },
 };
 

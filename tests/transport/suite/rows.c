@@ -31,6 +31,7 @@ static const struct rig_row uring_udp = {
 	.options = "",
 	.must = UDP,
 	.burst = 64,
+	.holds = 1024,
 	.small = "buffers=128",
 };
 
@@ -40,6 +41,7 @@ static const struct rig_row uring_tcp = {
 	.options = "proto=tcp",
 	.must = TCP,
 	.burst = 64,
+	.holds = 1024,
 	.small = "buffers=128",
 };
 
@@ -60,6 +62,7 @@ static const struct rig_row afxdp = {
 	.must = UDP,
 	.burst = 64,
 	.small = "buffers=128",
+	.slow = true,
 	.dies = true,
 };
 
@@ -73,6 +76,7 @@ static const struct rig_row dpdk = {
 	.must = UDP,
 	.burst = 64,
 	.small = "buffers=128",
+	.slow = true,
 	.dies = true,
 	.mtu_max = 3520,
 	.forgets = true,
@@ -84,8 +88,10 @@ static const struct rig_row ringbuf = {
 	.options = "",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128&ring=256K",
+	.slow = true,
 	.dies = true,
+	.mtu_max = 3498, /* XDP programs without fragments */
 };
 
 static const struct rig_row ringbuf_tc = {
@@ -94,7 +100,8 @@ static const struct rig_row ringbuf_tc = {
 	.options = "hook=tc",
 	.must = UDP,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128&ring=256K",
+	.slow = true,
 	.dies = true,
 };
 
@@ -104,8 +111,10 @@ static const struct rig_row xdp = {
 	.options = "",
 	.must = UDP | SHUNT_TRANSPORT_ANSWERS,
 	.burst = 64,
-	.small = "buffers=128&ring=64K",
+	.small = "buffers=128&ring=256K",
+	.slow = true,
 	.dies = true,
+	.mtu_max = 3498, /* XDP programs without fragments */
 };
 
 static const struct rig_row kqueue_udp = {

@@ -39,9 +39,11 @@ static struct baseline rest(struct rig *rig)
 
 static void all_are_back(struct rig *rig, const struct baseline *base)
 {
+	uint32_t holds = rig->row->holds;
+
 	RIG_UNTIL(rig,
-		  free_frames(rig, NEAR) >= base->frames[NEAR] &&
-			  free_frames(rig, FAR) >= base->frames[FAR],
+		  free_frames(rig, NEAR) + holds >= base->frames[NEAR] &&
+			  free_frames(rig, FAR) + holds >= base->frames[FAR],
 		  "all buffers to be back");
 }
 

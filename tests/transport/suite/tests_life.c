@@ -29,7 +29,7 @@ static void opened_again_and_again(struct rig *rig)
 
 	rig->length = rig_equal;
 	rig->base = 100;
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < (rig->row->slow ? 3 : 12); i++) {
 		rig_begin(rig, "");
 		rig_pass(rig, NEAR, 0, 10);
 		rig_pass(rig, FAR, 0, 10);
@@ -48,7 +48,7 @@ static void closed_with_messages_in_flight(struct rig *rig)
 	struct shunt_message message;
 	uint32_t said, heard = 0, round;
 
-	for (round = 0; round < 4; round++) {
+	for (round = 0; round < (rig->row->slow ? 2 : 4); round++) {
 		rig->length = round & 1 ? rig_mixed : rig_equal;
 		rig->base = 300;
 		rig_begin(rig, "");
