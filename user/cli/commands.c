@@ -286,7 +286,7 @@ static const struct shunt_option kv_options[] = {
 	  "answer for this address, IPv4 or IPv6; may be repeated, up to 8. All that "
 	  "come to the interface's MAC address is the default" },
 	{ "file", 'F', "FILE",
-	  "keys and values: a JSON object { \"KEY\": \"VALUE\", … }; - is standard "
+	  "keys and values: a JSON object { \"KEY\": \"VALUE\", ... }; - is standard "
 	  "input" },
 	{ "set", 's', "KEY=VALUE", "one more; may be repeated" },
 	{ "stdin", 0, NULL,
@@ -529,7 +529,8 @@ const struct shunt_command shunt_commands[] = {
 	  echo_options, shunt_cli_run_echo, false, false },
 	{ "run kv", "INTERFACE", 1, 1, "answer for keys and values, in the kernel",
 	  "An XDP program answers UDP datagrams where they come in: \"get KEY\" by "
-	  "\"val KEY VERSION VALUE\" or \"non KEY\", \"echo…\" by \"said…\". All else "
+	  "\"val KEY VERSION VALUE\" or \"non KEY\", \"echo ...\" by \"said ...\". All "
+	  "else "
 	  "goes on to the kernel. `shunt run kv eth1 --port 7000 --set colour=green`, "
 	  "then `echo get colour | nc -u ADDRESS 7000` (docs/run-kv.md).",
 	  kv_options, shunt_cli_run_kv, true, false },
