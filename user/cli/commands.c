@@ -286,8 +286,7 @@ static const struct shunt_option kv_options[] = {
 	  "answer for this address, IPv4 or IPv6; may be repeated, up to 8. All that "
 	  "come to the interface's MAC address is the default" },
 	{ "file", 'F', "FILE",
-	  "keys and values: a JSON object of strings; - is standard "
-	  "input" },
+	  "keys and values: a JSON object of strings; - is stdin" },
 	{ "set", 's', "KEY=VALUE", "one more; may be repeated" },
 	{ "stdin", 0, NULL,
 	  "take changes from standard input, a line each: set KEY VALUE, or del KEY" },
