@@ -9,6 +9,7 @@
 
 char _license[] SEC("license") = "GPL";
 
+#define HEADERS 128 /* bytes: two tags, IPv6 with some extension headers, UDP */
 #define TC_ACT_OK 0
 #define TC_ACT_SHOT 2
 
@@ -39,16 +40,13 @@ int shunt_inbox_xdp(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* All that the parser may read of a frame for a door; what a packet socket sends from its
- * ring has not even its addresses at hand. */
-#define PULL 512
-
 SEC("tc")
 int shunt_inbox_tc(struct __sk_buff *skb)
 {
+	__u32 want = skb->len < HEADERS ? skb->len : HEADERS;
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	__u32 want = skb->len < PULL ? skb->len : PULL;
 
+	/* a packet socket's ring leaves no more than Ethernet's header at hand */
 	if (end - data < want)
 		bpf_skb_pull_data(skb, want);
 	data = (void *)(long)skb->data;

@@ -30,7 +30,7 @@ struct shunt_nic_cpus {
 struct shunt_nic {
 	char name[IF_NAMESIZE];
 	unsigned int ifindex, mtu;
-	uint8_t mac[6]; /* zeros: it has none, or one of another length */
+	uint8_t mac[6];	 /* zeros: it has none, or one of another length */
 	char driver[32]; /* "": it does not tell */
 	uint64_t queues; /* bit q: receive queue q */
 	bool knows_xdp;	 /* the kernel tells what follows */

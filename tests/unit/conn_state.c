@@ -121,15 +121,13 @@ static struct conn_world_packet gone_for(const struct stage *s, uint32_t from)
 	return packet;
 }
 
-#define PACKETS(X)                                                                     \
-	X(HELLO)                                                                       \
-	X(COOKIE)                                                                      \
-	X(COOKIE_FORGED)                                                               \
-	X(WELCOME)                                                                     \
-	X(WELCOME_FORGED) X(DATAGRAM) X(RELIABLE) X(PING) X(PONG) X(CLOSE) X(CLOSED)   \
-		X(NO_KIND) X(DATA_FORGED) X(DATA_AGAIN) X(DATA_OF_ANOTHER)             \
-			X(DATA_SHORT) X(GONE) X(GONE_OF_ANOTHER) X(GONE_LONG)          \
-				X(NO_PACKET) X(NO_HEAD) X(OTHER_VERSION) X(TO_ANOTHER)
+/* clang-format off */
+#define PACKETS(X) \
+	X(HELLO) X(COOKIE) X(COOKIE_FORGED) X(WELCOME) X(WELCOME_FORGED) X(DATAGRAM) \
+	X(RELIABLE) X(PING) X(PONG) X(CLOSE) X(CLOSED) X(NO_KIND) \
+	X(DATA_FORGED) X(DATA_AGAIN) X(DATA_OF_ANOTHER) X(DATA_SHORT) X(GONE) X(GONE_OF_ANOTHER) \
+	X(GONE_LONG) X(NO_PACKET) X(NO_HEAD) X(OTHER_VERSION) X(TO_ANOTHER)
+/* clang-format on */
 #define PACKET(name) GET_##name,
 enum packet { PACKETS(PACKET) };
 #define PACKET_TEXT(name) #name,

@@ -279,14 +279,11 @@ static const struct shunt_option kv_options[] = {
 	  "answer for this address, IPv4 or IPv6; may be repeated, up to 8. All that "
 	  "come to the interface's MAC address is the default" },
 	{ "file", 'F', "FILE",
-	  "keys and values: a JSON object { \"KEY\": \"VALUE\", … }; - is standard "
-	  "input" },
+	  "keys and values: a JSON object of strings; - is stdin" },
 	{ "set", 's', "KEY=VALUE", "one more; may be repeated" },
 	{ "stdin", 0, NULL,
 	  "take changes from standard input, a line each: set KEY VALUE, or del KEY" },
-	{ "pass-misses", 0, NULL,
-	  "leave questions for keys that there are not to the kernel, and a socket "
-	  "there" },
+	{ "pass-misses", 0, NULL, "leave questions for unknown keys to the kernel" },
 	{ "keys", 0, "COUNT", "so many at most; 65536 is the default" },
 	{ "mode", 'm', "MODE", "auto (the default), native or generic" },
 	DURATION,
@@ -493,12 +490,11 @@ const struct shunt_command shunt_commands[] = {
 	  "answers of those that can only receive.",
 	  echo_options, shunt_cli_run_echo, false, false },
 	{ "run kv", "INTERFACE", 1, 1, "answer for keys and values, in the kernel",
-	  "An XDP program answers UDP datagrams where they come in: \"echo…\" by "
-	  "\"said…\", and \"get KEY\" by \"val KEY VERSION VALUE\", or \"non KEY\"; "
-	  "the same as messages of a transport (docs/run-kv.md). All else, writes "
-	  "too, goes on to the kernel. Keys have up to 64 bytes, values up to 512. It "
-	  "answers while this runs. `shunt run kv eth1 --port 7000 --set "
-	  "colour=green`, and then `echo get colour | nc -u ADDRESS 7000`.",
+	  "An XDP program answers UDP datagrams where they come in: \"get KEY\" by "
+	  "\"val KEY VERSION VALUE\" or \"non KEY\", \"echo ...\" by \"said ...\". All "
+	  "else "
+	  "goes on to the kernel. `shunt run kv eth1 --port 7000 --set colour=green`, "
+	  "then `echo get colour | nc -u ADDRESS 7000` (docs/run-kv.md).",
 	  kv_options, shunt_cli_run_kv, true, false },
 	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
 	  "Options as those of `explain` describe the frame: `shunt run generate "
