@@ -30,7 +30,8 @@ struct line {
 	uint32_t n;
 	uint32_t room; /* how many tx takes */
 	uint64_t dropped, doubled;
-	int broken; /* what tx says */
+	int broken;    /* what tx says */
+	bool hangs_up; /* rx drops who has sent something, as a stream that ended */
 };
 
 static struct line line;
@@ -120,6 +121,8 @@ static unsigned int rx(struct shunt_transport *transport,
 		take_from_line(at);
 	}
 	transport->count.rx_datagrams += got;
+	if (got && line.hangs_up)
+		shunt_transport_drop(transport, datagrams[0].peer);
 	return got;
 }
 
@@ -500,6 +503,25 @@ static void what_arrives_was_sent_and_the_rest_is_counted(void **state)
 	close_ends(&ends);
 }
 
+static void last_words_are_heard(void **state)
+{
+	struct ends ends = open_ends("");
+	struct shunt_message messages[4];
+	unsigned int i;
+
+	(void)state;
+	line.hangs_up = true;
+	for (i = 0; i < 3; i++)
+		assert_int_equal(shunt_send(ends.a, ends.b_of_a, 0, "bye", 3), 1);
+	assert_int_equal(shunt_recv(ends.b, messages, 4), 3);
+	assert_null(shunt_peer_address(ends.b, messages[0].peer));
+	assert_int_equal(shunt_send(ends.b, messages[2].peer, 0, "too late", 8),
+			 -ENOTCONN);
+	assert_memory_equal(messages[2].frame.data, "bye", 3);
+	shunt_release(ends.b, messages, 3);
+	close_ends(&ends);
+}
+
 static void uris_are_read_or_explained(void **state)
 {
 	static const struct {
@@ -557,6 +579,7 @@ int main(void)
 		cmocka_unit_test(garbage_is_counted_and_harmless),
 		cmocka_unit_test(there_is_room_for_so_many_peers),
 		cmocka_unit_test(what_arrives_was_sent_and_the_rest_is_counted),
+		cmocka_unit_test(last_words_are_heard),
 		cmocka_unit_test(uris_are_read_or_explained),
 		cmocka_unit_test(poll_keeps_what_it_has_seen),
 	};

@@ -53,8 +53,8 @@ struct shunt_uri {
  * member (ops->peer_bytes). */
 struct shunt_peer_state {
 	struct shunt_endpoint remote;
-	shunt_peer
-		handle; /* SHUNT_PEER_NONE: it is gone, and its memory soon will be */
+	shunt_peer handle;
+	bool gone; /* its handle is stale, and its memory will be gone soon */
 
 	/* the backend has nothing to do with these */
 	uint32_t sent;	/* the number of the next datagram to it */
@@ -182,7 +182,7 @@ struct shunt_peer_state *shunt_transport_each(struct shunt_transport *transport,
 /*
  * The carrier knows that this peer is gone (a connection that broke): forgets it, after
  * ops->peer_close(). Its handle is stale from then on; its memory stays until the next call
- * of rx, so that a burst may still name it.
+ * of rx, so that a burst may still name it: what it has sent before is still received.
  */
 void shunt_transport_drop(struct shunt_transport *transport,
 			  struct shunt_peer_state *peer);

@@ -246,7 +246,7 @@ void shunt_peers_remove(struct shunt_peers *peers, struct shunt_peer_state *peer
 	peers->count--;
 	if (peers->last == peer)
 		peers->last = NULL;
-	peer->handle = SHUNT_PEER_NONE;
+	peer->gone = true;
 	peer->next_dead = peers->dead;
 	peers->dead = peer;
 }

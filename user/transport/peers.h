@@ -35,7 +35,7 @@ struct shunt_peer_state *shunt_peers_oldest(struct shunt_peers *peers);
 /* Somebody has opened it: it stays. */
 void shunt_peers_hold(struct shunt_peers *peers, struct shunt_peer_state *peer);
 
-/* It is found no more, and has no handle; its memory is gone with the next bury. */
+/* It is gone, and found no more; its memory is gone with the next bury. */
 void shunt_peers_remove(struct shunt_peers *peers, struct shunt_peer_state *peer);
 
 /* Frees the removed ones. */

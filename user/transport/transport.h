@@ -171,7 +171,8 @@ SHUNT_API SHUNT_MUST_CHECK int shunt_submit(struct shunt_transport *transport,
 					    struct shunt_message *messages,
 					    unsigned int n);
 
-/* Up to max messages, borrowed; 0: nothing is there. Never blocks. */
+/* Up to max messages, borrowed; 0: nothing is there. Never blocks. Who has sent one may be
+ * gone already: then its handle is stale. */
 SHUNT_API unsigned int shunt_recv(struct shunt_transport *transport,
 				  struct shunt_message *messages, unsigned int max);
 

@@ -41,8 +41,6 @@ static bool open_datagram(struct shunt_transport *transport,
 {
 	struct shunt_wire_piece piece;
 
-	if (!datagram->peer->handle)
-		return refuse(datagram, &transport->count.no_peer);
 	*message = (struct shunt_message){ .peer = datagram->peer->handle };
 	if (!transport->options.header)
 		return true;
@@ -61,6 +59,9 @@ static bool open_datagram(struct shunt_transport *transport,
 	message->sequence = piece.sequence - piece.fragment;
 	if (piece.bytes == piece.length)
 		return true;
+	/* What is missing would come as from another peer. */
+	if (datagram->peer->gone)
+		return refuse(datagram, &transport->count.no_peer);
 	return assemble(transport, datagram, &piece);
 }
 

@@ -75,7 +75,7 @@ static int flush(struct shunt_transport *transport)
 		struct shunt_datagram *next = &line->datagram[line->at];
 		uint32_t n = shunt_line_left(line);
 
-		if (!next->peer->handle) {
+		if (next->peer->gone) {
 			shunt_frames_put(&next->frame, 1);
 			transport->count.tx_failed++;
 			line->at++;

@@ -131,6 +131,7 @@ static void out_of_its_sleep(struct rig *rig)
 {
 	struct later later;
 	struct shunt_message message;
+	uint64_t until_ns;
 	void *said;
 
 	rig->length = rig_equal;
@@ -138,9 +139,11 @@ static void out_of_its_sleep(struct rig *rig)
 	rig_open(rig, NEAR, "wait=poll");
 	rig_uri(rig, FAR, net_address[FAR], RIG_PORT, "", later.uri);
 	assert_int_equal(pthread_create(&later.thread, NULL, speak, &later), 0);
+	until_ns = shunt_now_ns() + 6 * LONG_NS;
 	do {
-		while (!wait_near(rig, LONG_NS))
-			;
+		if (shunt_now_ns() > until_ns)
+			fail_msg("it was not woken, or there was no message");
+		(void)wait_near(rig, LONG_NS);
 	} while (!shunt_recv(rig->end[NEAR].transport, &message, 1));
 	assert_int_equal(pthread_join(later.thread, &said), 0);
 	assert_non_null(said);
