@@ -4,5 +4,5 @@
 
 #include "user/io/port.h"
 
-extern const struct shunt_port_ops shunt_af_packet_ops, shunt_ringbuf_ops,
+extern const struct shunt_port_ops shunt_af_packet_ops, shunt_ringbuf_port_ops,
 	shunt_pcap_ops;

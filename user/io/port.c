@@ -19,7 +19,7 @@ const struct shunt_port_ops *const shunt_port_backends[] = {
 	&shunt_af_xdp_ops,
 	&shunt_af_packet_ops,
 	&shunt_dpdk_port_ops,
-	&shunt_ringbuf_ops,
+	&shunt_ringbuf_port_ops,
 	&shunt_pcap_ops,
 	NULL,
 };

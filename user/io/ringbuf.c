@@ -267,7 +267,7 @@ static int ringbuf_open(struct shunt_port **port, const struct shunt_spec *spec,
 		return shunt_fail_errno(err, -ENOMEM, "open port %s:%s", spec->scheme,
 					spec->device);
 	p->link = (struct shunt_link)SHUNT_LINK_NONE;
-	shunt_port_init(&p->port, &shunt_ringbuf_ops, spec);
+	shunt_port_init(&p->port, &shunt_ringbuf_port_ops, spec);
 	p->port.caps = SHUNT_PORT_RX | SHUNT_PORT_WAIT | SHUNT_PORT_MULTI;
 	ret = shunt_spec_read(spec, option_rows, &p->options, err);
 	if (!ret)
@@ -307,7 +307,7 @@ static int ringbuf_describe(struct shunt_port *port, cJSON *json)
 	return fine ? 0 : -ENOMEM;
 }
 
-const struct shunt_port_ops shunt_ringbuf_ops = {
+const struct shunt_port_ops shunt_ringbuf_port_ops = {
 	.scheme = "ringbuf",
 	.help = "a BPF ring buffer: what a policy redirects, samples or mirrors there, "
 		"with "

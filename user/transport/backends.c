@@ -8,7 +8,7 @@ const struct shunt_transport_ops *const shunt_transport_backends[] = {
 	&shunt_raw_ops,
 	&shunt_afxdp_ops,
 	&shunt_dpdk_ops,
-	&shunt_ringbuf_transport_ops,
+	&shunt_ringbuf_ops,
 	&shunt_xdp_ops,
 	&shunt_kqueue_ops,
 	NULL,

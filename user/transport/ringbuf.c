@@ -146,7 +146,7 @@ static int ringbuf_describe(struct shunt_transport *transport, cJSON *json)
 		       : -ENOMEM;
 }
 
-const struct shunt_transport_ops shunt_ringbuf_transport_ops = {
+const struct shunt_transport_ops shunt_ringbuf_ops = {
 	.scheme = "ringbuf",
 	.help = "UDP from XDP or TC by a BPF ring buffer, and out by a packet socket",
 	.options = option_rows,
