@@ -119,7 +119,7 @@ static int look_up(struct shunt_endpoint *endpoint, const char *host,
 int shunt_endpoint_parse(struct shunt_endpoint *endpoint, const char *text,
 			 struct shunt_err *err)
 {
-	struct parts parts;
+	struct parts parts = { .port = "" };
 	int ret = split(&parts, text, err);
 
 	*endpoint = (struct shunt_endpoint){ 0 };
