@@ -80,7 +80,7 @@ const struct rig_row rig_af_packet = {
 	.longest = WIRE_MTU + 14,
 	.jumbo = WIRE_JUMBO + 14,
 	.burst = 32,
-	.small = ",blocks=4,block=16K,tx-frames=16",
+	.small = ",blocks=8,block=16K,tx-frames=16",
 	.bad = { ",block=5000", ",block=1K", ",blocks=1", ",timeout=0",
 		 ",promisc=maybe", ",fanout=65536", ",fanout-mode=cpu" },
 	.except = af_packet_not,
