@@ -16,7 +16,6 @@
  * The sockets are in a network namespace of their own: nobody else's rules or traffic.
  */
 #include <arpa/inet.h>
-#include <getopt.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -25,6 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/options.h"
 #include "bench/stat.h"
 #include "tests/model/random.h"
 #include "user/base/clock.h"
@@ -39,7 +39,7 @@
 static struct {
 	bool json, quick;
 	unsigned int rounds;
-} opt = { .rounds = 9 };
+} opt = { .rounds = BENCH_ROUNDS_UNTOLD };
 
 static uint8_t message[LARGEST];
 static volatile uint64_t sink;
@@ -377,33 +377,12 @@ static void own_network(void)
 	close(fd);
 }
 
-static int read_args(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'j':
-			opt.json = true;
-			break;
-		case 'q':
-			opt.quick = true;
-			opt.rounds = 3;
-			break;
-		case 'r':
-			opt.rounds = (unsigned int)atoi(optarg);
-			break;
-		default:
-			return -1;
-		}
-	return optind == argc && opt.rounds && opt.rounds <= BENCH_SAMPLES ? 0 : -1;
-}
+static const struct bench_option options[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("rounds", "N", &opt.rounds),
+	{ NULL },
+};
 
 int main(int argc, char **argv)
 {
@@ -413,10 +392,9 @@ int main(int argc, char **argv)
 	struct shunt_random r = { 1 };
 	unsigned int i;
 
-	if (read_args(argc, argv)) {
-		fprintf(stderr, "usage: reliable [--json] [--quick] [--rounds N]\n");
-		return 2;
-	}
+	if (bench_options(argc, argv, options) != argc ||
+	    !bench_rounds(&opt.rounds, opt.quick))
+		return bench_usage("reliable", options, NULL);
 	own_network();
 	open_sockets();
 	for (i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)

@@ -11,7 +11,6 @@
  *
  * The peer is built if pkg-config knows libdpdk; it runs without huge pages or devices.
  */
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -19,6 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/options.h"
 #include "bench/rt_peer.h"
 #include "bench/stat.h"
 #include "user/rt/mpsc.h"
@@ -33,7 +33,7 @@ static struct {
 	bool json, quick;
 	unsigned int rounds;
 	const char *only;
-} opt = { .rounds = 9 };
+} opt = { .rounds = BENCH_ROUNDS_UNTOLD };
 
 /* Elements of 8 bytes: what a program moves that keeps its buffers' handles elsewhere. */
 struct pointer {
@@ -237,37 +237,13 @@ static void run_case(const struct rt_case *c, int threads, unsigned int burst)
 	fflush(stdout);
 }
 
-static int read_args(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "case", required_argument, NULL, 'c' },
-		{ 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'j':
-			opt.json = true;
-			break;
-		case 'q':
-			opt.quick = true;
-			opt.rounds = 3;
-			break;
-		case 'r':
-			opt.rounds = (unsigned int)atoi(optarg);
-			break;
-		case 'c':
-			opt.only = optarg;
-			break;
-		default:
-			return -1;
-		}
-	return optind == argc && opt.rounds && opt.rounds <= BENCH_SAMPLES ? 0 : -1;
-}
+static const struct bench_option options[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("rounds", "N", &opt.rounds),
+	BENCH_OPTION("case", "WORD", &opt.only),
+	{ NULL },
+};
 
 int main(int argc, char **argv)
 {
@@ -275,11 +251,9 @@ int main(int argc, char **argv)
 	int threads, cores = sysconf(_SC_NPROCESSORS_ONLN) < CORES ? 1 : CORES;
 	size_t i, b;
 
-	if (read_args(argc, argv)) {
-		fprintf(stderr, "usage: rt [--json] [--quick] [--rounds N] "
-				"[--case WORD]\n");
-		return 2;
-	}
+	if (bench_options(argc, argv, options) != argc ||
+	    !bench_rounds(&opt.rounds, opt.quick))
+		return bench_usage("rt", options, NULL);
 	bench_peer_open();
 	open_ours();
 	pin(0);

@@ -2,6 +2,8 @@
 /* Samples of one figure: the clocks that take them, and what they come to. */
 #pragma once
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,6 +11,16 @@
 #include <time.h>
 
 #define BENCH_SAMPLES 64 /* of one figure, at most */
+
+#define BENCH_ROUNDS_UNTOLD UINT_MAX
+
+/* 9 unless told, or 3 for a quick look; false: none, or more than there is room for. */
+static inline bool bench_rounds(unsigned int *rounds, bool quick)
+{
+	if (*rounds == BENCH_ROUNDS_UNTOLD)
+		*rounds = quick ? 3 : 9;
+	return *rounds && *rounds <= BENCH_SAMPLES;
+}
 
 /* CLOCK_MONOTONIC, or CLOCK_THREAD_CPUTIME_ID for work that a neighbour may interrupt.
  */

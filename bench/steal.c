@@ -14,7 +14,6 @@
  * subjects take turns, round by round, and the ratio is the median over the rounds of ours
  * to the peer's.
  */
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -22,6 +21,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/options.h"
 #include "bench/stat.h"
 #include "user/rt/steal.h"
 
@@ -31,7 +31,7 @@
 static struct {
 	bool json, quick;
 	unsigned int rounds, workers;
-} opt = { .rounds = 9 };
+} opt = { .rounds = BENCH_ROUNDS_UNTOLD };
 
 enum load { EVEN, UNEVEN, ONE, LOADS };
 static const char *const loads[] = { "even", "uneven", "one worker's" };
@@ -233,33 +233,12 @@ static void run_case(enum load load, uint32_t turns)
 	}
 }
 
-static int read_args(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'j':
-			opt.json = true;
-			break;
-		case 'q':
-			opt.quick = true;
-			opt.rounds = 3;
-			break;
-		case 'r':
-			opt.rounds = (unsigned int)atoi(optarg);
-			break;
-		default:
-			return -1;
-		}
-	return optind == argc && opt.rounds && opt.rounds <= BENCH_SAMPLES ? 0 : -1;
-}
+static const struct bench_option options[] = {
+	BENCH_OPTION("json", NULL, &opt.json),
+	BENCH_OPTION("quick", NULL, &opt.quick),
+	BENCH_OPTION("rounds", "N", &opt.rounds),
+	{ NULL },
+};
 
 int main(int argc, char **argv)
 {
@@ -267,10 +246,9 @@ int main(int argc, char **argv)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned int load, i;
 
-	if (read_args(argc, argv)) {
-		fprintf(stderr, "usage: steal [--json] [--quick] [--rounds N]\n");
-		return 2;
-	}
+	if (bench_options(argc, argv, options) != argc ||
+	    !bench_rounds(&opt.rounds, opt.quick))
+		return bench_usage("steal", options, NULL);
 	opt.workers = cores < 2		    ? 2
 		      : cores > WORKERS_MAX ? WORKERS_MAX
 					    : (unsigned int)cores;
