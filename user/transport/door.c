@@ -5,6 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const shunt_door_modes[] = { "auto", "native", "generic", NULL };
+
+const char *shunt_door_mode(const struct shunt_door_values *values)
+{
+	return values->mode ? shunt_door_modes[values->mode] : NULL;
+}
+
+int shunt_door_check(const struct shunt_door_values *values, struct shunt_err *err)
+{
+	if (values->ring & (values->ring - 1))
+		return shunt_fail(err, -EINVAL, "ring=%llu is no power of two",
+				  (unsigned long long)values->ring);
+	return 0;
+}
+
 void shunt_transport_door(struct shunt_door *door, const struct shunt_endpoint *local)
 {
 	*door = (struct shunt_door){ .port = local->port, .addresses = 1 };

@@ -12,13 +12,11 @@
 #include "user/transport/station.h"
 
 #define NAME 64u
-#define RING_BYTES (4u << 20)
 
 struct values {
 	struct shunt_station_values station;
 	unsigned int hook; /* 1: tc */
-	unsigned int mode;
-	uint64_t ring;
+	struct shunt_door_values door;
 	char consumer[NAME];
 };
 
@@ -28,7 +26,6 @@ struct ringbuf {
 };
 
 static const char *const hooks[] = { "xdp", "tc", NULL };
-static const char *const modes[] = { "auto", "native", "generic", NULL };
 
 #define AT(member) .offset = offsetof(struct values, member)
 
@@ -38,12 +35,7 @@ static const struct shunt_spec_row option_rows[] = {
 	  .help = "where our datagrams are taken: xdp (the default), or tc, which "
 		  "takes "
 		  "Linux 6.6" },
-	{ "mode", SHUNT_SPEC_CHOICE, .choices = modes, AT(mode), .value = "MODE",
-	  .help = "of XDP: insist on native or generic; auto (the default) takes the "
-		  "best that there is" },
-	{ "ring", SHUNT_SPEC_NUMBER, 1 << 16, 1 << 28, AT(ring), .value = "BYTES",
-	  .help = "of the ring buffer, a power of two; 256 a short datagram (default: "
-		  "4M)" },
+	SHUNT_DOOR_ROWS(struct values),
 	{ "consumer", SHUNT_SPEC_TEXT, AT(consumer), .room = NAME, .value = "NAME",
 	  .help = "serve this consumer of the interface's own policy, of kind ring, "
 		  "which must redirect our datagrams there (default: a program of our "
@@ -52,7 +44,7 @@ static const struct shunt_spec_row option_rows[] = {
 };
 
 static const struct values defaults = { .station = SHUNT_STATION_VALUES,
-					.ring = RING_BYTES };
+					.door = SHUNT_DOOR_VALUES };
 
 /* --- opening ------------------------------------------------------------------------------- */
 
@@ -65,8 +57,8 @@ static int open_own(struct ringbuf *self, const struct values *values,
 		.sz = sizeof(opts),
 		.interface = station->link.name,
 		.tc = values->hook,
-		.mode = values->mode ? modes[values->mode] : NULL,
-		.bytes = (uint32_t)values->ring,
+		.mode = shunt_door_mode(&values->door),
+		.bytes = (uint32_t)values->door.ring,
 	};
 	struct shunt_inbox inbox;
 	int ret;
@@ -98,12 +90,9 @@ static int open_ports(struct ringbuf *self, const struct values *values,
 {
 	struct shunt_station *station = &self->station;
 	struct shunt_port *rx, *tx;
-	int ret;
+	int ret = shunt_door_check(&values->door, err);
 
-	if (values->ring & (values->ring - 1))
-		return shunt_fail(err, -EINVAL, "ring=%llu is no power of two",
-				  (unsigned long long)values->ring);
-	ret = shunt_transport_raw_tx(&tx, station->link.name, err);
+	ret = ret ?: shunt_transport_raw_tx(&tx, station->link.name, err);
 	if (ret)
 		return ret;
 	station->tx = tx; /* closed at the end, whatever comes */

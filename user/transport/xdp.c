@@ -12,14 +12,12 @@
 #include "user/transport/station.h"
 
 #define PATH 256u
-#define RING_BYTES (4u << 20)
 
 struct values {
 	struct shunt_station_values station;
 	unsigned int all; /* answer=all */
 	unsigned int miss;
-	unsigned int mode;
-	uint64_t ring;
+	struct shunt_door_values door;
 	char file[PATH];
 };
 
@@ -30,7 +28,6 @@ struct xdp {
 };
 
 static const char *const answers[] = { "kv", "all", NULL };
-static const char *const modes[] = { "auto", "native", "generic", NULL };
 
 #define AT(member) .offset = offsetof(struct values, member)
 
@@ -44,17 +41,12 @@ static const struct shunt_spec_row option_rows[] = {
 		  "questions are received)" },
 	{ "file", SHUNT_SPEC_TEXT, AT(file), .room = PATH, .value = "FILE",
 	  .help = "keys and values, as of `shunt run kv --file`" },
-	{ "mode", SHUNT_SPEC_CHOICE, .choices = modes, AT(mode), .value = "MODE",
-	  .help = "of XDP: insist on native or generic; auto (the default) takes the "
-		  "best that there is" },
-	{ "ring", SHUNT_SPEC_NUMBER, 1 << 16, 1 << 28, AT(ring), .value = "BYTES",
-	  .help = "of the ring buffer, a power of two; 256 a short datagram (default: "
-		  "4M)" },
+	SHUNT_DOOR_ROWS(struct values),
 	{ NULL },
 };
 
 static const struct values defaults = { .station = SHUNT_STATION_VALUES,
-					.ring = RING_BYTES };
+					.door = SHUNT_DOOR_VALUES };
 
 /* --- opening ------------------------------------------------------------------------------- */
 
@@ -77,15 +69,14 @@ static int open_kv(struct xdp *self, const struct values *values, struct shunt_e
 	struct shunt_kv_opts opts = {
 		.sz = sizeof(opts),
 		.interface = station->link.name,
-		.mode = values->mode ? modes[values->mode] : NULL,
+		.mode = shunt_door_mode(&values->door),
 		.modes = modes_of(&station->transport, values),
-		.inbox_bytes = (uint32_t)values->ring,
+		.inbox_bytes = (uint32_t)values->door.ring,
 	};
-	int ret;
+	int ret = shunt_door_check(&values->door, err);
 
-	if (values->ring & (values->ring - 1))
-		return shunt_fail(err, -EINVAL, "ring=%llu is no power of two",
-				  (unsigned long long)values->ring);
+	if (ret)
+		return ret;
 	shunt_transport_door(&opts.door, &station->host.local);
 	ret = shunt_kv_open(&self->kv, &opts, &self->note, err);
 	if (!ret && *values->file)
