@@ -277,55 +277,64 @@ def nonsense_is_refused():
     device.close()
 
 
-def scribble(device, seconds):
+def scribble(device, seed):
     """Writes anything anywhere, and asks for it to be sent, until it is killed."""
-    seed = random.Random(7)
+    dice = random.Random(seed)
     values = (0, 1, 15, 16, 64, 0xFFFFFFFF, 0x80000000, 2048, 65535)
-    places = (0, 64, 128, device.free_at, device.filled_at, device.slots_at, device.tx_at)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        for _ in range(200):
-            at = seed.choice(places) + 4 * seed.randrange(16)
-            if seed.randrange(2):
-                at = device.tx_at + device.slot_bytes * seed.randrange(device.tx_slots) + \
-                    4 * seed.randrange(8)
-            device.word(at, seed.choice(values) if seed.randrange(3) else seed.getrandbits(32))
-        # keep some of it nearly sound, so that more is reached than the first check
-        device.word(128, device.word(0) + seed.randrange(70))
+    places = (device.free_at, device.filled_at, device.slots_at)
+    while True:
+        for _ in range(50):
+            at = dice.choice(places) + 4 * dice.randrange(16)
+            if dice.randrange(2):
+                at = device.tx_at + device.slot_bytes * dice.randrange(device.tx_slots) + \
+                    4 * dice.randrange(8)
+            device.word(at, dice.choice(values) if dice.randrange(3) else dice.getrandbits(32))
+        # an index that is nonsense for a moment
+        at = dice.choice((0, 64, 128))
+        before = device.word(at)
+        device.word(at, dice.getrandbits(32))
+        select.select([device.fd], [], [], 0)
+        device.word(at, before)
+        # much of it is nearly sound, so that more is reached than the first check
+        for i in range(device.slots):
+            device.word(device.free_at + 4 * i, dice.randrange(device.slots + 4))
         device.word(64, device.word(0))
-        at = device.tx_at + device.slot_bytes * seed.randrange(device.tx_slots)
-        struct.pack_into("=II4sIIIIHH", device.area, at, 1, seed.randrange(2100),
-                         socket.inet_aton(FAR4), 0, 0, 0, 0, 9, 4)
+        # what was given back under a number that is none has moved it on, nobody knows how far
+        device.word(128, device.word(0) + dice.randrange(1 << dice.randrange(1, 16)))
+        for i in range(0, device.tx_slots, dice.randrange(1, 9)):
+            struct.pack_into("=II4sIIIIHH", device.area, device.tx_at + i * device.slot_bytes, 1,
+                             dice.randrange(2100), socket.inet_aton(FAR4), 0, 0, 0, 0, 9, 4)
         try:
             fcntl.ioctl(device.fd, SEND)
         except OSError as error:
             assert error.errno == errno.EAGAIN, error
-        select.select([device.fd], [], [], 0)
         device.stats()
 
 
 def rubbish_harms_nobody():
     """rings overwritten at random by two processes, under traffic both ways"""
     device = Device()
-    children = [os.fork() for _ in range(2)]
-    if 0 in children:
-        try:
-            scribble(device, 60)
-        finally:
-            os._exit(1)
+    children = []
+    for seed in (1, 2):
+        children.append(os.fork())
+        if not children[-1]:
+            try:
+                scribble(device, seed)
+            finally:
+                os._exit(1)
     with far_socket() as plain:
-        begin = device.stats()
         for i in range(20000):
             plain.send(b"r" * (i % 1473))
         end = time.monotonic() + WAIT_S
-        while device.stats()["tx"] < begin["tx"] + 200 and time.monotonic() < end:
+        while (device.stats()["tx"] < 200 or device.stats()["rx"] < 200) and \
+                time.monotonic() < end:
             plain.send(b"r")
     for child in children:
         os.kill(child, signal.SIGKILL)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
     told = device.stats()
     print("  ", told)
-    assert told["rx"] and told["rx_full"] and told["tx"] >= 200 and told["tx_failed"]
+    assert told["rx"] >= 200 and told["rx_full"] and told["tx"] >= 200 and told["tx_failed"]
     device.close()
     plain_sockets_are_peers()
 
@@ -395,21 +404,22 @@ def ports_come_and_go_under_load():
                     Device().close()
                 except OSError:
                     pass
-        unloaded = 0
-        for _ in range(60):
+        tries = unloaded = 0
+        end = time.monotonic() + WAIT_S
+        while unloaded < 5 and time.monotonic() < end:
+            tries += 1
             if not run("rmmod", "shunt_kmod", check=False).returncode:
                 unloaded += 1
                 run("insmod", MODULE)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    print("  ", f"unloaded {unloaded} of 60 times")
-    if not is_loaded():
-        run("insmod", MODULE)
+    print("  ", f"unloaded {unloaded} times, refused {tries - unloaded} times")
+    assert unloaded and tries > unloaded
 
 
 def a_namespace_goes():
     """a namespace that is deleted with a port in it goes with the port"""
-    for _ in range(8):
+    for _ in range(3):
         drop_namespaces()
         make_namespaces()
         with Flood():
