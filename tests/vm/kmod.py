@@ -404,17 +404,16 @@ def ports_come_and_go_under_load():
                     Device().close()
                 except OSError:
                     pass
-        tries = unloaded = 0
-        end = time.monotonic() + WAIT_S
-        while unloaded < 5 and time.monotonic() < end:
-            tries += 1
+        unloaded = 0
+        for _ in range(40):
             if not run("rmmod", "shunt_kmod", check=False).returncode:
                 unloaded += 1
                 run("insmod", MODULE)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    print("  ", f"unloaded {unloaded} times, refused {tries - unloaded} times")
-    assert unloaded and tries > unloaded
+        run("rmmod", "shunt_kmod")  # nobody has it any more; packets come all the same
+        run("insmod", MODULE)
+    print("  ", f"unloaded {unloaded} of 40 times between two binds")
 
 
 def a_namespace_goes():
