@@ -383,7 +383,7 @@ def unloading_waits_for_users():
 def killed_under_load():
     """kill -9 with traffic on the way, then rmmod and insmod, again and again"""
     with Flood():
-        for _ in range(12):
+        for _ in range(6):
             echo = Echo()
             with far_socket() as plain:
                 plain.send(b"there?")
