@@ -288,6 +288,7 @@ vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (
 
 # Out of tree, by an unpacked kernel's headers; its sources are linked into build/, where kbuild
 # leaves what it makes. BTF would take pahole, and nothing here asks for it.
+KMOD_CC ?= gcc-12 # what these kernels were built with
 KERNEL ?= $(or $(SHUNT_VM),/var/tmp/vm)/k6.12
 KMOD = build/kmod/$(notdir $(KERNEL:%/=%))
 kmod: ## build the kernel module for KERNEL, a folder of vm-kernels: build/kmod/NAME
@@ -295,7 +296,7 @@ kmod: ## build the kernel module for KERNEL, a folder of vm-kernels: build/kmod/
 	$(Q)ln -sf $(CURDIR)/kmod/*.c $(CURDIR)/kmod/*.h $(CURDIR)/kmod/Kbuild $(KMOD)/
 	$(call say,KMOD,$(KMOD)/shunt_kmod.ko)$(MAKE) --no-print-directory $(if $(V),V=1,-s) \
 		-C $(firstword $(wildcard $(KERNEL)/headers/usr/src/linux-headers-*-amd64) $(KERNEL)) \
-		M=$(CURDIR)/$(KMOD) SHUNT_ROOT=$(CURDIR) CC=gcc-12 CONFIG_DEBUG_INFO_BTF_MODULES= \
+		M=$(CURDIR)/$(KMOD) SHUNT_ROOT=$(CURDIR) CC=$(strip $(KMOD_CC)) CONFIG_DEBUG_INFO_BTF_MODULES= \
 		modules
 
 test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
