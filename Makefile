@@ -81,7 +81,7 @@ BPF_CFLAGS = -target bpf -D__bpf__ -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wer
 	-iquote . $(BPF_SYS)
 
 # --- the usual --------------------------------------------------------------------------
-.PHONY: vm-kernels test-vm plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
+.PHONY: vm-kernels test-vm kmod plugins san-tests tsan-tests all help deps install clean lint format test test-mutants test-faults demo bench budget fuzz tests aux
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -287,8 +287,24 @@ vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (
 	$(Q)tests/deps.sh vm
 	$(Q)tests/vm/fetch
 
+# Out of tree, by an unpacked kernel's headers; its sources are linked into build/, where kbuild
+# leaves what it makes. BTF would take pahole, and nothing here asks for it.
+KMOD_CC ?= gcc-12 # what these kernels were built with
+KERNEL ?= $(or $(SHUNT_VM),/var/tmp/vm)/k6.12
+KMOD = build/kmod/$(notdir $(KERNEL:%/=%))
+kmod: ## build the kernel module for KERNEL, a folder of vm-kernels: build/kmod/NAME
+	@mkdir -p $(KMOD)
+	$(Q)ln -sf $(CURDIR)/kmod/*.c $(CURDIR)/kmod/*.h $(CURDIR)/kmod/Kbuild $(KMOD)/
+	$(call say,KMOD,$(KMOD)/shunt_kmod.ko)$(MAKE) --no-print-directory $(if $(V),V=1,-s) \
+		-C $(firstword $(wildcard $(KERNEL)/headers/usr/src/linux-headers-*-amd64) $(KERNEL)) \
+		M=$(CURDIR)/$(KMOD) SHUNT_ROOT=$(CURDIR) CC=$(strip $(KMOD_CC)) CONFIG_DEBUG_INFO_BTF_MODULES= \
+		modules
+
 test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
 	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)for kernel in k6.1 k6.12; do \
+		$(MAKE) --no-print-directory kmod KERNEL=$(or $(SHUNT_VM),/var/tmp/vm)/$$kernel || exit 1; \
+	done
 	$(Q)tests/vm/matrix -j $(shell nproc)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)

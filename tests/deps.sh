@@ -22,7 +22,7 @@ packages="
 
 # Debian 12's QEMU is too old for guests (tests/vm/fetch), but brings a newer one's libraries.
 if [ "${1:-}" = vm ]; then
-	packages="$packages qemu-system-x86 busybox-static kmod cpio xz-utils"
+	packages="$packages qemu-system-x86 busybox-static kmod cpio xz-utils gcc-12"
 fi
 
 # Debian 12 names the sanitizers' runtime after clang's version.

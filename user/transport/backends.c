@@ -11,6 +11,7 @@ const struct shunt_transport_ops *const shunt_transport_backends[] = {
 	&shunt_ringbuf_ops,
 	&shunt_xdp_ops,
 	&shunt_kqueue_ops,
+	&shunt_kmod_ops,
 	NULL,
 };
 /* clang-format on */

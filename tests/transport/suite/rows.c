@@ -135,6 +135,17 @@ static const struct rig_row kqueue_tcp = {
 	.small = "buffers=128",
 };
 
+/* Where the module is loaded, as tests/vm/suite/kmod does it. */
+static const struct rig_row kmod = {
+	.name = "kmod",
+	.scheme = "kmod",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128&slots=128",
+	.bad = { "slots=100", "tx-slots=8" },
+};
+
 /* clang-format off */
 const struct rig_row *const rig_rows[] = {
 	&epoll_udp,
@@ -149,6 +160,7 @@ const struct rig_row *const rig_rows[] = {
 	&xdp,
 	&kqueue_udp,
 	&kqueue_tcp,
+	&kmod,
 	NULL,
 };
 /* clang-format on */

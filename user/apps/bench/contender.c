@@ -25,8 +25,6 @@ static const struct {
 static const struct shunt_bench_absent guests[] = {
 	{ "rdma", "RDMA comes with the guests: no NIC here has it, and this build has "
 		  "no backend for it" },
-	{ "kmod", "a kernel module comes with the guests: modules are not loaded into "
-		  "this kernel" },
 };
 
 const struct shunt_transport_ops *shunt_bench_backend(const char *scheme)
