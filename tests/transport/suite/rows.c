@@ -126,6 +126,40 @@ static const struct rig_row kqueue_tcp = {
 	.small = "buffers=128",
 };
 
+#define RDMA (SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_ZERO_COPY)
+#define RDMA_RC (RDMA | SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED)
+
+static const struct rig_row rdma_rc = {
+	.name = "rdma rc",
+	.scheme = "rdma",
+	.options = "",
+	.must = RDMA_RC,
+	.burst = 32,
+	.small = "buffers=128",
+	.bad = { "mode=smoke", "credits=1", "inline=4096" },
+	.shares = true,
+};
+
+static const struct rig_row rdma_write = {
+	.name = "rdma write",
+	.scheme = "rdma",
+	.options = "mode=write",
+	.must = RDMA_RC | SHUNT_TRANSPORT_ONE_SIDED,
+	.burst = 32,
+	.small = "buffers=128",
+	.shares = true,
+};
+
+static const struct rig_row rdma_ud = {
+	.name = "rdma ud",
+	.scheme = "rdma",
+	.options = "mode=ud",
+	.must = RDMA,
+	.burst = 64,
+	.small = "buffers=128",
+	.shares = true,
+};
+
 /* clang-format off */
 const struct rig_row *const rig_rows[] = {
 	&epoll_udp,
@@ -140,6 +174,9 @@ const struct rig_row *const rig_rows[] = {
 	&xdp,
 	&kqueue_udp,
 	&kqueue_tcp,
+	&rdma_rc,
+	&rdma_write,
+	&rdma_ud,
 	NULL,
 };
 /* clang-format on */
