@@ -136,8 +136,8 @@ void net_open(void)
 	char line[512];
 
 	if (is_shared) {
-		if (system("tests/vm/rxe up"))
-			fail_msg("tests/vm/rxe up: see above");
+		if (system("tests/vm/rxe rest"))
+			fail_msg("tests/vm/rxe rest: see above");
 		return;
 	}
 	snprintf(line, sizeof(line),
@@ -160,8 +160,6 @@ void net_close(void)
 	while (socket_count)
 		close(sockets[--socket_count]);
 	net_at(NEAR);
-	if (is_shared && system("tests/vm/rxe down"))
-		fail_msg("tests/vm/rxe down: see above");
 	if (!is_shared && if_nametoindex("ta"))
 		net_ip(NEAR, "link del ta");
 }

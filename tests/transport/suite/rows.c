@@ -129,6 +129,12 @@ static const struct rig_row kqueue_tcp = {
 #define RDMA (SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_ZERO_COPY)
 #define RDMA_RC (RDMA | SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED)
 
+static const struct rig_not rdma_not[] = {
+	{ "its interface is deleted",
+	  "rxe does not go before all who have used it have ended" },
+	{ 0 },
+};
+
 static const struct rig_row rdma_rc = {
 	.name = "rdma rc",
 	.scheme = "rdma",
@@ -138,6 +144,7 @@ static const struct rig_row rdma_rc = {
 	.small = "buffers=128",
 	.bad = { "mode=smoke", "credits=1", "inline=4096" },
 	.shares = true,
+	.except = rdma_not,
 };
 
 static const struct rig_row rdma_write = {
@@ -148,6 +155,7 @@ static const struct rig_row rdma_write = {
 	.burst = 32,
 	.small = "buffers=128",
 	.shares = true,
+	.except = rdma_not,
 };
 
 static const struct rig_row rdma_ud = {
@@ -158,6 +166,7 @@ static const struct rig_row rdma_ud = {
 	.burst = 64,
 	.small = "buffers=128",
 	.shares = true,
+	.except = rdma_not,
 };
 
 /* clang-format off */
