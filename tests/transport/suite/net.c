@@ -97,6 +97,8 @@ void net_ip(enum net_side side, const char *lines)
 	ip = popen("ip -batch -", "w");
 	if (!ip || fprintf(ip, "%s\n", lines) < 0 || pclose(ip))
 		fail_msg("ip: %s", lines);
+	if (is_shared && system("tests/vm/rxe routes"))
+		fail_msg("tests/vm/rxe routes: see above");
 	net_at(before);
 }
 

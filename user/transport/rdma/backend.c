@@ -122,6 +122,7 @@ static int rdma_open(struct shunt_transport *transport, const struct shunt_uri *
 		return ret;
 	shunt_rdma_fill(rdma);
 	describe_self(rdma);
+	rdma->meet.longest = transport->datagram_max;
 	return shunt_rdma_meet_start(&rdma->meet, err);
 }
 

@@ -5,7 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#define PAIRS_MAX 1024u
+#define EACH 8u /* places of the receive queue that a peer needs at least */
+#define FRAMES_MIN 11u
 #define CAME_SPARE 64
 
 const char *shunt_rdma_absent(char *room, size_t bytes)
@@ -41,8 +42,12 @@ static int make_queues(struct shunt_rdma_device *device,
 	/* a quarter is left for sending */
 	device->budget = least(frames - frames / 4, (uint64_t)can->max_srq_wr);
 	device->budget = least(device->budget, (uint64_t)can->max_cqe - CAME_SPARE);
-	device->pairs = least(PAIRS_MAX, (uint64_t)can->max_cqe / SHUNT_RDMA_SENDS);
-	device->pairs = least(device->pairs, (uint64_t)can->max_qp / 2);
+	device->pairs = least(device->budget / EACH, (uint64_t)can->max_qp / 2);
+	device->pairs = least(device->pairs, (uint64_t)can->max_cqe / SHUNT_RDMA_SENDS);
+	if (!device->pairs)
+		return shunt_fail(err, -EINVAL,
+				  "buffers=%u are too few: %u are the least", frames,
+				  FRAMES_MIN);
 	srq.attr.max_wr = device->budget;
 	device->channel = ibv_create_comp_channel(device->verbs);
 	if (!device->channel)

@@ -60,6 +60,7 @@ static bool read_hello(struct shunt_rdma_hello *hello,
 	hello->places = be32toh(hello->places);
 	hello->pair = be32toh(hello->pair);
 	return hello->magic == SHUNT_RDMA_MAGIC && hello->mode == meet->mode &&
+	       hello->room >= meet->longest &&
 	       (meet->mode != SHUNT_RDMA_WRITE ||
 		(hello->places && hello->headroom < hello->frame_bytes &&
 		 hello->room <= hello->frame_bytes - hello->headroom));
@@ -150,10 +151,8 @@ static void tell(struct shunt_rdma_meet *meet)
 
 static void hand_over(struct shunt_rdma_meet *meet, struct shunt_rdma_conn *conn)
 {
-	pthread_mutex_lock(&meet->lock);
 	conn->next = meet->arrived;
 	meet->arrived = conn;
-	pthread_mutex_unlock(&meet->lock);
 }
 
 /* A place for one more: each needs a few of the receive queue. */
@@ -162,7 +161,7 @@ static bool has_room(struct shunt_rdma_meet *meet)
 	uint32_t before =
 		atomic_fetch_add_explicit(&meet->conns, 1, memory_order_relaxed);
 
-	if (before < meet->device->pairs && before < meet->device->budget / 8)
+	if (before < meet->device->pairs)
 		return true;
 	atomic_fetch_sub_explicit(&meet->conns, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&meet->refused, 1, memory_order_relaxed);
@@ -214,10 +213,13 @@ static void accept_one(struct shunt_rdma_meet *meet, struct rdma_cm_event *event
 	ours = our_hello(meet, conn);
 	param = params(meet, &ours);
 	rdma_ack_cm_event(event);
+	/* known before anything can come by it; not taken before it is accepted */
+	pthread_mutex_lock(&meet->lock);
 	hand_over(meet, conn);
 	if (rdma_accept(id, &param))
 		atomic_store_explicit(&conn->state, SHUNT_RDMA_GONE,
 				      memory_order_release);
+	pthread_mutex_unlock(&meet->lock);
 	tell(meet);
 }
 
@@ -243,7 +245,9 @@ static void answer_one(struct shunt_rdma_meet *meet, struct rdma_cm_event *event
 	atomic_store_explicit(&conn->state, SHUNT_RDMA_UP, memory_order_relaxed);
 	ours = our_hello(meet, conn);
 	param = params(meet, &ours);
+	pthread_mutex_lock(&meet->lock);
 	hand_over(meet, conn);
+	pthread_mutex_unlock(&meet->lock);
 	tell(meet);
 	rdma_accept(id, &param);
 	rdma_ack_cm_event(event);
@@ -426,7 +430,7 @@ static int expect(struct rdma_event_channel *channel, enum rdma_cm_event_type wa
 	if (got == RDMA_CM_EVENT_REJECTED)
 		return shunt_fail(err, -ECONNREFUSED,
 				  "it has refused: nobody listens there, or it is of "
-				  "another mode, or has no room (%s, %d)",
+				  "another mode or mtu, or has no room (%s, %d)",
 				  rdma_event_str(got), status);
 	return shunt_fail(err, -EHOSTUNREACH, "%s (%d)", rdma_event_str(got), status);
 }
@@ -480,7 +484,8 @@ static int read_answer(struct shunt_rdma_meet *meet, struct shunt_rdma_conn *con
 	rdma_ack_cm_event(event);
 	return fine ? 0
 		    : shunt_fail(err, -EPROTO,
-				 "who answers there is no Shunt of the same mode");
+				 "who answers there is no Shunt of the same mode and "
+				 "mtu");
 }
 
 static int talk(struct shunt_rdma_meet *meet, struct rdma_cm_id *id,

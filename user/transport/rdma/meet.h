@@ -62,6 +62,7 @@ struct shunt_rdma_meet {
 	const struct shunt_memory *memory;
 	unsigned int mode;
 	uint32_t places;
+	uint32_t longest; /* bytes that are sent at once: a peer's room must do */
 	uint16_t port;
 	uint32_t pair;
 	struct rdma_event_channel *channel;
@@ -69,7 +70,7 @@ struct shunt_rdma_meet {
 	int wake, stop; /* eventfds: for the transport, for the thread */
 	bool runs;
 	pthread_t thread;
-	pthread_mutex_t lock;		 /* of: */
+	pthread_mutex_t lock;		 /* held while one is accepted, and of: */
 	struct shunt_rdma_conn *arrived; /* newest first */
 	_Atomic uint32_t news;	  /* there are some: released by the thread, acquired by
 				  the transport */

@@ -98,7 +98,7 @@ int shunt_rdma_adopt(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 }
 
 /* One that has called. */
-static void welcome(struct shunt_rdma *rdma, struct shunt_rdma_conn *conn)
+static void welcome_one(struct shunt_rdma *rdma, struct shunt_rdma_conn *conn)
 {
 	struct shunt_transport *transport = &rdma->transport;
 	struct shunt_peer_state *state =
@@ -115,14 +115,15 @@ static void welcome(struct shunt_rdma *rdma, struct shunt_rdma_conn *conn)
 		table_add(rdma, peer);
 		return;
 	}
-	/* one with the same address has ended without our noticing */
+	/* one with the same address has ended without our noticing: who calls may do so again */
 	if (peer)
-		transport->host->drop(transport, state);
-	state = transport->host->peer(transport, &conn->remote, true);
-	if (!state)
+		shunt_rdma_lose(rdma, peer);
+	else
+		state = transport->host->peer(transport, &conn->remote, true);
+	if (peer || !state)
 		shunt_rdma_conn_free(&rdma->meet, conn);
 	else if (shunt_rdma_adopt(rdma, shunt_rdma_peer_of(state), conn, NULL))
-		transport->host->drop(transport, state);
+		shunt_rdma_lose(rdma, shunt_rdma_peer_of(state));
 }
 
 static struct shunt_rdma_conn *take_list(struct shunt_rdma_meet *meet)
@@ -141,22 +142,26 @@ static struct shunt_rdma_conn *take_list(struct shunt_rdma_meet *meet)
 	return first;
 }
 
+void shunt_rdma_welcome(struct shunt_rdma *rdma)
+{
+	struct shunt_rdma_conn *conn = take_list(&rdma->meet), *next;
+
+	for (; conn; conn = next) {
+		next = conn->next;
+		welcome_one(rdma, conn);
+	}
+}
+
 void shunt_rdma_news(struct shunt_rdma *rdma)
 {
 	struct shunt_transport *transport = &rdma->transport;
 	struct shunt_peer_state *state;
-	struct shunt_rdma_conn *conn;
 	uint32_t at = 0, refused;
 
 	if (!atomic_load_explicit(&rdma->meet.news, memory_order_relaxed) ||
 	    !atomic_exchange_explicit(&rdma->meet.news, 0, memory_order_acquire))
 		return;
-	for (conn = take_list(&rdma->meet); conn;) {
-		struct shunt_rdma_conn *next = conn->next;
-
-		welcome(rdma, conn);
-		conn = next;
-	}
+	shunt_rdma_welcome(rdma);
 	while ((state = transport->host->each(transport, &at))) {
 		struct shunt_rdma_peer *peer = shunt_rdma_peer_of(state);
 		uint32_t now = peer->conn ? atomic_load_explicit(&peer->conn->state,

@@ -121,6 +121,9 @@ SHUNT_MUST_CHECK int shunt_rdma_adopt(struct shunt_rdma *rdma,
 				      struct shunt_rdma_conn *conn,
 				      struct shunt_err *err);
 
+/* Those that have been accepted, told or not yet. */
+void shunt_rdma_welcome(struct shunt_rdma *rdma);
+
 /* What the thread has told: new ones, and those that are up or gone. */
 void shunt_rdma_news(struct shunt_rdma *rdma);
 

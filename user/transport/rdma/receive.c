@@ -178,6 +178,18 @@ static void came_as_datagram(struct shunt_rdma *rdma, const struct ibv_wc *wc,
 	shunt_frames_put(frame, 1);
 }
 
+/* It may have been accepted just now. */
+static struct shunt_rdma_peer *sender_of(struct shunt_rdma *rdma,
+					 const struct ibv_wc *wc)
+{
+	struct shunt_rdma_peer *peer = shunt_rdma_find(rdma, wc->qp_num, NULL);
+
+	if (peer)
+		return peer;
+	shunt_rdma_welcome(rdma);
+	return shunt_rdma_find(rdma, wc->qp_num, NULL);
+}
+
 static void one_came(struct shunt_rdma *rdma, const struct ibv_wc *wc)
 {
 	const struct shunt_frame *frame = &rdma->frames[(uint32_t)wc->wr_id];
@@ -186,7 +198,7 @@ static void one_came(struct shunt_rdma *rdma, const struct ibv_wc *wc)
 
 	rdma->posted--;
 	if (rdma->options.mode != SHUNT_RDMA_UD)
-		peer = shunt_rdma_find(rdma, wc->qp_num, NULL);
+		peer = sender_of(rdma, wc);
 	if (wc->status != IBV_WC_SUCCESS) {
 		if (has_frame)
 			shunt_frames_put(frame, 1);
