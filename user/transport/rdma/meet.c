@@ -254,6 +254,14 @@ static void answer_one(struct shunt_rdma_meet *meet, struct rdma_cm_event *event
 	rdma_destroy_id(id);
 }
 
+static bool is_end(enum rdma_cm_event_type event)
+{
+	return event == RDMA_CM_EVENT_DISCONNECTED ||
+	       event == RDMA_CM_EVENT_CONNECT_ERROR ||
+	       event == RDMA_CM_EVENT_UNREACHABLE || event == RDMA_CM_EVENT_REJECTED ||
+	       event == RDMA_CM_EVENT_DEVICE_REMOVAL;
+}
+
 static void note(struct shunt_rdma_meet *meet, struct rdma_cm_event *event)
 {
 	struct shunt_rdma_conn *conn = event->id->context;
@@ -267,7 +275,7 @@ static void note(struct shunt_rdma_meet *meet, struct rdma_cm_event *event)
 							SHUNT_RDMA_UP,
 							memory_order_release,
 							memory_order_relaxed);
-	else if (conn && event->event != RDMA_CM_EVENT_TIMEWAIT_EXIT)
+	else if (conn && is_end(event->event))
 		atomic_store_explicit(&conn->state, SHUNT_RDMA_GONE,
 				      memory_order_release);
 	/* from here on the transport may free it */

@@ -164,11 +164,23 @@ static union ibv_gid gid_of(const struct shunt_rdma *rdma, const uint8_t *grh)
 	return gid;
 }
 
+/* It may have been accepted just now. */
+static struct shunt_rdma_peer *sender_of(struct shunt_rdma *rdma, uint32_t pair,
+					 const union ibv_gid *gid)
+{
+	struct shunt_rdma_peer *peer = shunt_rdma_find(rdma, pair, gid);
+
+	if (peer)
+		return peer;
+	shunt_rdma_welcome(rdma);
+	return shunt_rdma_find(rdma, pair, gid);
+}
+
 static void came_as_datagram(struct shunt_rdma *rdma, const struct ibv_wc *wc,
 			     const struct shunt_frame *frame)
 {
 	union ibv_gid gid = gid_of(rdma, frame->data - SHUNT_RDMA_GRH);
-	struct shunt_rdma_peer *peer = shunt_rdma_find(rdma, wc->src_qp, &gid);
+	struct shunt_rdma_peer *peer = sender_of(rdma, wc->src_qp, &gid);
 
 	if (peer && wc->byte_len >= SHUNT_RDMA_GRH) {
 		arrive(rdma, peer, frame, wc->byte_len - SHUNT_RDMA_GRH);
@@ -176,18 +188,6 @@ static void came_as_datagram(struct shunt_rdma *rdma, const struct ibv_wc *wc,
 	}
 	rdma->transport.count.no_peer++;
 	shunt_frames_put(frame, 1);
-}
-
-/* It may have been accepted just now. */
-static struct shunt_rdma_peer *sender_of(struct shunt_rdma *rdma,
-					 const struct ibv_wc *wc)
-{
-	struct shunt_rdma_peer *peer = shunt_rdma_find(rdma, wc->qp_num, NULL);
-
-	if (peer)
-		return peer;
-	shunt_rdma_welcome(rdma);
-	return shunt_rdma_find(rdma, wc->qp_num, NULL);
 }
 
 static void one_came(struct shunt_rdma *rdma, const struct ibv_wc *wc)
@@ -198,7 +198,7 @@ static void one_came(struct shunt_rdma *rdma, const struct ibv_wc *wc)
 
 	rdma->posted--;
 	if (rdma->options.mode != SHUNT_RDMA_UD)
-		peer = sender_of(rdma, wc);
+		peer = sender_of(rdma, wc->qp_num, NULL);
 	if (wc->status != IBV_WC_SUCCESS) {
 		if (has_frame)
 			shunt_frames_put(frame, 1);
