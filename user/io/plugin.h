@@ -31,8 +31,10 @@ struct shunt_plugin_kind {
 enum shunt_plugin_number { SHUNT_PLUGIN_PORT = 1, SHUNT_PLUGIN_TRANSPORT = 2 };
 
 #define SHUNT_PLUGIN_PORTS                                                             \
-	{ "port", SHUNT_PLUGIN_PORT, sizeof(struct shunt_port),                        \
-	  sizeof(struct shunt_port_ops) }
+	{                                                                              \
+		"port", SHUNT_PLUGIN_PORT, sizeof(struct shunt_port),                  \
+			sizeof(struct shunt_port_ops)                                  \
+	}
 
 /* What a plug-in exports, under the name "shunt_plugin". */
 struct shunt_plugin {

@@ -209,5 +209,7 @@ struct shunt_transport_host {
 };
 
 #define SHUNT_PLUGIN_TRANSPORTS                                                        \
-	{ "transport", SHUNT_PLUGIN_TRANSPORT, sizeof(struct shunt_transport),         \
-	  sizeof(struct shunt_transport_ops) }
+	{                                                                              \
+		"transport", SHUNT_PLUGIN_TRANSPORT, sizeof(struct shunt_transport),   \
+			sizeof(struct shunt_transport_ops)                             \
+	}
