@@ -140,7 +140,7 @@ static const struct rig_row rdma_rc = {
 	.scheme = "rdma",
 	.options = "",
 	.must = RDMA_RC,
-	.burst = 32,
+	.burst = 16, /* half of the credits may be granted, and not yet told */
 	.small = "buffers=128",
 	.bad = { "mode=smoke", "credits=1", "inline=4096" },
 	.shares = true,
@@ -152,7 +152,7 @@ static const struct rig_row rdma_write = {
 	.scheme = "rdma",
 	.options = "mode=write",
 	.must = RDMA_RC | SHUNT_TRANSPORT_ONE_SIDED,
-	.burst = 32,
+	.burst = 16, /* half of the credits may be granted, and not yet told */
 	.small = "buffers=128",
 	.shares = true,
 	.except = rdma_not,

@@ -206,6 +206,14 @@ static unsigned int send_run(struct shunt_rdma *rdma, struct shunt_datagram *dat
 	return i;
 }
 
+/* Who is told that a peer is gone finds no trace of it, unless rx has yet to hand some on. */
+static void mourn(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
+{
+	shunt_rdma_came(rdma);
+	if (!peer->arrived && peer->state.handle)
+		rdma->transport.host->drop(&rdma->transport, &peer->state);
+}
+
 int shunt_rdma_tx(struct shunt_transport *transport, struct shunt_datagram *datagrams,
 		  unsigned int n)
 {
@@ -217,8 +225,10 @@ int shunt_rdma_tx(struct shunt_transport *transport, struct shunt_datagram *data
 		struct shunt_rdma_peer *peer = shunt_rdma_peer_of(datagrams[sent].peer);
 		unsigned int now;
 
-		if (peer->gone || !peer->conn)
+		if (peer->gone || !peer->conn) {
+			mourn(rdma, peer);
 			return sent ? (int)sent : -ENOTCONN;
+		}
 		if (!may_send(rdma, peer)) {
 			shunt_rdma_news(rdma);
 			shunt_rdma_came(rdma);
