@@ -15,6 +15,7 @@ packages="
 	iproute2 iputils-ping ethtool curl patch iperf3 tcpdump tshark xdp-tools strace procps systemd
 	nftables iptables ipset
 	libdpdk-dev dpdk-dev
+	librdmacm-dev libibverbs-dev
 	netcat-openbsd sockperf libfabric-bin ucx-utils gnuplot-nox
 	python3 python3-pytest python3-jsonschema
 	clang-format clang-tidy shellcheck man-db groff-base
@@ -23,6 +24,7 @@ packages="
 # Debian 12's QEMU is too old for guests (tests/vm/fetch), but brings a newer one's libraries.
 if [ "${1:-}" = vm ]; then
 	packages="$packages qemu-system-x86 busybox-static kmod cpio xz-utils gcc-12"
+	packages="$packages ibverbs-providers rdma-core rdmacm-utils perftest"
 fi
 
 # Debian 12 names the sanitizers' runtime after clang's version.

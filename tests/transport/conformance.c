@@ -160,9 +160,12 @@ static int run_row(size_t number, const char *words)
 
 	alarm(DEADLINE_S);
 	keep_to_a_core(number);
-	net_enter();
+	if (!row->shares)
+		net_enter();
 	net_at(NEAR);
 	if (is_here(row)) {
+		if (row->shares)
+			net_share();
 		add_all(row, rig_tests_messages, words);
 		add_all(row, rig_tests_buffers, words);
 		add_all(row, rig_tests_pressure, words);
@@ -219,9 +222,14 @@ static int run_all(void)
 	size_t i, n = 0;
 
 	for (; rig_rows[n]; n++)
-		children[n] = start(n);
-	for (i = 0; i < n; i++)
+		if (!rig_rows[n]->shares)
+			children[n] = start(n);
+	for (i = 0; i < n; i++) {
+		/* one after the other: they share a namespace */
+		if (rig_rows[i]->shares)
+			children[i] = start(i);
 		fine &= join(&children[i]);
+	}
 	return !fine;
 }
 

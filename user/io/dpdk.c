@@ -8,7 +8,7 @@ static int open_by_plugin(struct shunt_port **port, const struct shunt_spec *spe
 			  const struct shunt_port_opts *opts, struct shunt_err *err)
 {
 	const struct shunt_port_ops *ops;
-	int ret = shunt_plugin_open(&ops, "dpdk", "libdpdk-dev", err);
+	int ret = shunt_plugin_open_port(&ops, "dpdk", "libdpdk-dev", err);
 
 	return ret ? ret : ops->open(port, spec, opts, err);
 }

@@ -71,16 +71,18 @@ static bool find(struct search *search, char where[WHERE])
 	return look_beside(search, program);
 }
 
-static bool fits(const struct shunt_plugin *plugin)
+static bool fits(const struct shunt_plugin *plugin,
+		 const struct shunt_plugin_kind *kind)
 {
 	return plugin->abi == SHUNT_PLUGIN_ABI &&
 	       plugin->frame_bytes == sizeof(struct shunt_frame) &&
-	       plugin->port_bytes == sizeof(struct shunt_port) &&
-	       plugin->ops_bytes == sizeof(struct shunt_port_ops);
+	       plugin->kind.number == kind->number &&
+	       plugin->kind.common_bytes == kind->common_bytes &&
+	       plugin->kind.ops_bytes == kind->ops_bytes;
 }
 
-int shunt_plugin_open(const struct shunt_port_ops **ops, const char *name,
-		      const char *package, struct shunt_err *err)
+int shunt_plugin_open(const void **ops, const struct shunt_plugin_kind *kind,
+		      const char *name, const char *package, struct shunt_err *err)
 {
 	struct search search = { .name = name };
 	const struct shunt_plugin *plugin;
@@ -89,23 +91,35 @@ int shunt_plugin_open(const struct shunt_port_ops **ops, const char *name,
 
 	if (!find(&search, where))
 		return shunt_fail(err, -EPROTONOSUPPORT,
-				  "a port of the kind %s needs the plug-in %s.so, "
+				  "a %s of the kind %s needs the plug-in %s.so, "
 				  "which is not in %s: install %s and run make, or "
 				  "name its folder in "
 				  "SHUNT_PLUGINS",
-				  name, name, where, package);
+				  kind->noun, name, name, where, package);
 	object = dlopen(search.path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!object)
 		return shunt_fail(err, -EPROTONOSUPPORT,
-				  "a port of the kind %s needs the plug-in %s, which "
+				  "a %s of the kind %s needs the plug-in %s, which "
 				  "cannot be opened: %s; install %s and run make",
-				  name, search.path, dlerror(), package);
+				  kind->noun, name, search.path, dlerror(), package);
 	plugin = dlsym(object, "shunt_plugin");
-	if (!plugin || !fits(plugin))
+	if (!plugin || !fits(plugin, kind))
 		return shunt_fail(err, -EPROTONOSUPPORT,
 				  "the plug-in %s is of another build of Shunt: run "
 				  "make again, or install both together",
 				  search.path);
 	*ops = plugin->ops;
 	return 0;
+}
+
+int shunt_plugin_open_port(const struct shunt_port_ops **ops, const char *name,
+			   const char *package, struct shunt_err *err)
+{
+	static const struct shunt_plugin_kind ports = SHUNT_PLUGIN_PORTS;
+	const void *vtable;
+	int ret = shunt_plugin_open(&vtable, &ports, name, package, err);
+
+	if (!ret)
+		*ops = vtable;
+	return ret;
 }

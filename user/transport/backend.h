@@ -84,6 +84,8 @@ struct shunt_transport_ops {
 	/* NULL, or a sentence: why this machine cannot have it (for `probe` and the
 	 * bench). Without side effects. */
 	const char *(*absent)(char *room, size_t bytes);
+	/* NULL; or the row only speaks for a plug-in, whose vtable this finds. */
+	int (*plugged)(const struct shunt_transport_ops **ops, struct shunt_err *err);
 	/*
 	 * The transport is zeroed but for options and local. Sets caps, datagram_max
 	 * (bytes, header included) and local as it came to be. What it leaves open on
@@ -129,6 +131,7 @@ struct shunt_transport_ops {
 };
 
 struct shunt_peers;
+struct shunt_transport_host;
 
 /* Datagrams that wait for their turn, in the order of sending or of coming. */
 struct shunt_datagram_line {
@@ -140,6 +143,7 @@ struct shunt_datagram_line {
 /* The part that all transports have. */
 struct shunt_transport {
 	const struct shunt_transport_ops *ops;
+	const struct shunt_transport_host *host;
 	struct shunt_transport_options options;
 	struct shunt_endpoint local;
 	uint32_t caps;	       /* enum shunt_transport_cap */
@@ -193,3 +197,19 @@ void shunt_transport_drop(struct shunt_transport *transport,
  */
 bool shunt_transport_frame(struct shunt_transport *transport, struct shunt_frame *frame,
 			   uint32_t bytes);
+
+/* The same for plug-ins, which cannot name functions of the program (user/io/plugin.h). */
+struct shunt_transport_host {
+	struct shunt_peer_state *(*peer)(struct shunt_transport *transport,
+					 const struct shunt_endpoint *remote,
+					 bool make);
+	struct shunt_peer_state *(*each)(struct shunt_transport *transport,
+					 uint32_t *at);
+	void (*drop)(struct shunt_transport *transport, struct shunt_peer_state *peer);
+};
+
+#define SHUNT_PLUGIN_TRANSPORTS                                                        \
+	{                                                                              \
+		"transport", SHUNT_PLUGIN_TRANSPORT, sizeof(struct shunt_transport),   \
+			sizeof(struct shunt_transport_ops)                             \
+	}

@@ -10,6 +10,7 @@ const struct shunt_transport_ops *const shunt_transport_backends[] = {
 	&shunt_dpdk_ops,
 	&shunt_ringbuf_ops,
 	&shunt_xdp_ops,
+	&shunt_rdma_ops,
 	&shunt_kqueue_ops,
 	&shunt_kmod_ops,
 	NULL,

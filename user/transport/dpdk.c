@@ -46,7 +46,7 @@ static const char *dpdk_absent(char *room, size_t bytes)
 	const struct shunt_port_ops *ops;
 	struct shunt_err err;
 
-	if (!shunt_plugin_open(&ops, "dpdk", "libdpdk-dev", &err))
+	if (!shunt_plugin_open_port(&ops, "dpdk", "libdpdk-dev", &err))
 		return NULL;
 	snprintf(room, bytes, "%s", err.message);
 	return room;

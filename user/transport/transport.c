@@ -13,6 +13,10 @@
 
 #define ASSEMBLY_BUDGET (64u << 20) /* bytes of messages that are not whole yet */
 
+static const struct shunt_transport_host host = { .peer = shunt_transport_peer,
+						  .each = shunt_transport_each,
+						  .drop = shunt_transport_drop };
+
 static const struct shunt_transport_options defaults = {
 	.wait = SHUNT_WAIT_ADAPTIVE,
 	.header = 1,
@@ -51,9 +55,10 @@ static int find_ops(const struct shunt_transport_ops **ops, const char *scheme,
 	if (!*ops)
 		return fail_scheme(scheme, err);
 	why = (*ops)->absent ? (*ops)->absent(room, sizeof(room)) : NULL;
-	return why ? shunt_fail(err, -EPROTONOSUPPORT, "%s:// cannot be had here: %s",
-				scheme, why)
-		   : 0;
+	if (why)
+		return shunt_fail(err, -EPROTONOSUPPORT, "%s:// cannot be had here: %s",
+				  scheme, why);
+	return (*ops)->plugged ? (*ops)->plugged(ops, err) : 0;
 }
 
 /* Frames that a datagram fits into: pages, unless it is longer. */
@@ -135,6 +140,7 @@ int shunt_transport_open(struct shunt_transport **out, const char *text,
 	if (!transport)
 		return shunt_fail_errno(err, -ENOMEM, "open transport %s", text);
 	transport->ops = ops;
+	transport->host = &host;
 	transport->options = defaults;
 	transport->local = uri.local;
 	snprintf(transport->name, sizeof(transport->name), "%s:%s", uri.scheme,

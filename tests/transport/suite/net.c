@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -34,6 +35,7 @@ const char *const net_address6[NET_SIDES] = { "[2001:db8::1]", "[2001:db8::2]" }
 #define SOCKETS_MAX 256
 
 static int namespaces[NET_SIDES];
+static bool is_shared;
 static enum net_side here;
 static int sockets[SOCKETS_MAX];
 static size_t socket_count;
@@ -59,6 +61,19 @@ void net_enter(void)
 	}
 }
 
+void net_share(void)
+{
+	int side;
+
+	is_shared = true;
+	for (side = 0; side < NET_SIDES; side++) {
+		namespaces[side] = open("/proc/thread-self/ns/net", O_RDONLY);
+		if (namespaces[side] < 0)
+			give_up("/proc/thread-self/ns/net");
+	}
+	here = NEAR;
+}
+
 int net_fd(enum net_side side)
 {
 	return namespaces[side];
@@ -68,7 +83,7 @@ void net_at(enum net_side side)
 {
 	if (side == here)
 		return;
-	if (setns(namespaces[side], CLONE_NEWNET))
+	if (!is_shared && setns(namespaces[side], CLONE_NEWNET))
 		give_up("setns");
 	here = side;
 }
@@ -82,6 +97,8 @@ void net_ip(enum net_side side, const char *lines)
 	ip = popen("ip -batch -", "w");
 	if (!ip || fprintf(ip, "%s\n", lines) < 0 || pclose(ip))
 		fail_msg("ip: %s", lines);
+	if (is_shared && system("tests/vm/rxe routes"))
+		fail_msg("tests/vm/rxe routes: see above");
 	net_at(before);
 }
 
@@ -120,6 +137,11 @@ void net_open(void)
 	enum net_side before = here;
 	char line[512];
 
+	if (is_shared) {
+		if (system("tests/vm/rxe rest"))
+			fail_msg("tests/vm/rxe rest: see above");
+		return;
+	}
 	snprintf(line, sizeof(line),
 		 "link add ta mtu %u type veth peer tb mtu %u netns /proc/%d/fd/%d\n"
 		 "link set ta up\n"
@@ -140,7 +162,7 @@ void net_close(void)
 	while (socket_count)
 		close(sockets[--socket_count]);
 	net_at(NEAR);
-	if (if_nametoindex("ta"))
+	if (!is_shared && if_nametoindex("ta"))
 		net_ip(NEAR, "link del ta");
 }
 

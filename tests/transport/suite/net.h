@@ -22,6 +22,12 @@ extern const char *const net_address6[NET_SIDES]; /* in brackets, as a URI has i
 /* Makes the namespaces; once in a process. */
 void net_enter(void);
 
+/*
+ * Or both ends are in the namespace that there is, each with an RDMA device (tests/vm/rxe):
+ * kernels before Linux 7 have soft-RoCE in the first one only. For guests.
+ */
+void net_share(void);
+
 /* Makes the pair with its addresses, both ends up; fails the test where it can't. */
 void net_open(void);
 

@@ -43,6 +43,7 @@ struct rig_row {
 	unsigned int mtu_max; /* of its interface; 0: any */
 	bool slow;	      /* to open: it loads programs */
 	bool forgets;	      /* a library under it leaks */
+	bool shares;	      /* its ends are in one namespace: net_share() */
 	bool dies;	      /* of no more use once its interface went down */
 	const struct rig_not *except; /* an entry without a test ends them */
 };

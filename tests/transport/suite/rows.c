@@ -146,6 +146,49 @@ static const struct rig_row kmod = {
 	.bad = { "slots=100", "tx-slots=8" },
 };
 
+#define RDMA (SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_ZERO_COPY)
+#define RDMA_RC (RDMA | SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED)
+
+static const struct rig_not rdma_not[] = {
+	{ "its interface is deleted",
+	  "rxe does not go before all who have used it have ended" },
+	{ 0 },
+};
+
+static const struct rig_row rdma_rc = {
+	.name = "rdma rc",
+	.scheme = "rdma",
+	.options = "",
+	.must = RDMA_RC,
+	.burst = 16, /* half of the credits may be granted, and not yet told */
+	.small = "buffers=128",
+	.bad = { "mode=smoke", "credits=1", "inline=4096" },
+	.shares = true,
+	.except = rdma_not,
+};
+
+static const struct rig_row rdma_write = {
+	.name = "rdma write",
+	.scheme = "rdma",
+	.options = "mode=write",
+	.must = RDMA_RC | SHUNT_TRANSPORT_ONE_SIDED,
+	.burst = 16, /* half of the credits may be granted, and not yet told */
+	.small = "buffers=128",
+	.shares = true,
+	.except = rdma_not,
+};
+
+static const struct rig_row rdma_ud = {
+	.name = "rdma ud",
+	.scheme = "rdma",
+	.options = "mode=ud",
+	.must = RDMA,
+	.burst = 64,
+	.small = "buffers=128",
+	.shares = true,
+	.except = rdma_not,
+};
+
 /* clang-format off */
 const struct rig_row *const rig_rows[] = {
 	&epoll_udp,
@@ -161,6 +204,9 @@ const struct rig_row *const rig_rows[] = {
 	&kqueue_udp,
 	&kqueue_tcp,
 	&kmod,
+	&rdma_rc,
+	&rdma_write,
+	&rdma_ud,
 	NULL,
 };
 /* clang-format on */

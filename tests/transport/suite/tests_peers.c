@@ -398,7 +398,7 @@ static void many_streams(struct rig *rig)
 }
 
 #define D SHUNT_TRANSPORT_DATAGRAMS
-#define S SHUNT_TRANSPORT_STREAM
+#define R SHUNT_TRANSPORT_RELIABLE
 
 const struct rig_test rig_tests_peers[] = {
 	{ "handles of peers that are gone are found out", stale_handles },
@@ -406,12 +406,12 @@ const struct rig_test rig_tests_peers[] = {
 	{ "a peer that is killed does no harm, and is heard again",
 	  a_killed_datagram_peer, D },
 	{ "a peer that is killed is lost, and can be opened again",
-	  a_killed_stream_peer, S },
+	  a_killed_stream_peer, R },
 	{ "a peer that moves to another address is another peer", another_address },
 	{ "a peer whose station changes is found again", another_mac, D },
 	{ "a server has 10,000 peers", ten_thousand, D },
 	{ "with more peers than there is room for, all are answered",
 	  more_than_there_is_room_for, D },
-	{ "a server has many connections", many_streams, S },
+	{ "a server has many connections", many_streams, R },
 	{ NULL },
 };

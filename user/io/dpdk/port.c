@@ -495,4 +495,4 @@ static const struct shunt_port_ops dpdk_ops = {
 	.stats = dpdk_stats, .describe = dpdk_describe,
 };
 
-SHUNT_PLUGIN(&dpdk_ops);
+SHUNT_PLUGIN(&dpdk_ops, SHUNT_PLUGIN_PORTS);
