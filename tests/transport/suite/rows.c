@@ -149,9 +149,21 @@ static const struct rig_row kmod = {
 #define RDMA (SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_ZERO_COPY)
 #define RDMA_RC (RDMA | SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED)
 
+#define RXE_STAYS "rxe does not go before all who have used it have ended"
+#define RXE_FAILS                                                                      \
+	"rxe fails every queue pair that has no route for a packet, at once, and "     \
+	"that "                                                                        \
+	"of the device's management for ever"
+
 static const struct rig_not rdma_not[] = {
-	{ "its interface is deleted",
-	  "rxe does not go before all who have used it have ended" },
+	{ "its interface goes down and comes up", RXE_FAILS },
+	{ "the other end's interface goes down and comes up", RXE_FAILS },
+	{ "its interface is deleted", RXE_STAYS },
+	{ 0 },
+};
+
+static const struct rig_not rdma_ud_not[] = {
+	{ "its interface is deleted", RXE_STAYS },
 	{ 0 },
 };
 
@@ -161,7 +173,7 @@ static const struct rig_row rdma_rc = {
 	.options = "",
 	.must = RDMA_RC,
 	.burst = 16, /* half of the credits may be granted, and not yet told */
-	.small = "buffers=128",
+	.small = "buffers=128&credits=32",
 	.bad = { "mode=smoke", "credits=1", "inline=4096" },
 	.shares = true,
 	.except = rdma_not,
@@ -173,7 +185,7 @@ static const struct rig_row rdma_write = {
 	.options = "mode=write",
 	.must = RDMA_RC | SHUNT_TRANSPORT_ONE_SIDED,
 	.burst = 16, /* half of the credits may be granted, and not yet told */
-	.small = "buffers=128",
+	.small = "buffers=128&credits=32",
 	.shares = true,
 	.except = rdma_not,
 };
@@ -186,7 +198,7 @@ static const struct rig_row rdma_ud = {
 	.burst = 64,
 	.small = "buffers=128",
 	.shares = true,
-	.except = rdma_not,
+	.except = rdma_ud_not,
 };
 
 /* clang-format off */

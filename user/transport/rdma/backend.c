@@ -120,6 +120,9 @@ static int rdma_open(struct shunt_transport *transport, const struct shunt_uri *
 		ret = shunt_rdma_ud_open(rdma, err);
 	if (ret)
 		return ret;
+	rdma->places.budget = rdma->device.budget;
+	if (rdma->options.mode != SHUNT_RDMA_UD)
+		rdma->places.peers_most = rdma->device.pairs;
 	shunt_rdma_fill(rdma);
 	describe_self(rdma);
 	rdma->meet.longest = transport->datagram_max;

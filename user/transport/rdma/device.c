@@ -5,7 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#define EACH 8u /* places of the receive queue that a peer needs at least */
+#include "user/transport/rdma/credit.h"
+
 #define FRAMES_MIN 11u
 #define CAME_SPARE 64
 
@@ -42,7 +43,8 @@ static int make_queues(struct shunt_rdma_device *device,
 	/* a quarter is left for sending */
 	device->budget = least(frames - frames / 4, (uint64_t)can->max_srq_wr);
 	device->budget = least(device->budget, (uint64_t)can->max_cqe - CAME_SPARE);
-	device->pairs = least(device->budget / EACH, (uint64_t)can->max_qp / 2);
+	device->pairs =
+		least(shunt_rdma_peers_most(device->budget), (uint64_t)can->max_qp / 2);
 	device->pairs = least(device->pairs, (uint64_t)can->max_cqe / SHUNT_RDMA_SENDS);
 	if (!device->pairs)
 		return shunt_fail(err, -EINVAL,

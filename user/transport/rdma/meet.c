@@ -21,49 +21,30 @@ static struct shunt_rdma_hello our_hello(const struct shunt_rdma_meet *meet,
 {
 	const struct shunt_memory *memory = meet->memory;
 
-	return (struct shunt_rdma_hello){
-		.magic = htobe32(SHUNT_RDMA_MAGIC),
-		.mode = htobe16((uint16_t)meet->mode),
-		.port = htobe16(meet->port),
-		.area = htobe64((uint64_t)(uintptr_t)memory->area),
-		.area_key = htobe32(meet->device->mr->rkey),
-		.grants = htobe64((uint64_t)(uintptr_t)conn->grants),
-		.grants_key = htobe32(conn->grants_mr ? conn->grants_mr->rkey : 0),
-		.frames = htobe32(memory->frames),
-		.frame_bytes = htobe32(memory->frame_bytes),
-		.headroom = htobe32(memory->pool.headroom),
-		.room = htobe32(memory->pool.room),
-		.places = htobe32(conn->places),
-		.pair = htobe32(meet->pair),
+	const struct shunt_rdma_hello hello = {
+		.magic = SHUNT_RDMA_MAGIC,
+		.mode = (uint16_t)meet->mode,
+		.port = meet->port,
+		.area = (uint64_t)(uintptr_t)memory->area,
+		.area_key = meet->device->mr->rkey,
+		.grants = (uint64_t)(uintptr_t)conn->grants,
+		.grants_key = conn->grants_mr ? conn->grants_mr->rkey : 0,
+		.frames = memory->frames,
+		.frame_bytes = memory->frame_bytes,
+		.headroom = memory->pool.headroom,
+		.room = memory->pool.room,
+		.places = conn->places,
+		.pair = meet->pair,
 	};
+
+	return shunt_rdma_hello_turn(&hello);
 }
 
-/* False: it is none of ours, or of another mode. */
 static bool read_hello(struct shunt_rdma_hello *hello,
 		       const struct shunt_rdma_meet *meet, const void *bytes,
 		       size_t len)
 {
-	if (!bytes || len < sizeof(*hello))
-		return false;
-	memcpy(hello, bytes, sizeof(*hello));
-	hello->magic = be32toh(hello->magic);
-	hello->mode = be16toh(hello->mode);
-	hello->port = be16toh(hello->port);
-	hello->area = be64toh(hello->area);
-	hello->area_key = be32toh(hello->area_key);
-	hello->grants = be64toh(hello->grants);
-	hello->grants_key = be32toh(hello->grants_key);
-	hello->frames = be32toh(hello->frames);
-	hello->frame_bytes = be32toh(hello->frame_bytes);
-	hello->headroom = be32toh(hello->headroom);
-	hello->room = be32toh(hello->room);
-	hello->places = be32toh(hello->places);
-	hello->pair = be32toh(hello->pair);
-	return hello->magic == SHUNT_RDMA_MAGIC && hello->mode == meet->mode &&
-	       hello->room >= meet->longest &&
-	       (meet->mode != SHUNT_RDMA_WRITE ||
-		(hello->places && hello->headroom < hello->frame_bytes &&
-		 hello->room <= hello->frame_bytes - hello->headroom));
+	return shunt_rdma_hello_read(hello, bytes, len, meet->mode, meet->longest);
 }
 
 /* --- a connection's life ----------------------------------------------------------------- */

@@ -50,25 +50,26 @@ static void table_take(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 static int take_credits(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 			struct shunt_rdma_conn *conn)
 {
-	uint32_t share = shunt_rdma_share(rdma);
+	bool writes = rdma->options.mode == SHUNT_RDMA_WRITE;
+	uint32_t told = (uint32_t)rdma->options.credits;
+	uint32_t most = told ? told : SHUNT_RDMA_GRANTS;
 
 	conn->ring =
 		conn->places < conn->theirs.places ? conn->places : conn->theirs.places;
-	if (rdma->options.mode == SHUNT_RDMA_WRITE && share > conn->ring)
-		share = conn->ring;
-	if (!share)
+	if (writes && most > conn->ring)
+		most = conn->ring;
+	if (!shunt_rdma_credit_begin(&peer->credit, &rdma->places, told, most))
 		return -ENOSPC;
 	peer->out = calloc(1, sizeof(*peer->out));
-	if (rdma->options.mode == SHUNT_RDMA_WRITE)
-		peer->given = calloc(share, sizeof(*peer->given));
-	if (!peer->out || (rdma->options.mode == SHUNT_RDMA_WRITE && !peer->given))
+	if (writes)
+		peer->given = calloc(peer->credit.most, sizeof(*peer->given));
+	if (!peer->out || (writes && !peer->given)) {
+		shunt_rdma_credit_end(&peer->credit, &rdma->places);
 		return -ENOMEM;
+	}
 	peer->out->qp = conn->id->qp;
 	peer->pair = conn->id->qp->qp_num;
-	peer->credits = share;
-	rdma->claimed += share + SHUNT_RDMA_NOTES;
-	rdma->promised += SHUNT_RDMA_NOTES;
-	shunt_rdma_owe(rdma, peer, share);
+	shunt_rdma_owe(rdma, peer, 0);
 	return 0;
 }
 

@@ -70,7 +70,8 @@ static bool may_send(const struct shunt_rdma *rdma, const struct shunt_rdma_peer
 {
 	/* notes must find a place as well */
 	return places_left(peer->out) > SHUNT_RDMA_NOTES &&
-	       (rdma->options.mode == SHUNT_RDMA_UD || peer->spent != peer->allowed);
+	       (rdma->options.mode == SHUNT_RDMA_UD ||
+		shunt_rdma_credit_left(&peer->credit));
 }
 
 static bool is_registered(const struct shunt_rdma *rdma,
@@ -102,7 +103,7 @@ static bool bring_in(struct shunt_rdma *rdma, struct shunt_frame *frame)
 static void aim_write(struct shunt_rdma_peer *peer, struct ibv_send_wr *wr)
 {
 	const struct shunt_rdma_hello *theirs = &peer->conn->theirs;
-	uint32_t number = peer->conn->grants[peer->spent % peer->conn->ring];
+	uint32_t number = peer->conn->grants[peer->credit.spent % peer->conn->ring];
 
 	wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 	wr->imm_data = htobe32(number);
@@ -127,7 +128,7 @@ static void aim(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 		break;
 	default:
 		wr->opcode = IBV_WR_SEND_WITH_IMM;
-		wr->imm_data = htobe32(peer->granted & ~SHUNT_RDMA_NOTE);
+		wr->imm_data = htobe32(peer->credit.granted & ~SHUNT_RDMA_NOTE);
 	}
 }
 
@@ -153,7 +154,7 @@ static void add(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 		post->wr[i - 1].next = wr;
 	out->frame[out->posted % SHUNT_RDMA_SENDS] = *frame;
 	out->posted++;
-	peer->spent++;
+	peer->credit.spent++;
 }
 
 /*
@@ -200,7 +201,7 @@ static unsigned int send_run(struct shunt_rdma *rdma, struct shunt_datagram *dat
 	if (!i)
 		return 0;
 	if (rdma->options.mode == SHUNT_RDMA_RC)
-		peer->told = peer->granted;
+		peer->credit.told = peer->credit.granted;
 	hand_on(rdma, peer, &post, i);
 	rdma->transport.count.tx_datagrams += i;
 	return i;
@@ -249,8 +250,8 @@ static uint32_t aim_numbers(const struct shunt_rdma_peer *peer, struct ibv_send_
 			    struct ibv_sge *sge)
 {
 	const struct shunt_rdma_conn *conn = peer->conn;
-	uint32_t at = peer->told % conn->ring;
-	uint32_t n = peer->granted - peer->told, left = conn->ring - at;
+	uint32_t at = peer->credit.told % conn->ring;
+	uint32_t n = peer->credit.granted - peer->credit.told, left = conn->ring - at;
 
 	if (n > left)
 		n = left;
@@ -284,9 +285,9 @@ bool shunt_rdma_note(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 	if (peer->given) {
 		n = aim_numbers(peer, &wr, &sge);
 	} else {
-		n = peer->granted - peer->told;
+		n = peer->credit.granted - peer->credit.told;
 		wr.opcode = IBV_WR_SEND_WITH_IMM;
-		wr.imm_data = htobe32(SHUNT_RDMA_NOTE | peer->granted);
+		wr.imm_data = htobe32(SHUNT_RDMA_NOTE | peer->credit.granted);
 	}
 	out->frame[out->posted % SHUNT_RDMA_SENDS].data = NULL;
 	if (ibv_post_send(out->qp, &wr, &bad)) {
@@ -294,6 +295,6 @@ bool shunt_rdma_note(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 		return false;
 	}
 	out->posted++;
-	peer->told += n;
+	peer->credit.told += n;
 	return true;
 }
