@@ -196,6 +196,7 @@ static const struct rig_row rdma_ud = {
 	.options = "mode=ud",
 	.must = RDMA,
 	.burst = 64,
+	.silent = true, /* rxe does not count them */
 	.small = "buffers=128",
 	.shares = true,
 	.except = rdma_ud_not,

@@ -66,6 +66,7 @@ struct shunt_rdma {
 	uint32_t first, arrived;
 	struct shunt_rdma_peer *owed, *owed_last;
 	struct shunt_rdma_out ud; /* all datagrams go by one queue pair */
+	bool stuck;		  /* it has failed, and is to be mended */
 	struct shunt_rdma_peer *bucket[SHUNT_RDMA_BUCKETS];
 };
 
@@ -154,6 +155,8 @@ void shunt_rdma_forget(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer);
 
 /* Queue pair and address handles of mode=ud. */
 SHUNT_MUST_CHECK int shunt_rdma_ud_open(struct shunt_rdma *rdma, struct shunt_err *err);
+/* A queue pair that has failed starts anew, once it has given everything back. */
+SHUNT_MUST_CHECK bool shunt_rdma_ud_mend(struct shunt_rdma *rdma);
 SHUNT_MUST_CHECK int shunt_rdma_ud_aim(struct shunt_rdma *rdma,
 				       struct shunt_rdma_peer *peer,
 				       struct shunt_err *err);

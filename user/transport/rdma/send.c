@@ -42,6 +42,14 @@ uint32_t shunt_rdma_give_up(struct shunt_rdma_out *out)
 	return left;
 }
 
+/* A datagram found no way; those behind it come back, too. */
+static void one_failed(struct shunt_rdma *rdma, uint32_t number)
+{
+	rdma->transport.count.tx_failed++;
+	rdma->stuck = true;
+	retire(&rdma->ud, number + 1);
+}
+
 void shunt_rdma_sent(struct shunt_rdma *rdma)
 {
 	struct ibv_wc wc[16];
@@ -60,6 +68,8 @@ void shunt_rdma_sent(struct shunt_rdma *rdma)
 				retire(out, (uint32_t)wc[i].wr_id + 1);
 			else if (peer)
 				shunt_rdma_lose(rdma, peer);
+			else if (out)
+				one_failed(rdma, (uint32_t)wc[i].wr_id);
 		}
 	}
 }
@@ -222,6 +232,10 @@ int shunt_rdma_tx(struct shunt_transport *transport, struct shunt_datagram *data
 	unsigned int sent = 0;
 
 	shunt_rdma_sent(rdma);
+	if (rdma->stuck && !shunt_rdma_ud_mend(rdma)) {
+		rdma->short_of_room = true;
+		return 0;
+	}
 	while (sent < n) {
 		struct shunt_rdma_peer *peer = shunt_rdma_peer_of(datagrams[sent].peer);
 		unsigned int now;
