@@ -174,6 +174,8 @@ static int run_row(size_t number, const char *words)
 		add_all(row, rig_tests_link, words);
 		add_all(row, rig_tests_life, words);
 		add_all(row, rig_tests_wait, words);
+		if (row->own)
+			add_all(row, row->own, words);
 	}
 	fflush(stdout);
 	return _cmocka_run_group_tests(row->name, tests, count, NULL, NULL);

@@ -22,6 +22,7 @@
 #define RIG_WAIT_MS 10000
 
 struct rig;
+struct rig_test;
 
 /* A test that does not apply to a row, and why. */
 struct rig_not {
@@ -46,6 +47,7 @@ struct rig_row {
 	bool shares;	      /* its ends are in one namespace: net_share() */
 	bool silent;	      /* what finds no buffer is missed by its number alone */
 	bool dies;	      /* of no more use once its interface went down */
+	const struct rig_test *own;   /* what it alone promises; NULL: nothing */
 	const struct rig_not *except; /* an entry without a test ends them */
 };
 

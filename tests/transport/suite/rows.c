@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The transports that the suite is run over. */
-#include "tests/transport/suite/rig.h"
+#include "tests/transport/suite/tests.h"
 
 #define UDP (SHUNT_TRANSPORT_DATAGRAMS | SHUNT_TRANSPORT_BLOCKS)
 #define TCP                                                                            \
@@ -176,6 +176,7 @@ static const struct rig_row rdma_rc = {
 	.small = "buffers=128&credits=32",
 	.bad = { "mode=smoke", "credits=1", "inline=4096" },
 	.shares = true,
+	.own = rig_tests_rdma,
 	.except = rdma_not,
 };
 
@@ -187,6 +188,7 @@ static const struct rig_row rdma_write = {
 	.burst = 16, /* half of the credits may be granted, and not yet told */
 	.small = "buffers=128&credits=32",
 	.shares = true,
+	.own = rig_tests_rdma,
 	.except = rdma_not,
 };
 
@@ -199,6 +201,7 @@ static const struct rig_row rdma_ud = {
 	.silent = true, /* rxe does not count them */
 	.small = "buffers=128",
 	.shares = true,
+	.own = rig_tests_rdma,
 	.except = rdma_ud_not,
 };
 

@@ -20,6 +20,8 @@ static int rdma_kick(struct shunt_transport *transport, struct shunt_err *err)
 	shunt_rdma_news(rdma);
 	shunt_rdma_sent(rdma);
 	shunt_rdma_came(rdma);
+	/* a place for another one, whoever may not receive for a while */
+	shunt_rdma_bury(rdma);
 	shunt_rdma_fill(rdma);
 	shunt_rdma_grant(rdma);
 	return 0;
@@ -158,7 +160,8 @@ static int rdma_describe(struct shunt_transport *transport, cJSON *json)
 				     ibv_get_device_name(device->verbs->device)) ||
 	    !cJSON_AddNumberToObject(json, "device_mtu", device->mtu) ||
 	    !cJSON_AddNumberToObject(json, "receive_queue", device->budget) ||
-	    !cJSON_AddNumberToObject(json, "inline", device->inline_max))
+	    !cJSON_AddNumberToObject(json, "inline", device->inline_max) ||
+	    !cJSON_AddNumberToObject(json, "completions", (double)rdma->completions))
 		return -ENOMEM;
 	return 0;
 }

@@ -61,6 +61,7 @@ struct shunt_rdma {
 	bool short_of_room; /* tx has come short: what was sent ends a sleep, too */
 	struct shunt_rdma_places places;
 	uint32_t refused;	    /* connections, as counted already */
+	uint64_t completions;	    /* of what was sent */
 	struct shunt_frame *frames; /* by number of the buffer, where it is posted */
 	struct shunt_rdma_arrival *arrivals; /* a ring of `budget` places */
 	uint32_t first, arrived;

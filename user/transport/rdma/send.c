@@ -56,6 +56,7 @@ void shunt_rdma_sent(struct shunt_rdma *rdma)
 	int i, n;
 
 	while ((n = ibv_poll_cq(rdma->device.sent, 16, wc)) > 0) {
+		rdma->completions += (uint64_t)n;
 		for (i = 0; i < n; i++) {
 			struct shunt_rdma_peer *peer = NULL;
 			struct shunt_rdma_out *out = &rdma->ud;
