@@ -3,7 +3,7 @@
 
 /*
  *   conformance [ROW [WORDS]]        only this row, and only tests that have the words
- *   conformance --echo FD URI        an end in a process of its own (rig_echo_start())
+ *   conformance --echo FD URI [PEER] an end in a process of its own (rig_echo_start())
  *
  * Rows run at a time, each in a process and in network namespaces of its own: most of what
  * they do is to wait. Each keeps to one core, for packets that two cores receive may
@@ -242,8 +242,8 @@ int main(int argc, char **argv)
 	libbpf_set_print(NULL);
 	if (argc < 2)
 		return run_all();
-	if (argc == 4 && !strcmp(argv[1], "--echo"))
-		return rig_echo_main(argv[3], argv[2]);
+	if ((argc == 4 || argc == 5) && !strcmp(argv[1], "--echo"))
+		return rig_echo_main(argv[3], argv[2], argc == 5 ? argv[4] : NULL);
 	while (rig_rows[row] && strcmp(rig_rows[row]->name, argv[1]) != 0)
 		row++;
 	return rig_rows[row] ? run_row(row, argc > 2 ? argv[2] : NULL) : 2;

@@ -163,4 +163,5 @@ void rig_late(struct rig *rig, const char *what);
 
 pid_t rig_echo_start(struct rig *rig, enum net_side side, uint16_t port);
 void rig_echo_kill(pid_t pid);
-int rig_echo_main(const char *uri, const char *namespace_fd);
+/* peer: whom it calls; NULL: it waits to be called. */
+int rig_echo_main(const char *uri, const char *namespace_fd, const char *peer);

@@ -103,6 +103,8 @@ static int rdma_open(struct shunt_transport *transport, const struct shunt_uri *
 	(void)uri;
 	rdma->options = *(const struct shunt_rdma_options *)options;
 	rdma->meet.mode = rdma->options.mode;
+	rdma->meet.plain =
+		rdma->options.mode == SHUNT_RDMA_RC && !transport->options.header;
 	rdma->meet.memory = transport->memory;
 	rdma->meet.device = &rdma->device;
 	rdma->meet.places = rdma->options.credits > SHUNT_RDMA_GRANTS

@@ -36,6 +36,10 @@ bool shunt_rdma_their_hello(struct shunt_rdma_hello *hello,
 			    const struct shunt_rdma_meet *meet, const void *bytes,
 			    size_t len)
 {
+	if (meet->plain && !shunt_rdma_hello_is(bytes, len)) {
+		*hello = (struct shunt_rdma_hello){ 0 };
+		return true;
+	}
 	return shunt_rdma_hello_read(hello, bytes, len, meet->mode, meet->longest);
 }
 

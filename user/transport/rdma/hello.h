@@ -69,6 +69,16 @@ static inline bool shunt_rdma_hello_is_sound(const struct shunt_rdma_hello *hell
 	       hello->area <= UINT64_MAX - bytes && hello->grants <= UINT64_MAX - table;
 }
 
+/* Is it one at all, sound or not? */
+static inline bool shunt_rdma_hello_is(const void *bytes, size_t len)
+{
+	uint32_t magic = 0;
+
+	if (bytes && len >= sizeof(magic))
+		memcpy(&magic, bytes, sizeof(magic));
+	return be32toh(magic) == SHUNT_RDMA_MAGIC;
+}
+
 /*
  * Reads what came, into host order. False: it is none, or of another mode, or of one that
  * has no room for datagrams of `longest` bytes.

@@ -41,6 +41,7 @@ struct shunt_rdma_meet {
 	const struct shunt_rdma_device *device;
 	const struct shunt_memory *memory;
 	unsigned int mode;
+	bool plain; /* who says no hello is welcome, too: its `theirs` is zeroed */
 	uint32_t places;
 	uint32_t longest; /* bytes that are sent at once: a peer's room must do */
 	uint16_t port;

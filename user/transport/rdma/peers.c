@@ -47,6 +47,23 @@ static void table_take(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 
 /* --- coming ------------------------------------------------------------------------------ */
 
+/* The device asks again for a place after so long: 0.64 ms (InfiniBand, table 45). */
+#define WAIT_FOR_PLACE 12
+
+/* Who knows nothing of credits may find no place. */
+static int take_plain(struct shunt_rdma_peer *peer, struct shunt_rdma_conn *conn)
+{
+	struct ibv_qp_attr attr = { .min_rnr_timer = WAIT_FOR_PLACE };
+
+	peer->plain = true;
+	peer->out = calloc(1, sizeof(*peer->out));
+	if (!peer->out)
+		return -ENOMEM;
+	peer->out->qp = conn->id->qp;
+	peer->pair = conn->id->qp->qp_num;
+	return -ibv_modify_qp(conn->id->qp, &attr, IBV_QP_MIN_RNR_TIMER);
+}
+
 static int take_credits(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 			struct shunt_rdma_conn *conn)
 {
@@ -83,7 +100,8 @@ int shunt_rdma_adopt(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 		peer->out = &rdma->ud;
 		ret = shunt_rdma_ud_aim(rdma, peer, err);
 	} else {
-		ret = take_credits(rdma, peer, conn);
+		ret = conn->theirs.magic ? take_credits(rdma, peer, conn)
+					 : take_plain(peer, conn);
 		if (ret)
 			ret = shunt_fail(err, ret,
 					 "there is no room for another connection: "

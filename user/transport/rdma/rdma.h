@@ -12,6 +12,9 @@
  * immediate number of a message tells what its sender grants (rc) or which frame it lies in
  * (write); with SHUNT_RDMA_NOTE it is no message but a note of credits alone: so many in all
  * (rc), or so many more (write), whose frames' numbers lie in conn->grants by then.
+ *
+ * A plain peer has said no hello, which goes with header=off in mode=rc: what is sent either
+ * way is the bytes of a message alone, and the device makes senders wait for places.
  */
 #include "user/transport/rdma/credit.h"
 #include "user/transport/rdma/meet.h"
@@ -31,6 +34,7 @@ struct shunt_rdma_peer {
 	struct shunt_rdma_peer *next; /* with the same hash */
 	uint32_t pair; /* number of the queue pair: by what it is found */
 	bool up, gone;
+	bool plain;	  /* no Shunt: sent to without numbers, and without credits */
 	uint32_t arrived; /* messages of it that wait for rx */
 
 	struct shunt_rdma_out *out; /* ud: the transport's */

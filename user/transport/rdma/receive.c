@@ -98,6 +98,10 @@ static void came_by_send(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 {
 	uint32_t word = be32toh(wc->imm_data);
 
+	if (peer && peer->plain) {
+		arrive(rdma, peer, frame, wc->byte_len);
+		return;
+	}
 	if (!peer || !(wc->wc_flags & IBV_WC_WITH_IMM)) {
 		shunt_frames_put(frame, 1);
 		return;

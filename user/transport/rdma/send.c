@@ -81,7 +81,7 @@ static bool may_send(const struct shunt_rdma *rdma, const struct shunt_rdma_peer
 {
 	/* notes must find a place as well */
 	return places_left(peer->out) > SHUNT_RDMA_NOTES &&
-	       (rdma->options.mode == SHUNT_RDMA_UD ||
+	       (rdma->options.mode == SHUNT_RDMA_UD || peer->plain ||
 		shunt_rdma_credit_left(&peer->credit));
 }
 
@@ -138,7 +138,7 @@ static void aim(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 		wr->wr.ud.remote_qkey = RDMA_UDP_QKEY;
 		break;
 	default:
-		wr->opcode = IBV_WR_SEND_WITH_IMM;
+		wr->opcode = peer->plain ? IBV_WR_SEND : IBV_WR_SEND_WITH_IMM;
 		wr->imm_data = htobe32(peer->credit.granted & ~SHUNT_RDMA_NOTE);
 	}
 }
