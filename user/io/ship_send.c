@@ -20,7 +20,7 @@
 #define BATCHES 64u  /* runs of records under way, each with its produced */
 #define POLLED 32u
 
-#define OPEN_NS (5 * NS_PER_S)	 /* to find the receiver at first */
+#define OPEN_NS (3 * NS_PER_S)	 /* to find the receiver at first */
 #define AGAIN_NS (200 * NS_PER_MS) /* between two tries to find it again */
 #define CALL_NS (5 * NS_PER_S)	 /* one try; librdmacm has shorter ones within */
 #define LOOK_NS (10 * NS_PER_MS) /* how often the connection is asked after */

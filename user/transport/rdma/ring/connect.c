@@ -181,7 +181,8 @@ static void read_words(struct shunt_ship_words *words,
 	struct sockaddr_storage address = { 0 };
 
 	words->len = param->private_data ? param->private_data_len : 0;
-	memcpy(words->bytes, param->private_data, words->len);
+	if (words->len)
+		memcpy(words->bytes, param->private_data, words->len);
 	memcpy(&address, &event->id->route.addr.dst_storage, sizeof(address));
 	shunt_endpoint_from_socket(&words->remote, &address);
 }
