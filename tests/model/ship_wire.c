@@ -136,9 +136,8 @@ static int wire_post(struct shunt_ship_wire *wire, const struct shunt_ship_post 
 			const struct shunt_ship_area *area =
 				&wire->opts.area[piece->area];
 
-			require(piece->at >= area->at &&
-					piece->at + piece->bytes <=
-						area->at + area->bytes,
+			require(piece->at >= area->at && piece->at + piece->bytes <=
+								 area->at + area->bytes,
 				"a piece is not registered");
 			request->piece[k] = *piece;
 		}

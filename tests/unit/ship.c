@@ -409,8 +409,8 @@ static void one_that_is_to_end_with_its_receiver_does(void **state)
 static void who_is_refused_is_told_why(void **state)
 {
 	static const uint8_t version9[] = { 's', 'h', 's', 'p', 0, 9, 0, 1 };
-	static const uint8_t nonsense[SHUNT_SHIP_OFFER_BYTES] = { 's', 'h', 's', 'p',
-								  0,   1 };
+	static const uint8_t nonsense[SHUNT_SHIP_OFFER_BYTES] = { 's', 'h', 's',
+								  'p', 0,   1 };
 	struct pair pair = { 0 };
 	struct shunt_err err;
 
@@ -426,8 +426,8 @@ static void who_is_refused_is_told_why(void **state)
 	assert_non_null(strstr(err.message, "has a sender already"));
 	shunt_port_close(pair.sender);
 	close_receiver(&pair);
-	assert_int_equal(shunt_ship_read_offer(&(struct shunt_ship_offer){ 0 }, nonsense,
-					       sizeof(nonsense), &err),
+	assert_int_equal(shunt_ship_read_offer(&(struct shunt_ship_offer){ 0 },
+					       nonsense, sizeof(nonsense), &err),
 			 -EPROTO);
 	assert_non_null(strstr(err.message, "makes no sense"));
 }
@@ -475,11 +475,11 @@ static void a_receiver_that_sleeps_is_rung(void **state)
 		/* a second descriptor says: do not sleep */
 		if (early && i % 4 == 1) {
 			shunt_model_wire_do(UINT32_MAX);
-			assert_int_equal(pair.receiver->ops->wait(pair.receiver, fds, 9),
-					 2);
+			assert_int_equal(
+				pair.receiver->ops->wait(pair.receiver, fds, 9), 2);
 		} else {
-			assert_int_equal(pair.receiver->ops->wait(pair.receiver, fds, 9),
-					 1);
+			assert_int_equal(
+				pair.receiver->ops->wait(pair.receiver, fds, 9), 1);
 		}
 		if (!early)
 			send_some(&pair, 3);

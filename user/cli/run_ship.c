@@ -15,8 +15,7 @@
 /* --- ports -------------------------------------------------------------------------------- */
 
 /* Adds to a port's text; false: it is too long. */
-static bool say(struct shunt_run_port *port, const char *fmt, ...)
-	SHUNT_PRINTF(2, 3);
+static bool say(struct shunt_run_port *port, const char *fmt, ...) SHUNT_PRINTF(2, 3);
 
 static bool say(struct shunt_run_port *port, const char *fmt, ...)
 {
@@ -181,8 +180,8 @@ static int receive(const struct shunt_cli *cli, struct shunt_run_config *config,
 /* Options that are for one end alone. */
 static int check(const struct shunt_cli *cli, struct shunt_err *err)
 {
-	static const char *const senders[] = { "consumer", "full", "lost", "from",
-					       "ring",	   "take-over" };
+	static const char *const senders[] = { "consumer", "full", "lost",
+					       "from",	   "ring", "take-over" };
 	static const char *const receivers[] = { "write", "memory", "once", "number" };
 	bool sends = shunt_cli_option(cli, "to");
 	const char *const *others = sends ? receivers : senders;
@@ -191,16 +190,16 @@ static int check(const struct shunt_cli *cli, struct shunt_err *err)
 	const char *path = shunt_cli_option(cli, "write");
 
 	if (sends == !!shunt_cli_option(cli, "receive") || sends != !!cli->args)
-		return shunt_fail(err, -EINVAL,
-				  "run ship: INTERFACE --to ADDRESS:PORT sends, and "
-				  "--receive ADDRESS:PORT, without an interface, is the "
-				  "far end");
+		return shunt_fail(
+			err, -EINVAL,
+			"run ship: INTERFACE --to ADDRESS:PORT sends, and "
+			"--receive ADDRESS:PORT, without an interface, is the "
+			"far end");
 	while (n--)
 		if (shunt_cli_option(cli, others[n]))
-			return shunt_fail(err, -EINVAL, "run ship: --%s is for %s",
-					  others[n],
-					  sends ? "the end that receives"
-						: "the end that sends");
+			return shunt_fail(
+				err, -EINVAL, "run ship: --%s is for %s", others[n],
+				sends ? "the end that receives" : "the end that sends");
 	if (path && shunt_cli_option(cli, "number"))
 		return shunt_fail(err, -EINVAL,
 				  "run ship: --number is for counting, without "

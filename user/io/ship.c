@@ -60,12 +60,14 @@ static int check(const struct shunt_ship_open *open, struct shunt_err *err)
 		return shunt_fail(err, -EINVAL, "ring=%llu: it is a power of two",
 				  (unsigned long long)options->ring);
 	if (!open->at.port && !options->listen)
-		return shunt_fail(err, -EINVAL, "at which port does the receiver "
-						"listen? ADDRESS:PORT says");
-	if (shunt_endpoint_is_any(&open->at))
 		return shunt_fail(err, -EINVAL,
-				  "name an address of the interface that the RDMA device "
-				  "is on: any address is none of a device's");
+				  "at which port does the receiver "
+				  "listen? ADDRESS:PORT says");
+	if (shunt_endpoint_is_any(&open->at))
+		return shunt_fail(
+			err, -EINVAL,
+			"name an address of the interface that the RDMA device "
+			"is on: any address is none of a device's");
 	return 0;
 }
 

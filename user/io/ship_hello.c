@@ -128,12 +128,12 @@ int shunt_ship_read_offer(struct shunt_ship_offer *offer, const uint8_t *bytes,
 		.frame_max = be32toh(in.frame_max),
 		.flags = head.word,
 	};
-	return is_sound(offer) ? 0
-			       : shunt_fail(err, -EPROTO,
-					    "its offer makes no sense: a ring of %llu "
-					    "bytes for frames of %u",
-					    (unsigned long long)offer->bytes,
-					    offer->frame_max);
+	return is_sound(offer)
+		       ? 0
+		       : shunt_fail(err, -EPROTO,
+				    "its offer makes no sense: a ring of %llu "
+				    "bytes for frames of %u",
+				    (unsigned long long)offer->bytes, offer->frame_max);
 }
 
 int shunt_ship_read_refusal(const uint8_t *bytes, size_t len, struct shunt_err *err)

@@ -15,8 +15,8 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-#define LENT 4096u		   /* frames that may be out */
-#define LOOK_NS (10 * NS_PER_MS)   /* how often the connection is asked after */
+#define LENT 4096u		    /* frames that may be out */
+#define LOOK_NS (10 * NS_PER_MS)    /* how often the connection is asked after */
 #define PROBE_NS (1000 * NS_PER_MS) /* and whether there still is a sender */
 #define POLLED 16u
 
@@ -46,7 +46,7 @@ struct receiver {
 	uint64_t look_ns, probe_ns;
 
 	uint64_t session;
-	uint64_t taken; /* position up to which records were lent */
+	uint64_t taken;			/* position up to which records were lent */
 	uint64_t thrown, thrown_before; /* what senders say: this one, and all before */
 	bool napping;
 	struct lent *lent; /* a ring by number */
@@ -73,8 +73,8 @@ static unsigned int pool_get(struct shunt_pool *pool, struct shunt_frame *frames
 static void pool_put(struct shunt_pool *pool, const struct shunt_frame *frames,
 		     unsigned int n)
 {
-	struct receiver *r = (struct receiver *)((char *)pool -
-						 offsetof(struct receiver, pool));
+	struct receiver *r =
+		(struct receiver *)((char *)pool - offsetof(struct receiver, pool));
 	unsigned int i;
 
 	for (i = 0; i < n; i++)
@@ -89,9 +89,8 @@ static void retire(struct receiver *r)
 {
 	uint32_t before = r->tail;
 
-	while (r->tail != r->head &&
-	       atomic_load_explicit(&r->lent[r->tail % LENT].back,
-				    memory_order_acquire))
+	while (r->tail != r->head && atomic_load_explicit(&r->lent[r->tail % LENT].back,
+							  memory_order_acquire))
 		r->tail++;
 	if (r->tail != before)
 		atomic_store_explicit(&r->page->facts.consumed,
@@ -355,8 +354,8 @@ static void receive_close(struct shunt_port *port)
 
 static bool map(uint8_t *at, size_t bytes, int fd, off_t from)
 {
-	return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, from) ==
-	       at;
+	return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		    from) == at;
 }
 
 /* The ring's pages are in a row twice. */
@@ -427,11 +426,10 @@ int shunt_ship_receive_open(struct shunt_port **port,
 		r->port.caps |= SHUNT_PORT_ENDS;
 	ret = make(r, err);
 	if (!ret) {
-		wire.area[0] = (struct shunt_ship_area){
-			.at = r->area,
-			.bytes = SHUNT_SHIP_PAGE + 2 * r->bytes,
-			.remote = true
-		};
+		wire.area[0] = (struct shunt_ship_area){ .at = r->area,
+							 .bytes = SHUNT_SHIP_PAGE +
+								  2 * r->bytes,
+							 .remote = true };
 		ret = r->ops->open(&r->wire, &wire, err);
 	}
 	if (ret) {
@@ -470,13 +468,7 @@ static int receive_describe(struct shunt_port *port, cJSON *json)
 }
 
 static const struct shunt_port_ops receive_ops = {
-	SHUNT_SHIP_ROW,
-	.close = receive_close,
-	.rx = receive_rx,
-	.tx = shunt_port_tx_none,
-	.kick = receive_kick,
-	.wait = receive_wait,
-	.stop = receive_stop,
-	.stats = receive_stats,
-	.describe = receive_describe,
+	SHUNT_SHIP_ROW,		  .close = receive_close, .rx = receive_rx,
+	.tx = shunt_port_tx_none, .kick = receive_kick,	  .wait = receive_wait,
+	.stop = receive_stop,	  .stats = receive_stats, .describe = receive_describe,
 };

@@ -33,8 +33,9 @@
 /* The receiver's, and read by the sender. */
 struct shunt_ship_facts {
 	uint64_t session;
-	_Atomic uint64_t consumed; /* release: the records in front of it are done with */
-	_Atomic uint64_t nap;	   /* odd: it sleeps, or is about to */
+	_Atomic uint64_t
+		consumed;     /* release: the records in front of it are done with */
+	_Atomic uint64_t nap; /* odd: it sleeps, or is about to */
 };
 
 struct shunt_ship_page {
@@ -43,7 +44,8 @@ struct shunt_ship_page {
 	_Alignas(SHUNT_SHIP_LINE) _Atomic uint64_t produced;
 };
 
-_Static_assert(sizeof(struct shunt_ship_page) <= SHUNT_SHIP_PAGE, "in front of the ring");
+_Static_assert(sizeof(struct shunt_ship_page) <= SHUNT_SHIP_PAGE,
+	       "in front of the ring");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "positions and records are written as they lie in memory");
 
@@ -66,7 +68,8 @@ static inline uint32_t shunt_ship_span(uint32_t len)
 }
 
 /* What tells a record from what was there before, or belongs elsewhere. */
-static inline uint32_t shunt_ship_check(uint64_t session, uint64_t position, uint32_t len)
+static inline uint32_t shunt_ship_check(uint64_t session, uint64_t position,
+					uint32_t len)
 {
 	uint64_t x = (session ^ position) * UINT64_C(0x9e3779b97f4a7c15);
 

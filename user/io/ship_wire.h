@@ -19,9 +19,9 @@
 #include "user/net/endpoint.h"
 
 #define SHUNT_SHIP_AREAS 2u
-#define SHUNT_SHIP_POSTS 256u  /* requests that may be under way */
-#define SHUNT_SHIP_PIECES 16u  /* that a request gathers, where the device can */
-#define SHUNT_SHIP_INLINE 8u   /* bytes that are copied when they are posted */
+#define SHUNT_SHIP_POSTS 256u /* requests that may be under way */
+#define SHUNT_SHIP_PIECES 16u /* that a request gathers, where the device can */
+#define SHUNT_SHIP_INLINE 8u  /* bytes that are copied when they are posted */
 
 struct shunt_ship_area {
 	uint8_t *at;

@@ -128,9 +128,8 @@ static int go_on(struct shunt_ship_wire *wire, enum rdma_cm_event_type event,
 	ret = shunt_ship_pair(wire, wire->id);
 	if (ret)
 		return shunt_fail_errno(err, ret, "make a queue pair");
-	return rdma_connect(wire->id, &param)
-		       ? shunt_fail_errno(err, -errno, "connect")
-		       : 0;
+	return rdma_connect(wire->id, &param) ? shunt_fail_errno(err, -errno, "connect")
+					      : 0;
 }
 
 /* --- who is called ------------------------------------------------------------------------ */

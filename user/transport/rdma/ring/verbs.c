@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define BELLS 4u     /* places for those of the other side: it rings once a nap */
+#define BELLS 4u /* places for those of the other side: it rings once a nap */
 #define POLLED 16u
-#define POSTED 8u    /* requests that are handed over together */
+#define POSTED 8u /* requests that are handed over together */
 
 /* --- the device ------------------------------------------------------------------------ */
 
