@@ -198,6 +198,7 @@ int shunt_cli_run_forward(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_generate(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_echo(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_kv(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_run_ship(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_save(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_serve(struct shunt_cli *cli, struct shunt_err *err);

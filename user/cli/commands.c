@@ -311,6 +311,34 @@ static const struct shunt_option generate_options[] = {
 	WAIT,
 	END,
 };
+static const struct shunt_option ship_options[] = {
+	JSON,
+	NETNS,
+	{ "to", 0, "ADDRESS:PORT", "where the far end receives" },
+	CONSUMER,
+	{ "full", 0, "HOW",
+	  "where the far ring is full, or nobody has it: wait (the default: then the "
+	  "kernel throws away and counts) or drop (here, and counted)" },
+	{ "lost", 0, "HOW",
+	  "when the far end is gone: again (the default: connect until it is back) or "
+	  "end" },
+	{ "from", 0, "ADDRESS", "of ours, to connect from; by routes unless told" },
+	RING,
+	TAKE_OVER,
+	{ "receive", 0, "ADDRESS:PORT", "be the far end: the ring is here" },
+	{ "write", 'o', "FILE",
+	  "what is received goes into this file (pcapng); without it, it is counted" },
+	{ "memory", 0, "BYTES", "of the ring, a power of two; 8M is the default" },
+	{ "number", 0, NULL, "look at the numbers of `run generate --number`" },
+	{ "once", 0, NULL, "end when the first sender has gone" },
+	DURATION,
+	PACKETS,
+	INTERVAL,
+	WAIT,
+	{ "cores", 0, "CORE", "pin the worker to a core" },
+	GUARD,
+	END,
+};
 static const struct shunt_option app_options[] = {
 	JSON,	  NETNS,   { "check", 0, NULL, "only say whether the file is sound" },
 	DURATION, PACKETS, INTERVAL,
@@ -496,6 +524,16 @@ const struct shunt_command shunt_commands[] = {
 	  "goes on to the kernel. `shunt run kv eth1 --port 7000 --set colour=green`, "
 	  "then `echo get colour | nc -u ADDRESS 7000` (docs/run-kv.md).",
 	  kv_options, shunt_cli_run_kv, true, false },
+	{ "run ship", "[INTERFACE|PORT]", 0, 1,
+	  "write frames into another machine's memory, by RDMA",
+	  "`shunt run ship --receive 192.0.2.2:7400 --write far.pcapng` on one machine, "
+	  "then `shunt run ship eth1 --consumer tap --to 192.0.2.2:7400` on the other: "
+	  "what the policy of eth1 redirects to its consumer tap is written into a ring "
+	  "in the memory of 192.0.2.2, by one-sided WRITE, from where the NIC has put "
+	  "it. Without --consumer all of the interface is shipped. Every frame is "
+	  "counted: received = sent + lost. ADDRESS is one of an interface with an RDMA "
+	  "device; soft-RoCE makes one of any interface (docs/run-ship.md).",
+	  ship_options, shunt_cli_run_ship, false, false },
 	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
 	  "Options as those of `explain` describe the frame: `shunt run generate "
 	  "af_packet:eth1 --src 192.0.2.1 --proto udp --dport 53 --rate 100k "
