@@ -206,7 +206,10 @@ static int read_perftest(const char *client, const char *head, uint32_t size,
 	at = at ? strchr(at, '\n') : NULL;
 	if (!at)
 		return not_understood("no head of the table", client, err);
-	end_of_line = at + 1 + strcspn(at + 1, "\n");
+	/* the last figure is whole where the line is */
+	end_of_line = strchr(at + 1, '\n');
+	if (!end_of_line)
+		return not_understood("no line of figures", client, err);
 	for (i = 0; i < figures; i++) {
 		char *end;
 

@@ -44,11 +44,14 @@ static const char *range(const cJSON *row, const char *figure, double unit,
 	const cJSON *item = shunt_bench_row_figure(row, figure),
 		    *min = shunt_json_get(item, "min"),
 		    *max = shunt_json_get(item, "max");
+	int places;
 
 	if (!cJSON_IsNumber(min) || !cJSON_IsNumber(max))
 		return "";
-	snprintf(text, 48, unit > 1e5 ? "(%.3f-%.3f)" : "(%.2f-%.2f)",
-		 min->valuedouble / unit, max->valuedouble / unit);
+	/* what a guest sends is thousands, and not millions */
+	places = unit < 1e5 ? 2 : min->valuedouble / unit < 0.1 ? 5 : 3;
+	snprintf(text, 48, "(%.*f-%.*f)", places, min->valuedouble / unit, places,
+		 max->valuedouble / unit);
 	return text;
 }
 
@@ -83,8 +86,9 @@ static void print_rate(const cJSON *row, FILE *out)
 	double requests = (double)shunt_json_u64(row, "requests");
 	char wide[48];
 
-	fprintf(out, " %9.3f %-17s %9.1f",
-		shunt_bench_row_median(row, "messages_per_s") / 1e6,
+	double rate = shunt_bench_row_median(row, "messages_per_s") / 1e6;
+
+	fprintf(out, " %9.*f %-17s %9.1f", rate < 0.1 ? 5 : 3, rate,
 		range(row, "messages_per_s", 1e6, wide),
 		shunt_bench_row_median(row, "bytes_per_s") / 1e6);
 	if (requests > 0)
