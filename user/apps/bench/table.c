@@ -83,10 +83,9 @@ static void print_latency(const cJSON *row, FILE *out)
 
 static void print_rate(const cJSON *row, FILE *out)
 {
-	double requests = (double)shunt_json_u64(row, "requests");
+	double requests = (double)shunt_json_u64(row, "requests"),
+	       rate = shunt_bench_row_median(row, "messages_per_s") / 1e6;
 	char wide[48];
-
-	double rate = shunt_bench_row_median(row, "messages_per_s") / 1e6;
 
 	fprintf(out, " %9.*f %-17s %9.1f", rate < 0.1 ? 5 : 3, rate,
 		range(row, "messages_per_s", 1e6, wide),
