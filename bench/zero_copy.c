@@ -21,6 +21,8 @@
 #include "user/io/port.h"
 
 #define LOST_NS 200000000u /* a round trip that takes longer is lost */
+#define NUMBER_AT 42	   /* behind the headers */
+#define BEGIN_S 10	   /* the other end has begun by then */
 
 /* Of an interface: its program, which feeds the port that is on its map. */
 static struct end {
@@ -121,80 +123,119 @@ static void end_far(pid_t pid)
 
 /* --- what is measured ----------------------------------------------------------------------- */
 
-static void look(struct shunt_port *port, struct shunt_port_stats *stats)
+/* A measurement's time: from begin() on, as opening takes its time in a guest. */
+struct span {
+	uint64_t start_ns, now_ns;
+	double cpu; /* s */
+};
+
+static struct span begin(void)
 {
+	uint64_t now = shunt_now_ns();
+
+	return (struct span){ now, now, loop_cpu_seconds() };
+}
+
+static bool lasts(struct span *span, double seconds)
+{
+	span->now_ns = shunt_now_ns();
+	return span->now_ns - span->start_ns < seconds * 1e9;
+}
+
+static void end(const struct span *span, struct loop_result *result)
+{
+	result->seconds = (span->now_ns - span->start_ns) / 1e9;
+	result->cpu = (loop_cpu_seconds() - span->cpu) / result->seconds;
+}
+
+static struct shunt_port_stats look(struct shunt_port *port)
+{
+	struct shunt_port_stats stats;
 	struct shunt_err err = { 0 };
 
-	if (shunt_port_stats(port, stats, &err))
+	if (shunt_port_stats(port, &stats, &err))
 		loop_refuse(err.message);
+	return stats;
 }
 
 static void run_send(const struct loop_row *row, double seconds,
 		     struct loop_result *result)
 {
 	struct shunt_port *port = open_on(&near, row->options, "rx=off");
-	struct shunt_port_stats stats;
-	uint64_t start = shunt_now_ns(), now = start;
+	struct span span = begin();
 
-	while (now - start < seconds * 1e9) {
+	while (lasts(&span, seconds))
 		send_burst(port, row->bytes);
-		now = shunt_now_ns();
-	}
-	look(port, &stats);
-	result->seconds = (now - start) / 1e9;
-	result->packets = stats.tx_packets;
-	result->lost = stats.tx_failed;
+	end(&span, result);
+	result->packets = look(port).tx_packets;
+	result->lost = look(port).tx_failed;
 	shunt_port_close(port);
 }
 
-/* From the first frame on: the other end takes its time to begin. */
+static unsigned int receive(struct shunt_port *port)
+{
+	struct shunt_frame frames[SHUNT_BURST];
+	unsigned int n = shunt_port_rx(port, frames, SHUNT_BURST);
+
+	shunt_frames_put(frames, n);
+	kick(port);
+	return n;
+}
+
 static void run_receive(const struct loop_row *row, double seconds,
 			struct loop_result *result)
 {
 	struct shunt_port *port = open_on(&near, row->options, "rx=on,tx=off");
 	pid_t source = start_far(row, send_always);
-	struct shunt_frame frames[SHUNT_BURST];
-	struct shunt_port_stats stats, before = { 0 };
-	uint64_t start = shunt_now_ns(), now = start, deadline = start + 10000000000u;
-	bool began = false;
+	struct shunt_port_stats before, after;
+	struct span span = begin();
 
-	while (began ? now - start < seconds * 1e9 : now < deadline) {
-		unsigned int n = shunt_port_rx(port, frames, SHUNT_BURST);
-
-		shunt_frames_put(frames, n);
-		kick(port);
-		now = shunt_now_ns();
-		if (began || !n)
-			continue;
-		began = true;
-		start = now;
-		look(port, &before);
-	}
-	look(port, &stats);
+	while (!receive(port) && lasts(&span, BEGIN_S))
+		; /* the other end takes its time to begin */
+	before = look(port);
+	span = begin();
+	while (lasts(&span, seconds))
+		receive(port);
+	end(&span, result);
+	after = look(port);
 	end_far(source);
-	result->seconds = (now - start) / 1e9;
-	result->packets = stats.rx_packets - before.rx_packets;
-	result->lost = stats.rx_dropped + stats.rx_ring_full - before.rx_dropped -
+	result->packets = after.rx_packets - before.rx_packets;
+	result->lost = after.rx_dropped + after.rx_ring_full - before.rx_dropped -
 		       before.rx_ring_full;
 	shunt_port_close(port);
+}
+
+/* Whether the frame with that number has come back; what is late is passed over. */
+static bool came_back(struct shunt_port *port, uint32_t number)
+{
+	struct shunt_frame frame;
+	unsigned int n = shunt_port_rx(port, &frame, 1);
+	bool same = n && !memcmp(frame.data + NUMBER_AT, &number, sizeof(number));
+
+	shunt_frames_put(&frame, n);
+	return same;
 }
 
 /* One round trip: true; false: it is lost. */
 static bool turn(struct shunt_port *port, unsigned int bytes)
 {
+	static uint32_t number;
 	struct shunt_frame frame;
 	uint64_t start = shunt_now_ns();
 	unsigned int n = shunt_pool_get(port->pool, &frame, 1);
+	bool back;
 
+	number++;
 	write_frames(&frame, n, bytes);
+	if (n)
+		memcpy(frame.data + NUMBER_AT, &number, sizeof(number));
 	n -= shunt_port_tx(port, &frame, n);
 	shunt_frames_put(&frame, n);
 	do {
 		kick(port);
-		n = shunt_port_rx(port, &frame, 1);
-	} while (!n && shunt_now_ns() - start < LOST_NS);
-	shunt_frames_put(&frame, n);
-	return n;
+		back = came_back(port, number);
+	} while (!back && shunt_now_ns() - start < LOST_NS);
+	return back;
 }
 
 static void run_turn(const struct loop_row *row, double seconds,
@@ -202,20 +243,19 @@ static void run_turn(const struct loop_row *row, double seconds,
 {
 	struct shunt_port *port = open_on(&near, row->options, "rx=on");
 	pid_t echo = start_far(row, send_back);
-	uint64_t start = shunt_now_ns(), now = start, deadline = start + 10000000000u;
+	struct span span = begin();
 
-	while (!turn(port, row->bytes) && shunt_now_ns() < deadline)
-		; /* the other end takes its time to begin */
-	start = now = shunt_now_ns();
-	while (now - start < seconds * 1e9) {
+	while (!turn(port, row->bytes) && lasts(&span, BEGIN_S))
+		; /* it takes its time as well */
+	span = begin();
+	while (lasts(&span, seconds)) {
 		if (turn(port, row->bytes))
 			result->packets++;
 		else
 			result->lost++;
-		now = shunt_now_ns();
 	}
+	end(&span, result);
 	end_far(echo);
-	result->seconds = (now - start) / 1e9;
 	shunt_port_close(port);
 }
 

@@ -9,6 +9,7 @@
 #include "user/apps/bench/beside.h"
 #include "user/apps/bench/bench.h"
 #include "user/apps/bench/ends.h"
+#include "user/apps/bench/name.h"
 
 #define CONTENDERS 96u
 
@@ -20,48 +21,6 @@ static const struct {
 } asked_by[] = {
 	{ "xdp", "&answer=all", { "afxdp", "raw", NULL } },
 };
-
-const struct shunt_transport_ops *shunt_bench_backend(const char *scheme)
-{
-	size_t i;
-
-	for (i = 0; shunt_transport_backends[i]; i++)
-		if (!strcmp(shunt_transport_backends[i]->scheme, scheme))
-			return shunt_transport_backends[i];
-	return NULL;
-}
-
-/* --- protocols -------------------------------------------------------------------------- */
-
-/* RDMA calls them modes; others' modes are something else. */
-static bool is_rdma(const struct shunt_transport_ops *ops)
-{
-	return !strcmp(ops->scheme, "rdma");
-}
-
-static const char *proto_key(const struct shunt_transport_ops *ops)
-{
-	return is_rdma(ops) ? "mode" : "proto";
-}
-
-const char *const *shunt_bench_protos(const struct shunt_transport_ops *ops)
-{
-	const struct shunt_spec_row *row = ops->options;
-
-	for (; row && row->key; row++)
-		if (!strcmp(row->key, proto_key(ops)))
-			return row->choices;
-	return NULL;
-}
-
-void shunt_bench_uri(char *uri, size_t room, const struct shunt_transport_ops *ops,
-		     const char *address, const char *proto, const char *wait)
-{
-	snprintf(uri, room, "%s://%s?wait=%s", ops->scheme, address, wait);
-	if (*proto)
-		snprintf(uri + strlen(uri), room - strlen(uri), "&%s=%s",
-			 proto_key(ops), proto);
-}
 
 const char *shunt_bench_contender_text(const struct shunt_bench_contender *contender,
 				       char text[64])
@@ -100,84 +59,6 @@ static bool find_client(struct shunt_bench_contender *contender)
 		return false;
 	}
 	return true;
-}
-
-/* --- which ones ------------------------------------------------------------------------- */
-
-/* "epoll" takes all of its protocols, "epoll/tcp" one. */
-static bool is_wanted(const struct shunt_bench_opts *opts, const char *name,
-		      const char *proto)
-{
-	size_t i, bytes = strlen(name);
-
-	for (i = 0; i < opts->backend_count; i++) {
-		const char *wanted = opts->backends[i];
-
-		if (!strncmp(wanted, name, bytes) &&
-		    (!wanted[bytes] ||
-		     (wanted[bytes] == '/' &&
-		      (!*proto || !strcmp(wanted + bytes + 1, proto)))))
-			return true;
-	}
-	return !opts->backend_count;
-}
-
-/* " or /tcp": what else could stand behind the slash. */
-static void list_protos(const char *const *protos, char *text, size_t room)
-{
-	size_t at = 0, i;
-
-	for (i = 0, *text = '\0'; protos && protos[i] && at < room; i++)
-		at += (size_t)snprintf(text + at, room - at, "%s/%s", i ? " or " : "",
-				       protos[i]);
-}
-
-static int check_name(const char *option, const char *wanted, struct shunt_err *err)
-{
-	const char *slash = strchr(wanted, '/');
-	char name[20], known[256] = "";
-	const struct shunt_transport_ops *ops;
-	const char *const *protos;
-	size_t i, at = 0;
-
-	snprintf(name, sizeof(name), "%.*s", slash ? (int)(slash - wanted) : 19,
-		 wanted);
-	ops = shunt_bench_backend(name);
-	for (i = 0; !ops && shunt_transport_backends[i] && at < sizeof(known); i++)
-		at += (size_t)snprintf(known + at, sizeof(known) - at, " %s",
-				       shunt_transport_backends[i]->scheme);
-	if (!ops)
-		return shunt_fail(err, -EINVAL, "%s %s: there are%s", option, wanted,
-				  known);
-	protos = shunt_bench_protos(ops);
-	for (i = 0; slash && protos && protos[i]; i++)
-		if (!strcmp(protos[i], slash + 1))
-			return 0;
-	list_protos(protos, known, sizeof(known));
-	return slash ? shunt_fail(err, -EINVAL, "%s %s: say %s%s", option, wanted, name,
-				  known)
-		     : 0;
-}
-
-static int check_names(const struct shunt_bench_opts *opts, struct shunt_err *err)
-{
-	const char *against = opts->against;
-	char name[20];
-	int ret = against ? check_name("--against", against, err) : 0;
-	size_t i;
-
-	for (i = 0; !ret && i < opts->backend_count; i++)
-		ret = check_name("--backend", opts->backends[i], err);
-	if (ret || !against)
-		return ret;
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(against, "/"), against);
-	if (!is_wanted(opts, name,
-		       against[strlen(name)] ? strchr(against, '/') + 1 : ""))
-		return shunt_fail(err, -EINVAL,
-				  "--against %s: it is none of those that --backend "
-				  "names",
-				  against);
-	return 0;
 }
 
 /* --- their cases ------------------------------------------------------------------------ */
@@ -259,7 +140,9 @@ static int add_backend(struct shunt_bench_field *field,
 		if (!contender)
 			return -ENOMEM;
 		contender->ops = ops;
-		contender->rdma = is_rdma(ops) && field->has_rdma ? &field->rdma : NULL;
+		contender->rdma = shunt_bench_is_rdma(ops) && field->has_rdma
+					  ? &field->rdma
+					  : NULL;
 		contender->full = !i;
 		if (!find_client(contender))
 			snprintf(contender->failed, sizeof(contender->failed),
@@ -336,7 +219,7 @@ static bool has_company(const struct shunt_bench_field *field,
 	size_t i;
 
 	if (program && program->rdma)
-		return is_wanted(opts, "rdma", program->proto);
+		return shunt_bench_wants(opts, "rdma", program->proto);
 	for (i = 0; i < field->contenders; i++)
 		if (field->contender[i].ops && !field->contender[i].rdma)
 			return true;
@@ -379,7 +262,7 @@ static int add_protos(struct shunt_bench_field *field,
 	int ret = 0;
 
 	for (protos = protos ? protos : none; !ret && *protos; protos++)
-		if (is_wanted(opts, ops->scheme, *protos))
+		if (shunt_bench_wants(opts, ops->scheme, *protos))
 			ret = add_backend(field, ops, *protos, opts);
 	return ret;
 }
@@ -394,11 +277,11 @@ static int fill(struct shunt_bench_field *field, const struct shunt_bench_opts *
 		const struct shunt_transport_ops *ops = shunt_transport_backends[i];
 		const char *why = missing(ops, room, sizeof(room));
 
-		if (!why && is_rdma(ops) && !opts->peer)
+		if (!why && shunt_bench_is_rdma(ops) && !opts->peer)
 			why = find_rdma(field, opts, room);
-		if (why && is_rdma(ops))
+		if (why && shunt_bench_is_rdma(ops))
 			snprintf(no_rdma, sizeof(no_rdma), "%s", why);
-		if (why && is_wanted(opts, ops->scheme, ""))
+		if (why && shunt_bench_wants(opts, ops->scheme, ""))
 			add_absent(field, ops->scheme, why);
 		if (!why)
 			ret = add_protos(field, ops, opts);
@@ -411,7 +294,7 @@ static int fill(struct shunt_bench_field *field, const struct shunt_bench_opts *
 int shunt_bench_field_make(struct shunt_bench_field *field,
 			   const struct shunt_bench_opts *opts, struct shunt_err *err)
 {
-	int ret = check_names(opts, err);
+	int ret = shunt_bench_check_names(opts, err);
 
 	*field = (struct shunt_bench_field){ .contender = NULL };
 	if (ret)

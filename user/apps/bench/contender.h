@@ -52,16 +52,3 @@ void shunt_bench_field_free(struct shunt_bench_field *field);
 /* "epoll/tcp, spin". Returns text. */
 const char *shunt_bench_contender_text(const struct shunt_bench_contender *contender,
 				       char text[64]);
-
-/* The URI of an end of a backend at an address. */
-void shunt_bench_uri(char *uri, size_t room, const struct shunt_transport_ops *ops,
-		     const char *address, const char *proto, const char *wait);
-
-/*
- * The protocols of a backend that has a choice of them, NULL ends them, each a contender
- * by itself; the first is what is meant where none is named. NULL: there is no choice.
- */
-const char *const *shunt_bench_protos(const struct shunt_transport_ops *ops);
-
-/* NULL: there is none of that name. */
-const struct shunt_transport_ops *shunt_bench_backend(const char *scheme);

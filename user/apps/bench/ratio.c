@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "user/apps/bench/beside.h"
+#include "user/apps/bench/name.h"
 #include "user/apps/bench/reply.h"
 #include "user/base/json.h"
 
@@ -19,14 +20,9 @@ static bool wait_alike(const struct shunt_bench_contender *contender,
 	return !strcmp(contender->wait, wait);
 }
 
-/* "kmod" means all its protocols, "epoll/tcp" one. */
 static bool is_named(const struct shunt_bench_contender *contender, const char *name)
 {
-	size_t bytes = strlen(contender->name);
-
-	return name && !strncmp(name, contender->name, bytes) &&
-	       (!name[bytes] ||
-		(name[bytes] == '/' && !strcmp(name + bytes + 1, contender->proto)));
+	return name && shunt_bench_means(name, contender->name, contender->proto);
 }
 
 /* Others' programs and plain sockets of the same protocol, and who is named. */

@@ -12,6 +12,7 @@
 #include "user/apps/bench/beside.h"
 #include "user/apps/bench/contender.h"
 #include "user/apps/bench/ends.h"
+#include "user/apps/bench/name.h"
 #include "user/apps/bench/reply.h"
 #include "user/apps/bench/stage.h"
 #include "user/base/cleanup.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "user/apps/bench/bench.h"
-#include "user/apps/bench/contender.h"
 #include "user/apps/bench/ends.h"
+#include "user/apps/bench/name.h"
 #include "user/apps/bench/payload.h"
 
 struct server {
