@@ -234,6 +234,7 @@ $(B)/tests/bpf/wait: private ALL_LDFLAGS += -Wl,--wrap=bpf_map_update_batch
 
 # Applications that are tested by themselves.
 $(B)/tests/unit/bench_read: $(B)/obj/user/apps/bench/beside_read.o
+$(B)/tests/unit/bench_rdma: $(B)/obj/user/apps/bench/rdma.o
 $(B)/tests/unit/advise: $(addprefix $(B)/obj/user/apps/,advise.o advise_goals.o \
 	advise_judge.o bench/row.o)
 build/fuzz/beside: build/fuzz/obj/user/apps/bench/beside_read.o

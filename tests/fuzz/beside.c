@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static shunt_bench_read_fn *const reads[] = {
 		shunt_bench_read_sockperf_turns, shunt_bench_read_sockperf_flow,
 		shunt_bench_read_fi_pingpong,	 shunt_bench_read_ucx_turns,
-		shunt_bench_read_ucx_flow,
+		shunt_bench_read_ucx_flow,	 shunt_bench_read_perftest_turns,
+		shunt_bench_read_perftest_flow,
 	};
 	char *client = malloc(size + 1), *server = client + size;
 	size_t i, figure;

@@ -107,8 +107,8 @@ def test_it_says_where_it_was_measured(measured):
 def test_claims_stand_beside_what_was_measured(measured):
     reply, _, _ = measured
     claims = {claim["technology"]: claim for claim in reply["claims"]}
-    assert "not measured" in claims["kernel module"]["why_not"] and "guests" in claims["RDMA"]["why_not"]
-    assert "not measured" in claims["DPDK"]["why_not"]
+    for technology in ("kernel module", "RDMA", "DPDK"):
+        assert "not measured" in claims[technology]["why_not"]
     item, = claims["epoll, kqueue"]["measured"]
     row, = rows(reply, case="round-trip", size=64, peers=1)
     p50 = row["latency_ns"]["p50"]["median"]
@@ -156,6 +156,10 @@ def test_without_the_others_programs_their_rows_name_the_packages(tmp_path):
     assert "package ucx-utils has it" in why["ucx_perftest"]
     plain, = rows(reply, contender="plain-socket")
     assert plain["kind"] == "plain" and plain["replies"] > 0
+    ratio, = reply["ratios"]
+    assert (ratio["contender"], ratio["proto"], ratio["case"]) == ("epoll", "udp", "round-trip")
+    assert ratio["beside"] == {"contender": "plain-socket", "kind": "plain", "proto": "udp",
+                               "wait": "poll"}
     assert done.returncode == 1 and "package gnuplot-nox has it" in done.stderr
 
 
@@ -169,6 +173,58 @@ def test_a_backend_that_is_not_here_says_why():
     assert absent["contender"] == "dpdk" and "libdpdk-dev" in absent["why"]
     claim, = [claim for claim in reply["claims"] if claim["technology"] == "DPDK"]
     assert claim["why_not"] == absent["why"]
+
+
+needs_no_rdma = pytest.mark.skipif(bool(glob.glob("/sys/class/infiniband/*")),
+                                   reason="this machine has RDMA: bench/guest measures it")
+
+
+@needs_no_rdma
+def test_without_an_rdma_device_its_rows_and_perftests_say_so():
+    reply = sh.shunt("bench", "transports", "-b", "rdma", "--beside", "--rdma",
+                     "192.0.2.1,192.0.2.2", "-s", "64")
+    why = {item["contender"]: item["why"] for item in reply["absent"]}
+    # where nothing else is measured, nobody stands beside it
+    assert set(why) == {"rdma", "ib_send_lat", "ib_write_lat", "ib_send_bw", "ib_write_bw"}
+    assert len(set(why.values())) == 1 and not reply["rows"] and "rdma" not in reply
+    assert "RDMA device" in why["rdma"] or "librdmacm" in why["rdma"], why
+    claim, = [claim for claim in reply["claims"] if claim["technology"] == "RDMA"]
+    assert claim["why_not"] == why["rdma"]
+
+
+@needs_no_rdma
+def test_perftest_stands_beside_rdma_alone():
+    reply = sh.shunt("bench", "transports", "-b", "epoll/udp", "-s", "64", "-w", "poll", "-r", "1",
+                     "-d", "10ms", "--peers", "1")
+    assert not reply["absent"] and not reply["ratios"]
+
+
+# --- ratios -------------------------------------------------------------------------------
+
+def test_each_is_compared_with_the_one_that_is_named_round_by_round():
+    reply = sh.shunt("bench", "transports", "-b", "epoll", "-b", "raw", "-s", "64", "-w", "poll",
+                     "-r", "1", "-d", "20ms", "--peers", "1", "--against", "epoll/udp")
+    assert not reply["failed"], reply["failed"]
+    figures = {"round-trip": "p50", "open-loop": "p50", "one-way": "messages_per_s"}
+    found = set()
+    for ratio in reply["ratios"]:
+        case = {key: ratio[key] for key in ("case", "size", "batch", "peers", "wait")}
+        assert ratio["beside"] == {"contender": "epoll", "kind": "backend", "proto": "udp",
+                                   "wait": "poll"}
+        assert ratio["figure"] == figures[ratio["case"]]
+        names = {key: ratio[key] for key in ("contender", "proto") if key in ratio}
+        ours, = [row for row in rows(reply, **names, **case) if ("proto" in row) == ("proto" in names)]
+        theirs, = rows(reply, contender="epoll", proto="udp", **case)
+
+        def figure(row):
+            return row.get("latency_ns", row).get(ratio["figure"], row.get(ratio["figure"]))["median"]
+
+        assert ratio["ratio"]["median"] == pytest.approx(figure(ours) / figure(theirs), rel=0.01,
+                                                         abs=0.001)
+        found.add((ratio["contender"], ratio.get("proto"), ratio["case"], ratio["batch"]))
+    assert found == {(*who, *case) for who in (("epoll", "tcp"), ("raw", None))
+                     for case in (("round-trip", 1), ("open-loop", 1), ("one-way", 1),
+                                  ("one-way", 64))}
 
 
 FAKE = """#!/usr/bin/python3
@@ -359,6 +415,11 @@ def test_a_server_that_falls_silent_ends_the_row_and_not_the_run(wire, after, du
     (["--peer", "192.0.2.2:7100"], "which backend serves there?"),
     (["--peer", "192.0.2.2:7100", "--backend", "epoll", "--beside"], "leave one of them out"),
     (["--serve"], "what is to be served?"),
+    (["--backend", "rdma/tcp"], "say rdma/rc or /write or /ud"),
+    (["--rdma", "192.0.2.1"], "the IPv4 addresses of two devices"),
+    (["--rdma", "192.0.2.1,here"], "the IPv4 addresses of two devices"),
+    (["--against", "telegraph"], "--against telegraph: there are"),
+    (["--against", "epoll/udp", "--backend", "epoll/tcp"], "none of those that --backend names"),
 ])
 def test_what_cannot_be_measured_is_said_at_once(arguments, part):
     assert part in sh.refused("bench", "transports", *arguments)

@@ -79,6 +79,87 @@ static const char ucx_flow[] =
 				    "    3.196       19.10      "
 				    "19.10      312877      312877\n";
 
+#define PERFTEST_TURNS                                                                 \
+	" #bytes #iterations    t_min[usec]    t_max[usec]  t_typical[usec]    "       \
+	"t_avg[usec]    t_stdev[usec]   99% percentile[usec]   99.9% "                 \
+	"percentile[usec] \n"
+
+static const char perftest_turns[] =
+	"------------------------------------------------------------------------------"
+	"---------\n"
+	"                    Send Latency Test\n"
+	" Dual-port       : OFF\t\tDevice         : rxe-ta\n"
+	" Number of qps   : 1\t\tTransport type : IB\n"
+	" Connection type : RC\t\tUsing SRQ      : OFF\n"
+	" PCIe relax order: ON\n"
+	" ibv_wr* API     : OFF\n"
+	" TX depth        : 1\n"
+	" Mtu             : 1024[B]\n"
+	" Link type       : Ethernet\n"
+	" GID index       : 1\n"
+	" Max inline data : 0[B]\n"
+	" rdma_cm QPs\t : OFF\n"
+	" Data ex. method : Ethernet\n"
+	"------------------------------------------------------------------------------"
+	"---------\n"
+	" local address: LID 0000 QPN 0x0011 PSN 0x8d1256\n"
+	" GID: 00:00:00:00:00:00:00:00:00:00:255:255:192:00:02:01\n"
+	" remote address: LID 0000 QPN 0x0011 PSN 0x902f2a\n"
+	" GID: 00:00:00:00:00:00:00:00:00:00:255:255:192:00:02:02\n"
+	"------------------------------------------------------------------------------"
+	"---------\n"
+	" #bytes #iterations    t_min[usec]    t_max[usec]  t_typical[usec]    "
+	"t_avg[usec]    t_stdev[usec]   99% percentile[usec]   99.9% percentile[usec] "
+	"\n"
+	" 64      1000          58.42          100297.88      592.62   \t       "
+	"2060.65     \t3422.16\t\t14912.62 \t\t100297.88\n"
+	"------------------------------------------------------------------------------"
+	"---------\n";
+
+static const char perftest_flow[] =
+	"------------------------------------------------------------------------------"
+	"---------\n"
+	"                    Send BW Test\n"
+	" Dual-port       : OFF\t\tDevice         : rxe-ta\n"
+	" Number of qps   : 1\t\tTransport type : IB\n"
+	" Connection type : RC\t\tUsing SRQ      : OFF\n"
+	" PCIe relax order: ON\n"
+	" ibv_wr* API     : OFF\n"
+	" TX depth        : 128\n"
+	" CQ Moderation   : 100\n"
+	" Mtu             : 1024[B]\n"
+	" Link type       : Ethernet\n"
+	" GID index       : 1\n"
+	" Max inline data : 0[B]\n"
+	" rdma_cm QPs\t : OFF\n"
+	" Data ex. method : Ethernet\n"
+	"------------------------------------------------------------------------------"
+	"---------\n"
+	" local address: LID 0000 QPN 0x0014 PSN 0xccd2ed\n"
+	" GID: 00:00:00:00:00:00:00:00:00:00:255:255:192:00:02:01\n"
+	" remote address: LID 0000 QPN 0x0014 PSN 0xea40b2\n"
+	" GID: 00:00:00:00:00:00:00:00:00:00:255:255:192:00:02:02\n"
+	"------------------------------------------------------------------------------"
+	"---------\n"
+	" #bytes     #iterations    BW peak[MB/sec]    BW average[MB/sec]   "
+	"MsgRate[Mpps]\n"
+	" 64         5000             1.75               0.31   \t\t   0.005029\n"
+	"------------------------------------------------------------------------------"
+	"---------\n";
+
+/* With -D: it has nothing but a mean then. */
+static const char perftest_for_a_time[] =
+	"------------------------------------------------------------------------------"
+	"---------\n"
+	" #bytes        #iterations       t_avg[usec]    tps average\n"
+	" 1400          159            3164.88        157.98 \n"
+	"------------------------------------------------------------------------------"
+	"---------\n";
+
+static const char perftest_refused[] =
+	" Max message size in UD cannot be greater than MTU \n"
+	" Couldn't get context for the device\n";
+
 static void expect(const struct shunt_bench_round *round,
 		   enum shunt_bench_figure figure, double value)
 {
@@ -138,6 +219,30 @@ static void half_round_trips_are_doubled(void **ctx)
 	expect(&round, SHUNT_BENCH_MESSAGES, 312877);
 }
 
+static void perftest_tells_half_round_trips_and_a_rate(void **ctx)
+{
+	struct shunt_bench_round round = { .known = 0 };
+
+	(void)ctx;
+	assert_int_equal(shunt_bench_read_perftest_turns(perftest_turns, "", 64, &round,
+							 NULL),
+			 0);
+	expect(&round, SHUNT_BENCH_MIN, 116840);
+	expect(&round, SHUNT_BENCH_P50, 1185240);
+	expect(&round, SHUNT_BENCH_MEAN, 4121300);
+	expect(&round, SHUNT_BENCH_P99, 29825240);
+	expect(&round, SHUNT_BENCH_P99_9, 200595760);
+	expect(&round, SHUNT_BENCH_MAX, 200595760);
+	expect(&round, SHUNT_BENCH_MESSAGES, 1e6 / 4121.3);
+	assert_false(round.known & (1u << SHUNT_BENCH_P90 | 1u << SHUNT_BENCH_P99_99));
+	round.known = 0;
+	assert_int_equal(
+		shunt_bench_read_perftest_flow(perftest_flow, "", 64, &round, NULL), 0);
+	expect(&round, SHUNT_BENCH_MESSAGES, 5029);
+	expect(&round, SHUNT_BENCH_BYTES, 5029 * 64);
+	assert_false(round.known & 1u << SHUNT_BENCH_P50);
+}
+
 static const struct {
 	const char *name;
 	shunt_bench_read_fn *read;
@@ -164,6 +269,21 @@ static const struct {
 	{ "a negative latency", shunt_bench_read_ucx_turns,
 	  UCX_HEAD("latency (usec)") " 20000 4.7 -22.8 22.8 2.6 2.6 43690 43690\n", "",
 	  "eight figures" },
+	{ "latencies of a run by time", shunt_bench_read_perftest_turns,
+	  perftest_for_a_time, "", "head" },
+	{ "a size that it cannot send", shunt_bench_read_perftest_flow,
+	  perftest_refused, "", "cannot be greater than MTU" },
+	{ "a latency for perftest's rate", shunt_bench_read_perftest_flow,
+	  perftest_turns, "", "head" },
+	{ "the line of another size", shunt_bench_read_perftest_turns,
+	  PERFTEST_TURNS " 65 500 1.1 9.2 2.3 2.4 0.5 3.6 4.7\n", "",
+	  "something else" },
+	{ "a line of perftest's without its end", shunt_bench_read_perftest_turns,
+	  PERFTEST_TURNS " 64 500 1.1 9.2 2.3 2.4 0.5 3.6\n---\n", "", "figures" },
+	{ "a line that goes on in the next one", shunt_bench_read_perftest_turns,
+	  PERFTEST_TURNS " 64 500 1.1 9.2 2.3 2.4 0.5 3.6\n4.7\n", "", "figures" },
+	{ "no time at all", shunt_bench_read_perftest_turns,
+	  PERFTEST_TURNS " 64 500 0 0 0 0 0 0 0\n", "", "a latency of 0" },
 	{ "no iterations", shunt_bench_read_ucx_turns,
 	  UCX_HEAD("latency (usec)") " 0 4.7 22.8 22.8 2.6 2.6 43690 43690\n", "",
 	  "iterations" },
@@ -183,6 +303,27 @@ static void what_is_not_understood_is_an_error_that_quotes_it(void **ctx)
 						 64, &round, &err),
 				 -EBADMSG);
 		assert_non_null(strstr(err.message, foreign[i].says));
+	}
+}
+
+static void a_text_of_perftest_that_ends_early_is_no_measurement(void **ctx)
+{
+	/* the line of figures is whole where its newline is */
+	static const char last[] = "\t100297.88\n";
+	const char *at = strstr(perftest_turns, last);
+	char text[sizeof(perftest_turns)];
+	size_t n;
+
+	(void)ctx;
+	assert_non_null(at);
+	for (n = 0; n < (size_t)(at - perftest_turns) + sizeof(last) - 1; n++) {
+		struct shunt_bench_round round = { .known = 0 };
+
+		memcpy(text, perftest_turns, n);
+		text[n] = '\0';
+		assert_int_equal(shunt_bench_read_perftest_turns(text, "", 64, &round,
+								 NULL),
+				 -EBADMSG);
 	}
 }
 
@@ -210,6 +351,8 @@ int main(void)
 		cmocka_unit_test(sockperf_tells_percentiles_of_round_trips),
 		cmocka_unit_test(of_a_flow_counts_what_the_server_received),
 		cmocka_unit_test(half_round_trips_are_doubled),
+		cmocka_unit_test(perftest_tells_half_round_trips_and_a_rate),
+		cmocka_unit_test(a_text_of_perftest_that_ends_early_is_no_measurement),
 		cmocka_unit_test(what_is_not_understood_is_an_error_that_quotes_it),
 		cmocka_unit_test(a_text_that_ends_early_is_no_measurement),
 	};

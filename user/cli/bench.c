@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bench transports. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,17 +87,45 @@ static int read_cores(const struct shunt_cli *cli, struct shunt_bench_opts *opts
 	return 0;
 }
 
+/* "192.0.2.1,192.0.2.2", which is taken apart in `room`. */
+static int read_rdma(const struct shunt_cli *cli, struct shunt_bench_opts *opts,
+		     char room[64], struct shunt_err *err)
+{
+	const char *text = shunt_cli_option(cli, "rdma");
+	struct in_addr at;
+	char *comma;
+
+	if (!text)
+		return 0;
+	snprintf(room, 64, "%s", text);
+	comma = strchr(room, ',');
+	if (comma)
+		*comma = '\0';
+	if (!comma || inet_pton(AF_INET, room, &at) != 1 ||
+	    inet_pton(AF_INET, comma + 1, &at) != 1)
+		return shunt_fail(
+			err, -EINVAL,
+			"--rdma \"%s\": say the IPv4 addresses of two devices, "
+			"the client's and the server's: 192.0.2.1,192.0.2.2",
+			text);
+	opts->rdma[0] = room;
+	opts->rdma[1] = comma + 1;
+	return 0;
+}
+
 static int read_options(const struct shunt_cli *cli, struct shunt_bench_opts *opts,
 			struct shunt_err *err)
 {
 	uint64_t rounds = opts->rounds;
 	const char *backend;
+	static char rdma[64];
 	int ret;
 
 	while ((backend = shunt_cli_option_at(cli, "backend", opts->backend_count)))
 		opts->backends[opts->backend_count++] = backend;
 	opts->peer = shunt_cli_option(cli, "peer");
 	opts->note = shunt_cli_option(cli, "note");
+	opts->against = shunt_cli_option(cli, "against");
 	opts->beside = shunt_cli_option(cli, "beside");
 	ret = read_list(cli, "size", SHUNT_BENCH_SIZE_MIN, SHUNT_BENCH_SIZE_MAX,
 			opts->sizes, &opts->size_count, err);
@@ -107,6 +136,8 @@ static int read_options(const struct shunt_cli *cli, struct shunt_bench_opts *op
 		ret = read_waits(cli, opts, err);
 	if (!ret)
 		ret = read_cores(cli, opts, err);
+	if (!ret)
+		ret = read_rdma(cli, opts, rdma, err);
 	if (!ret)
 		ret = shunt_cli_duration(cli, "duration", &opts->duration_ns, err);
 	if (!ret)

@@ -23,8 +23,13 @@
 	  "pin the two processes; the first two cores are the default" }, \
 	{ "quick", 'q', NULL, "2 rounds of 50ms, to see that it works" }, \
 	{ "beside", 0, NULL, \
-	  "also a plain socket, sockperf, fi_pingpong and ucx_perftest, as far as they " \
-	  "are installed" }, \
+	  "also a plain socket, sockperf, fi_pingpong, ucx_perftest and, where there is " \
+	  "RDMA, perftest, as far as they are installed" }, \
+	{ "against", 0, "NAME", \
+	  "also each one's ratio to this one, of the same round: kmod, epoll/udp" }, \
+	{ "rdma", 0, "CLIENT,SERVER", \
+	  "IPv4 addresses of the RDMA devices to measure between; those of the first two " \
+	  "are the default" }, \
 	{ "chart", 'c', "FILE", "draw the distributions: .svg or .png, by gnuplot" }, \
 	{ "show", 0, "FILE", \
 	  "measure nothing: show an answer that was kept, as a table or a --chart" }, \

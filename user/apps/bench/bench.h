@@ -38,7 +38,10 @@ struct shunt_bench_opts {
 	bool beside;	      /* others' programs as well */
 	int cores[2];	  /* client's, server's; -1: the first two that we may use */
 	const char *peer; /* "192.0.2.2:7100": a server elsewhere; NULL: our own */
-	const char *note; /* goes into the reply; NULL: none */
+	const char *rdma
+		[2]; /* addresses of the client's, the server's device; NULL: found */
+	const char *against; /* "kmod": the others' ratios to it as well; NULL: none */
+	const char *note;    /* goes into the reply; NULL: none */
 };
 
 /* Measures. -EINTR: ^C, without a reply. */

@@ -23,58 +23,6 @@
 #define PORTS 20000 /* a new one each time, as old ones rest for a while */
 #define SAID_MAX (1u << 20)
 
-/* clang-format off */
-const struct shunt_bench_program shunt_bench_programs[] = {
-	{ "sockperf", "sockperf", "sockperf", "udp", "spin", SHUNT_BENCH_TURN,
-	  { "sockperf", "server", "-i", "{server}", "-p", "{port}", "--nonblocked" },
-	  { "sockperf", "ping-pong", "-i", "{server}", "-p", "{port}", "-t", "1",
-	    "--msg-size", "{size}", "--nonblocked", "--full-rtt" },
-	  .read = shunt_bench_read_sockperf_turns },
-	{ "sockperf", "sockperf", "sockperf", "tcp", "spin", SHUNT_BENCH_TURN,
-	  { "sockperf", "server", "--tcp", "-i", "{server}", "-p", "{port}",
-	    "--nonblocked" },
-	  { "sockperf", "ping-pong", "--tcp", "-i", "{server}", "-p", "{port}", "-t", "1",
-	    "--msg-size", "{size}", "--nonblocked", "--full-rtt" },
-	  .read = shunt_bench_read_sockperf_turns },
-	{ "sockperf", "sockperf", "sockperf", "udp", "spin", SHUNT_BENCH_FLOW,
-	  { "sockperf", "server", "-i", "{server}", "-p", "{port}", "--nonblocked" },
-	  { "sockperf", "throughput", "-i", "{server}", "-p", "{port}", "-t", "1",
-	    "--msg-size", "{size}" },
-	  .read = shunt_bench_read_sockperf_flow },
-	{ "sockperf", "sockperf", "sockperf", "tcp", "spin", SHUNT_BENCH_FLOW,
-	  { "sockperf", "server", "--tcp", "-i", "{server}", "-p", "{port}",
-	    "--nonblocked" },
-	  { "sockperf", "throughput", "--tcp", "-i", "{server}", "-p", "{port}", "-t", "1",
-	    "--msg-size", "{size}" },
-	  .read = shunt_bench_read_sockperf_flow },
-	{ "fi_pingpong", "fi_pingpong", "libfabric-bin", "udp", "own", SHUNT_BENCH_TURN,
-	  { "fi_pingpong", "-p", "udp", "-e", "dgram", "-S", "{size}", "-I", "5000",
-	    "-B", "{port}" },
-	  { "fi_pingpong", "-p", "udp", "-e", "dgram", "-S", "{size}", "-I", "5000",
-	    "-P", "{port}", "{server}" },
-	  .server_ends = true, .read = shunt_bench_read_fi_pingpong },
-	{ "fi_pingpong", "fi_pingpong", "libfabric-bin", "tcp", "own", SHUNT_BENCH_TURN,
-	  { "fi_pingpong", "-p", "tcp", "-e", "msg", "-S", "{size}", "-I", "5000",
-	    "-B", "{port}" },
-	  { "fi_pingpong", "-p", "tcp", "-e", "msg", "-S", "{size}", "-I", "5000",
-	    "-P", "{port}", "{server}" },
-	  .server_ends = true, .read = shunt_bench_read_fi_pingpong },
-	{ "ucx_perftest", "ucx_perftest", "ucx-utils", "tcp", "own", SHUNT_BENCH_TURN,
-	  { "ucx_perftest", "-p", "{port}" },
-	  { "ucx_perftest", "{server}", "-p", "{port}", "-t", "tag_lat", "-s", "{size}",
-	    "-n", "10000", "-w", "1000", "-f" },
-	  .environment = "UCX_TLS=tcp", .server_ends = true,
-	  .read = shunt_bench_read_ucx_turns },
-	{ "ucx_perftest", "ucx_perftest", "ucx-utils", "tcp", "own", SHUNT_BENCH_FLOW,
-	  { "ucx_perftest", "-p", "{port}" },
-	  { "ucx_perftest", "{server}", "-p", "{port}", "-t", "tag_bw", "-s", "{size}",
-	    "-n", "100000", "-w", "1000", "-f" },
-	  .environment = "UCX_TLS=tcp", .server_ends = true,
-	  .read = shunt_bench_read_ucx_flow },
-	{ NULL },
-};
-/* clang-format on */
-
 bool shunt_bench_program_is_here(const struct shunt_bench_program *program, char *why,
 				 size_t room)
 {
@@ -101,9 +49,28 @@ struct side {
 	int said;  /* what it prints, in memory */
 };
 
+/* What stands for what, at one end. */
 struct words {
-	char size[16], port[16];
+	char size[16], port[16], device[64], link[16], gid[16];
+	const char *server;
 };
+
+static struct words words_of(uint32_t size, int port,
+			     const struct shunt_bench_rdma *rdma,
+			     const struct shunt_bench_rdma_end *end)
+{
+	struct words words = { .server = rdma ? rdma->server.address
+					      : SHUNT_BENCH_SERVER_ADDRESS };
+
+	snprintf(words.size, sizeof(words.size), "%u", size);
+	snprintf(words.port, sizeof(words.port), "%d", port);
+	if (end) {
+		snprintf(words.device, sizeof(words.device), "%s", end->device);
+		snprintf(words.link, sizeof(words.link), "%u", end->port);
+		snprintf(words.gid, sizeof(words.gid), "%u", end->gid);
+	}
+	return words;
+}
 
 /* What stands for something becomes that; other words stay as they are. */
 static char *word_of(const char *arg, struct words *words)
@@ -113,7 +80,13 @@ static char *word_of(const char *arg, struct words *words)
 	if (!strcmp(arg, "{port}"))
 		return words->port;
 	if (!strcmp(arg, "{server}"))
-		return (char *)SHUNT_BENCH_SERVER_ADDRESS;
+		return (char *)words->server;
+	if (!strcmp(arg, "{device}"))
+		return words->device;
+	if (!strcmp(arg, "{link}"))
+		return words->link;
+	if (!strcmp(arg, "{gid}"))
+		return words->gid;
 	return (char *)arg;
 }
 
@@ -269,29 +242,40 @@ struct run {
 	const struct shunt_bench_program *program;
 	const struct shunt_bench_case *todo;
 	const struct shunt_bench_stage *stage;
+	const struct shunt_bench_rdma *rdma; /* NULL: on the stage */
 	const int *cores;
 	const struct shunt_stop *stop;
 	struct side server, client;
 };
+
+/* One end on its core: the server's or the client's. */
+static int begin_end(struct run *run, bool serves, int port)
+{
+	const struct shunt_bench_rdma *rdma = run->rdma;
+	struct words words = words_of(run->todo->size, port, rdma,
+				      !rdma    ? NULL
+				      : serves ? &rdma->server
+					       : &rdma->client);
+	int space = rdma ? -1 : serves ? run->stage->server : run->stage->client;
+
+	return begin(serves ? &run->server : &run->client, run->program,
+		     serves ? run->program->server : run->program->client, &words,
+		     space, run->cores[serves]);
+}
 
 /* Both have run to their end: 0; -ETIMEDOUT or another -errno with a sentence. */
 static int play(struct run *run, struct shunt_err *err)
 {
 	static int port = PORTS;
 	const struct shunt_bench_program *program = run->program;
-	struct words words;
 	int ret, status = 0;
 
 	port = port < PORTS + 20000 ? port + 1 : PORTS;
-	snprintf(words.size, sizeof(words.size), "%u", run->todo->size);
-	snprintf(words.port, sizeof(words.port), "%d", port);
-	ret = begin(&run->server, program, program->server, &words, run->stage->server,
-		    run->cores[1]);
+	ret = begin_end(run, true, port);
 	if (!ret && !await_port(&run->server, port, run->stop))
 		return shunt_fail(err, -ETIMEDOUT, "its server does not begin");
 	if (!ret)
-		ret = begin(&run->client, program, program->client, &words,
-			    run->stage->client, run->cores[0]);
+		ret = begin_end(run, false, port);
 	if (ret)
 		return shunt_fail_errno(err, ret, "start %s", program->binary);
 	if (!await_end(&run->client, RUN_NS, run->stop, &status))
@@ -314,12 +298,15 @@ static int look(struct run *run, struct shunt_bench_round *round, struct shunt_e
 
 int shunt_bench_program_run(const struct shunt_bench_program *program,
 			    const struct shunt_bench_case *todo,
-			    const struct shunt_bench_stage *stage, const int cores[2],
+			    const struct shunt_bench_stage *stage,
+			    const struct shunt_bench_rdma *rdma, const int cores[2],
 			    const struct shunt_stop *stop,
 			    struct shunt_bench_round *round,
 			    char error[SHUNT_BENCH_WORDS], struct shunt_err *err)
 {
-	struct run run = { program, todo, stage, cores, stop, { 0, -1 }, { 0, -1 } };
+	struct run run = {
+		program, todo, stage, rdma, cores, stop, { 0, -1 }, { 0, -1 }
+	};
 	struct shunt_err said = { "" };
 	int ret = play(&run, &said);
 

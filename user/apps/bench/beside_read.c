@@ -192,3 +192,94 @@ int shunt_bench_read_ucx_flow(const char *client, const char *server, uint32_t s
 	shunt_bench_know(round, SHUNT_BENCH_BYTES, figure[7] * size);
 	return 0;
 }
+
+/*
+ * The line of figures behind the head of perftest's table: the size, how many there were,
+ * and more, each not negative.
+ */
+static int read_perftest(const char *client, const char *head, uint32_t size,
+			 double *figure, size_t figures, struct shunt_err *err)
+{
+	const char *at = strstr(client, head), *end_of_line;
+	size_t i;
+
+	at = at ? strchr(at, '\n') : NULL;
+	if (!at)
+		return not_understood("no head of the table", client, err);
+	/* the last figure is whole where the line is */
+	end_of_line = strchr(at + 1, '\n');
+	if (!end_of_line)
+		return not_understood("no line of figures", client, err);
+	for (i = 0; i < figures; i++) {
+		char *end;
+
+		figure[i] = strtod(at, &end);
+		if (end == at || end > end_of_line ||
+		    !(figure[i] >= 0 && figure[i] < 1e15))
+			return not_understood("no line of figures", client, err);
+		at = end;
+	}
+	if (figure[0] != size || figure[1] < 1)
+		return not_understood("figures of something else", client, err);
+	return 0;
+}
+
+/*
+ *  #bytes #iterations    t_min[usec]    t_max[usec]  t_typical[usec]    t_avg[usec] …
+ *  64      1000          58.42          100297.88      592.62   	       2060.65 …
+ *
+ * Then the deviation, 99 % and 99.9 %. A time is half of a round trip; t_typical is the
+ * median.
+ */
+int shunt_bench_read_perftest_turns(const char *client, const char *server,
+				    uint32_t size, struct shunt_bench_round *round,
+				    struct shunt_err *err)
+{
+	static const struct {
+		size_t place;
+		enum shunt_bench_figure figure;
+	} told[] = {
+		{ 2, SHUNT_BENCH_MIN }, { 3, SHUNT_BENCH_MAX },
+		{ 4, SHUNT_BENCH_P50 }, { 5, SHUNT_BENCH_MEAN },
+		{ 7, SHUNT_BENCH_P99 }, { 8, SHUNT_BENCH_P99_9 },
+	};
+	double figure[9] = { 0 };
+	int ret = read_perftest(client, "t_typical[usec]    t_avg[usec]", size, figure,
+				9, err);
+	size_t i;
+
+	(void)server;
+	if (ret)
+		return ret;
+	if (figure[5] <= 0)
+		return not_understood("a latency of 0", client, err);
+	for (i = 0; i < sizeof(told) / sizeof(*told); i++)
+		shunt_bench_know(round, told[i].figure,
+				 figure[told[i].place] * 2 * 1000);
+	shunt_bench_know(round, SHUNT_BENCH_MESSAGES, 1e6 / (figure[5] * 2));
+	shunt_bench_know(round, SHUNT_BENCH_BYTES, 1e6 / (figure[5] * 2) * size);
+	return 0;
+}
+
+/*
+ *  #bytes     #iterations    BW peak[MB/sec]    BW average[MB/sec]   MsgRate[Mpps]
+ *  64         5000             1.75               0.31   		   0.005029
+ *
+ * Newer ones write MiB, which is what they mean.
+ */
+int shunt_bench_read_perftest_flow(const char *client, const char *server,
+				   uint32_t size, struct shunt_bench_round *round,
+				   struct shunt_err *err)
+{
+	double figure[5] = { 0 };
+	int ret = read_perftest(client, "MsgRate[Mpps]", size, figure, 5, err);
+
+	(void)server;
+	if (ret)
+		return ret;
+	if (figure[4] <= 0)
+		return not_understood("a rate of 0", client, err);
+	shunt_bench_know(round, SHUNT_BENCH_MESSAGES, figure[4] * 1e6);
+	shunt_bench_know(round, SHUNT_BENCH_BYTES, figure[4] * 1e6 * size);
+	return 0;
+}

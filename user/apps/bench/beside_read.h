@@ -18,3 +18,5 @@ shunt_bench_read_fn shunt_bench_read_sockperf_flow;
 shunt_bench_read_fn shunt_bench_read_fi_pingpong;
 shunt_bench_read_fn shunt_bench_read_ucx_turns;
 shunt_bench_read_fn shunt_bench_read_ucx_flow;
+shunt_bench_read_fn shunt_bench_read_perftest_turns;
+shunt_bench_read_fn shunt_bench_read_perftest_flow;

@@ -9,6 +9,7 @@
 #include "user/apps/bench/beside.h"
 #include "user/apps/bench/bench.h"
 #include "user/apps/bench/ends.h"
+#include "user/apps/bench/name.h"
 
 #define CONTENDERS 96u
 
@@ -20,39 +21,6 @@ static const struct {
 } asked_by[] = {
 	{ "xdp", "&answer=all", { "afxdp", "raw", NULL } },
 };
-
-/* Carriers that no machine has by itself. */
-static const struct shunt_bench_absent guests[] = {
-	{ "rdma", "RDMA comes with the guests: no NIC here has it, and this build has "
-		  "no backend for it" },
-};
-
-const struct shunt_transport_ops *shunt_bench_backend(const char *scheme)
-{
-	size_t i;
-
-	for (i = 0; shunt_transport_backends[i]; i++)
-		if (!strcmp(shunt_transport_backends[i]->scheme, scheme))
-			return shunt_transport_backends[i];
-	return NULL;
-}
-
-bool shunt_bench_has_proto(const struct shunt_transport_ops *ops)
-{
-	const struct shunt_spec_row *row = ops->options;
-
-	for (; row && row->key; row++)
-		if (!strcmp(row->key, "proto"))
-			return true;
-	return false;
-}
-
-void shunt_bench_uri(char *uri, size_t room, const char *scheme, const char *address,
-		     const char *proto, const char *wait)
-{
-	snprintf(uri, room, "%s://%s?wait=%s%s%s", scheme, address, wait,
-		 *proto ? "&proto=" : "", proto);
-}
 
 const char *shunt_bench_contender_text(const struct shunt_bench_contender *contender,
 				       char text[64])
@@ -91,57 +59,6 @@ static bool find_client(struct shunt_bench_contender *contender)
 		return false;
 	}
 	return true;
-}
-
-/* --- which ones ------------------------------------------------------------------------- */
-
-/* "epoll" takes all of its protocols, "epoll/tcp" one. */
-static bool is_wanted(const struct shunt_bench_opts *opts, const char *name,
-		      const char *proto)
-{
-	size_t i, bytes = strlen(name);
-
-	for (i = 0; i < opts->backend_count; i++) {
-		const char *wanted = opts->backends[i];
-
-		if (!strncmp(wanted, name, bytes) &&
-		    (!wanted[bytes] ||
-		     (wanted[bytes] == '/' &&
-		      (!*proto || !strcmp(wanted + bytes + 1, proto)))))
-			return true;
-	}
-	return !opts->backend_count;
-}
-
-static int check_names(const struct shunt_bench_opts *opts, struct shunt_err *err)
-{
-	char known[256] = "";
-	size_t i, at = 0;
-
-	for (i = 0; shunt_transport_backends[i]; i++)
-		at += (size_t)snprintf(known + at,
-				       at < sizeof(known) ? sizeof(known) - at : 0,
-				       " %s", shunt_transport_backends[i]->scheme);
-	for (i = 0; i < opts->backend_count; i++) {
-		const struct shunt_transport_ops *ops;
-		const char *slash = strchr(opts->backends[i], '/');
-		char name[20];
-
-		snprintf(name, sizeof(name), "%.*s",
-			 slash ? (int)(slash - opts->backends[i]) : 19,
-			 opts->backends[i]);
-		ops = shunt_bench_backend(name);
-		if (!ops)
-			return shunt_fail(err, -EINVAL, "--backend %s: there are%s",
-					  opts->backends[i], known);
-		if (slash && (!shunt_bench_has_proto(ops) ||
-			      (strcmp(slash, "/udp") && strcmp(slash, "/tcp"))))
-			return shunt_fail(err, -EINVAL, "--backend %s: say %s%s",
-					  opts->backends[i], name,
-					  shunt_bench_has_proto(ops) ? "/udp or /tcp"
-								     : "");
-	}
-	return 0;
 }
 
 /* --- their cases ------------------------------------------------------------------------ */
@@ -223,6 +140,9 @@ static int add_backend(struct shunt_bench_field *field,
 		if (!contender)
 			return -ENOMEM;
 		contender->ops = ops;
+		contender->rdma = shunt_bench_is_rdma(ops) && field->has_rdma
+					  ? &field->rdma
+					  : NULL;
 		contender->full = !i;
 		if (!find_client(contender))
 			snprintf(contender->failed, sizeof(contender->failed),
@@ -251,71 +171,130 @@ static int add_plain(struct shunt_bench_field *field,
 	return 0;
 }
 
-static int add_program(struct shunt_bench_field *field,
-		       const struct shunt_bench_program *program,
-		       const struct shunt_bench_opts *opts)
+/* Its rows differ by protocol: that it is missing is said once. */
+static void add_absent_program(struct shunt_bench_field *field, const char *name,
+			       const char *why)
 {
-	struct shunt_bench_contender *contender;
-	char why[SHUNT_BENCH_WORDS], name[20];
 	size_t i;
 
+	for (i = 0; i < field->absents; i++)
+		if (!strcmp(field->absent[i].name, name))
+			return;
+	add_absent(field, name, why);
+}
+
+static int add_program(struct shunt_bench_field *field,
+		       const struct shunt_bench_program *program,
+		       const struct shunt_bench_opts *opts, const char *no_rdma)
+{
+	struct shunt_bench_contender *contender;
+	char why[SHUNT_BENCH_WORDS];
+	size_t i;
+
+	if (program->rdma && !field->has_rdma) {
+		add_absent_program(field, program->name, no_rdma);
+		return 0;
+	}
 	if (!shunt_bench_program_is_here(program, why, sizeof(why))) {
-		snprintf(name, sizeof(name), "%s", program->name);
-		/* its rows differ by protocol; that it is missing is said once */
-		if (!field->absents ||
-		    strcmp(field->absent[field->absents - 1].name, name) != 0)
-			add_absent(field, name, why);
+		add_absent_program(field, program->name, why);
 		return 0;
 	}
 	contender = add(field, program->name, program->proto, program->wait);
 	if (!contender)
 		return -ENOMEM;
 	contender->program = program;
+	contender->rdma = program->rdma ? &field->rdma : NULL;
 	for (i = 0; i < opts->size_count; i++)
-		add_case(contender, program->kind, opts->sizes[i]);
+		if (!program->size_max || opts->sizes[i] <= program->size_max)
+			add_case(contender, program->kind, opts->sizes[i])->todo.batch =
+				program->batch ? program->batch : 1;
 	return 0;
 }
 
-static int add_beside(struct shunt_bench_field *field,
-		      const struct shunt_bench_opts *opts)
+/* Whether anything of ours is measured where the program would run. */
+static bool has_company(const struct shunt_bench_field *field,
+			const struct shunt_bench_opts *opts,
+			const struct shunt_bench_program *program)
 {
-	int ret = add_plain(field, opts);
+	size_t i;
+
+	if (program && program->rdma)
+		return shunt_bench_wants(opts, "rdma", program->proto);
+	for (i = 0; i < field->contenders; i++)
+		if (field->contender[i].ops && !field->contender[i].rdma)
+			return true;
+	return false;
+}
+
+static int add_beside(struct shunt_bench_field *field,
+		      const struct shunt_bench_opts *opts, const char *no_rdma)
+{
+	int ret = has_company(field, opts, NULL) ? add_plain(field, opts) : 0;
 	size_t i;
 
 	for (i = 0; !ret && shunt_bench_programs[i].name; i++)
-		ret = add_program(field, &shunt_bench_programs[i], opts);
+		if (has_company(field, opts, &shunt_bench_programs[i]))
+			ret = add_program(field, &shunt_bench_programs[i], opts,
+					  no_rdma);
+	return ret;
+}
+
+/* Two devices for RDMA, if it is measured here; NULL: they are there. */
+static const char *find_rdma(struct shunt_bench_field *field,
+			     const struct shunt_bench_opts *opts,
+			     char room[SHUNT_BENCH_WORDS])
+{
+	struct shunt_err err = { "" };
+	int ret = shunt_bench_rdma_find(&field->rdma, SHUNT_BENCH_RDMA_SYS,
+					opts->rdma[0], opts->rdma[1], &err);
+
+	field->has_rdma = !ret;
+	snprintf(room, SHUNT_BENCH_WORDS, "%.500s", err.message);
+	return ret ? room : NULL;
+}
+
+static int add_protos(struct shunt_bench_field *field,
+		      const struct shunt_transport_ops *ops,
+		      const struct shunt_bench_opts *opts)
+{
+	static const char *const none[] = { "", NULL };
+	const char *const *protos = shunt_bench_protos(ops);
+	int ret = 0;
+
+	for (protos = protos ? protos : none; !ret && *protos; protos++)
+		if (shunt_bench_wants(opts, ops->scheme, *protos))
+			ret = add_backend(field, ops, *protos, opts);
 	return ret;
 }
 
 static int fill(struct shunt_bench_field *field, const struct shunt_bench_opts *opts)
 {
-	char room[SHUNT_BENCH_WORDS];
+	char room[SHUNT_BENCH_WORDS], no_rdma[SHUNT_BENCH_WORDS] = "";
 	int ret = 0;
 	size_t i;
 
 	for (i = 0; !ret && shunt_transport_backends[i]; i++) {
 		const struct shunt_transport_ops *ops = shunt_transport_backends[i];
-		bool proto = shunt_bench_has_proto(ops);
 		const char *why = missing(ops, room, sizeof(room));
 
-		if (why && is_wanted(opts, ops->scheme, ""))
+		if (!why && shunt_bench_is_rdma(ops) && !opts->peer)
+			why = find_rdma(field, opts, room);
+		if (why && shunt_bench_is_rdma(ops))
+			snprintf(no_rdma, sizeof(no_rdma), "%s", why);
+		if (why && shunt_bench_wants(opts, ops->scheme, ""))
 			add_absent(field, ops->scheme, why);
-		if (!why && is_wanted(opts, ops->scheme, proto ? "udp" : ""))
-			ret = add_backend(field, ops, proto ? "udp" : "", opts);
-		if (!ret && !why && proto && is_wanted(opts, ops->scheme, "tcp"))
-			ret = add_backend(field, ops, "tcp", opts);
+		if (!why)
+			ret = add_protos(field, ops, opts);
 	}
-	for (i = 0; !opts->backend_count && i < sizeof(guests) / sizeof(*guests); i++)
-		add_absent(field, guests[i].name, guests[i].why);
 	if (!ret && opts->beside)
-		ret = add_beside(field, opts);
+		ret = add_beside(field, opts, no_rdma);
 	return ret;
 }
 
 int shunt_bench_field_make(struct shunt_bench_field *field,
 			   const struct shunt_bench_opts *opts, struct shunt_err *err)
 {
-	int ret = check_names(opts, err);
+	int ret = shunt_bench_check_names(opts, err);
 
 	*field = (struct shunt_bench_field){ .contender = NULL };
 	if (ret)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "user/apps/bench/pair.h"
+#include "user/apps/bench/rdma.h"
 #include "user/apps/bench/tally.h"
 #include "user/transport/backend.h"
 
@@ -10,14 +11,16 @@ struct shunt_bench_opts;
 struct shunt_bench_program;
 
 struct shunt_bench_contender {
-	char name[20];	  /* "epoll", "sockperf" */
-	char proto[8];	  /* "udp", "tcp"; "": it has no such choice */
+	char name[20]; /* "epoll", "sockperf" */
+	char proto
+		[8]; /* "udp", "tcp"; of RDMA "rc", "write", "ud"; "": no such choice */
 	const char *wait; /* "spin", "poll", "adaptive"; "own": as the program likes */
 	bool full;	  /* all cases; the others stand beside those of one wait */
 	const struct shunt_transport_ops *ops;	   /* NULL: it is no backend of ours */
 	const struct shunt_bench_program *program; /* NULL: it is none of others' */
-	const char *options; /* more of the server's, "&KEY=VALUE" */
-	char client[20];     /* the client's scheme, where it is another one */
+	const struct shunt_bench_rdma *rdma; /* where it runs; NULL: on the stage */
+	const char *options;		     /* more of the server's, "&KEY=VALUE" */
+	char client[20]; /* the client's scheme, where it is another one */
 	char failed[SHUNT_BENCH_WORDS]; /* "": it works so far */
 	uint32_t cases;
 	struct shunt_bench_tally *tally; /* of each case */
@@ -34,6 +37,8 @@ struct shunt_bench_field {
 	size_t contenders;
 	struct shunt_bench_absent *absent;
 	size_t absents;
+	struct shunt_bench_rdma rdma;
+	bool has_rdma;
 };
 
 /*
@@ -47,13 +52,3 @@ void shunt_bench_field_free(struct shunt_bench_field *field);
 /* "epoll/tcp, spin". Returns text. */
 const char *shunt_bench_contender_text(const struct shunt_bench_contender *contender,
 				       char text[64]);
-
-/* The URI of an end of a backend at an address. */
-void shunt_bench_uri(char *uri, size_t room, const char *scheme, const char *address,
-		     const char *proto, const char *wait);
-
-/* Whether that backend has a choice of protocols, udp and tcp. */
-bool shunt_bench_has_proto(const struct shunt_transport_ops *ops);
-
-/* NULL: there is none of that name. */
-const struct shunt_transport_ops *shunt_bench_backend(const char *scheme);

@@ -30,9 +30,14 @@ static const char *const notes[] = {
 	"The "
 	"distribution is of all rounds together.",
 	"Others' programs tell less: of sockperf, percentiles of a round trip; of "
-	"fi_pingpong, a mean of half round trips, and of ucx_perftest, a median and a "
-	"mean "
-	"of them, both doubled here.",
+	"fi_pingpong, a mean of half round trips, of ucx_perftest, a median and a mean "
+	"of "
+	"them, of perftest's ib_* percentiles of them, all doubled here. perftest's "
+	"rates "
+	"are of messages that were acknowledged.",
+	"A ratio is one of figures of the same round, ours by the other's: of times, "
+	"below "
+	"1 is faster; of rates, above 1.",
 };
 
 static void read_cpu(char *cpu, size_t room)
@@ -70,16 +75,24 @@ void shunt_bench_facts_look(struct shunt_bench_facts *facts)
 
 /* --- rows ----------------------------------------------------------------------------------- */
 
-static void name_contender(cJSON *row, const struct shunt_bench_contender *contender)
+void shunt_bench_name(cJSON *json, const struct shunt_bench_contender *contender)
 {
-	cJSON_AddStringToObject(row, "contender", contender->name);
-	cJSON_AddStringToObject(row, "kind",
+	cJSON_AddStringToObject(json, "contender", contender->name);
+	cJSON_AddStringToObject(json, "kind",
 				contender->ops	     ? "backend"
 				: contender->program ? "program"
 						     : "plain");
 	if (*contender->proto)
-		cJSON_AddStringToObject(row, "proto", contender->proto);
-	cJSON_AddStringToObject(row, "wait", contender->wait);
+		cJSON_AddStringToObject(json, "proto", contender->proto);
+	cJSON_AddStringToObject(json, "wait", contender->wait);
+}
+
+void shunt_bench_case_json(const struct shunt_bench_case *todo, cJSON *json)
+{
+	cJSON_AddStringToObject(json, "case", kind_text[todo->kind]);
+	cJSON_AddNumberToObject(json, "size", todo->size);
+	cJSON_AddNumberToObject(json, "batch", todo->batch);
+	cJSON_AddNumberToObject(json, "peers", todo->peers);
 }
 
 static void put_row(cJSON *rows, const struct shunt_bench_contender *contender,
@@ -88,11 +101,8 @@ static void put_row(cJSON *rows, const struct shunt_bench_contender *contender,
 	const struct shunt_bench_case *todo = &tally->todo;
 	cJSON *row = cJSON_CreateObject();
 
-	name_contender(row, contender);
-	cJSON_AddStringToObject(row, "case", kind_text[todo->kind]);
-	cJSON_AddNumberToObject(row, "size", todo->size);
-	cJSON_AddNumberToObject(row, "batch", todo->batch);
-	cJSON_AddNumberToObject(row, "peers", todo->peers);
+	shunt_bench_name(row, contender);
+	shunt_bench_case_json(todo, row);
 	if (todo->kind == SHUNT_BENCH_RATE)
 		shunt_json_add_u64(row, "rate", todo->rate);
 	if (*tally->clients || *contender->client)
@@ -129,7 +139,7 @@ static void put_missing(cJSON *reply, const struct shunt_bench_field *field)
 		if (!*field->contender[i].failed)
 			continue;
 		item = cJSON_CreateObject();
-		name_contender(item, &field->contender[i]);
+		shunt_bench_name(item, &field->contender[i]);
 		cJSON_AddStringToObject(item, "why", field->contender[i].failed);
 		cJSON_AddItemToArray(failed, item);
 	}
@@ -140,6 +150,23 @@ static void put_missing(cJSON *reply, const struct shunt_bench_field *field)
 		cJSON_AddStringToObject(item, "why", field->absent[i].why);
 		cJSON_AddItemToArray(absent, item);
 	}
+}
+
+static void put_end(cJSON *json, const char *key,
+		    const struct shunt_bench_rdma_end *end)
+{
+	cJSON *item = cJSON_AddObjectToObject(json, key);
+
+	cJSON_AddStringToObject(item, "device", end->device);
+	cJSON_AddStringToObject(item, "address", end->address);
+}
+
+static void put_rdma(cJSON *reply, const struct shunt_bench_rdma *rdma)
+{
+	cJSON *json = cJSON_AddObjectToObject(reply, "rdma");
+
+	put_end(json, "client", &rdma->client);
+	put_end(json, "server", &rdma->server);
 }
 
 cJSON *shunt_bench_reply(const struct shunt_bench_opts *opts,
@@ -161,6 +188,8 @@ cJSON *shunt_bench_reply(const struct shunt_bench_opts *opts,
 	cJSON_AddStringToObject(reply, "place", opts->peer ? "peer" : "veth");
 	if (opts->peer)
 		cJSON_AddStringToObject(reply, "peer", opts->peer);
+	if (field->has_rdma)
+		put_rdma(reply, &field->rdma);
 	cores = cJSON_AddObjectToObject(reply, "pinned");
 	cJSON_AddNumberToObject(cores, "client", facts->client_core);
 	cJSON_AddNumberToObject(cores, "server", facts->server_core);
@@ -169,6 +198,7 @@ cJSON *shunt_bench_reply(const struct shunt_bench_opts *opts,
 	shunt_json_add_u64(reply, "rate", facts->rate);
 	put_rows(reply, field);
 	put_missing(reply, field);
+	shunt_bench_ratios(reply, field, opts->against);
 	shunt_bench_claims(reply);
 	cJSON_AddItemToObject(reply, "notes",
 			      cJSON_CreateStringArray(notes,

@@ -25,6 +25,21 @@ cJSON *shunt_bench_reply(const struct shunt_bench_opts *opts,
 			 const struct shunt_bench_facts *facts,
 			 const struct shunt_bench_field *field);
 
+/* Who it is: "contender", "kind", "proto", "wait". */
+void shunt_bench_name(cJSON *json, const struct shunt_bench_contender *contender);
+
+/* What was asked of it: "case", "size", "batch", "peers". */
+void shunt_bench_case_json(const struct shunt_bench_case *todo, cJSON *json);
+
+/* --- ratio.c ------------------------------------------------------------------------------- */
+
+/*
+ * Adds "ratios": each of ours beside others' programs of its protocol and beside who is
+ * named (NULL: nobody), of the same round.
+ */
+void shunt_bench_ratios(cJSON *reply, const struct shunt_bench_field *field,
+			const char *against);
+
 /* --- claims.c ------------------------------------------------------------------------------ */
 
 /* Adds "claims": what is said of each technology, beside what was measured. */

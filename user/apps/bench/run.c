@@ -12,6 +12,7 @@
 #include "user/apps/bench/beside.h"
 #include "user/apps/bench/contender.h"
 #include "user/apps/bench/ends.h"
+#include "user/apps/bench/name.h"
 #include "user/apps/bench/reply.h"
 #include "user/apps/bench/stage.h"
 #include "user/base/cleanup.h"
@@ -81,34 +82,49 @@ static int find_local(struct bench *bench, struct shunt_err *err)
 
 /* --- one contender ------------------------------------------------------------------------ */
 
+/* The two ends' addresses, and their transports at them. */
+static void make_uris(const struct bench *bench,
+		      const struct shunt_bench_contender *contender,
+		      struct shunt_bench_job *job)
+{
+	const struct shunt_bench_rdma *rdma = contender->rdma;
+	const char *there = rdma ? rdma->server.address : SHUNT_BENCH_SERVER_ADDRESS,
+		   *here = bench->opts->peer ? bench->local
+			   : rdma	     ? rdma->client.address
+					     : SHUNT_BENCH_CLIENT_ADDRESS;
+	const struct shunt_transport_ops *client =
+		*contender->client ? shunt_bench_backend(contender->client)
+				   : contender->ops;
+	char address[SHUNT_ENDPOINT_TEXT + 4];
+
+	snprintf(address, sizeof(address), "%s:%d", there, SHUNT_BENCH_PORT);
+	shunt_bench_uri(job->server, sizeof(job->server), contender->ops, address,
+			contender->proto, contender->wait);
+	strncat(job->server, contender->options,
+		sizeof(job->server) - strlen(job->server) - 1);
+	snprintf(address, sizeof(address), "%s:0", here);
+	shunt_bench_uri(job->client, sizeof(job->client), client, address,
+			contender->proto, contender->wait);
+}
+
 static void make_job(const struct bench *bench,
 		     const struct shunt_bench_contender *contender,
 		     struct shunt_bench_job *job)
 {
-	const char *local = bench->opts->peer ? bench->local
-					      : SHUNT_BENCH_CLIENT_ADDRESS,
-		   *client = *contender->client ? contender->client : contender->name;
-	char address[SHUNT_ENDPOINT_TEXT + 4];
+	bool on_stage = !bench->opts->peer && !contender->rdma;
 
 	*job = (struct shunt_bench_job){
 		.name = contender->name,
 		.spins = !strcmp(contender->wait, "spin"),
 		.answers = *contender->client,
-		.stage = bench->opts->peer ? NULL : &bench->stage,
+		.stage = on_stage ? &bench->stage : NULL,
 		.client_core = bench->facts.client_core,
 		.server_core = bench->facts.server_core,
 		.serve = contender->ops ? shunt_bench_serve : shunt_bench_plain_serve,
 		.ask = contender->ops ? shunt_bench_ask : shunt_bench_plain_ask,
 	};
-	snprintf(address, sizeof(address), "%s:%d", SHUNT_BENCH_SERVER_ADDRESS,
-		 SHUNT_BENCH_PORT);
-	shunt_bench_uri(job->server, sizeof(job->server), contender->name, address,
-			contender->proto, contender->wait);
-	strncat(job->server, contender->options,
-		sizeof(job->server) - strlen(job->server) - 1);
-	snprintf(address, sizeof(address), "%s:0", local);
-	shunt_bench_uri(job->client, sizeof(job->client), client, address,
-			contender->proto, contender->wait);
+	if (contender->ops)
+		make_uris(bench, contender, job);
 	if (bench->opts->peer)
 		snprintf(job->peer, sizeof(job->peer), "%s", bench->opts->peer);
 }
@@ -169,8 +185,8 @@ static int measure_program(struct bench *bench, struct shunt_bench_contender *co
 			round.known = 0;
 			*tally->error = '\0';
 			ret = shunt_bench_program_run(contender->program, &tally->todo,
-						      &bench->stage, cores,
-						      &bench->stop, &round,
+						      &bench->stage, contender->rdma,
+						      cores, &bench->stop, &round,
 						      tally->error, err);
 		} while (!ret && *tally->error && --tries);
 		if (ret)

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "user/apps/bench/bench.h"
-#include "user/apps/bench/contender.h"
 #include "user/apps/bench/ends.h"
+#include "user/apps/bench/name.h"
 #include "user/apps/bench/payload.h"
 
 struct server {
@@ -54,6 +54,7 @@ static int open_server(struct server *server, const char *backend, const char *a
 	const char *slash = strchr(backend, '/');
 	char name[20], uri[512];
 	const struct shunt_transport_ops *ops;
+	const char *const *protos;
 
 	snprintf(name, sizeof(name), "%.*s", slash ? (int)(slash - backend) : 19,
 		 backend);
@@ -63,10 +64,11 @@ static int open_server(struct server *server, const char *backend, const char *a
 				  "--backend %s: `shunt help transports` lists those "
 				  "that there are",
 				  backend);
-	shunt_bench_uri(uri, sizeof(uri), name, address,
-			slash			     ? slash + 1
-			: shunt_bench_has_proto(ops) ? "udp"
-						     : "",
+	protos = shunt_bench_protos(ops);
+	shunt_bench_uri(uri, sizeof(uri), ops, address,
+			slash	 ? slash + 1
+			: protos ? *protos
+				 : "",
 			wait);
 	return shunt_transport_open(&server->transport, uri, err);
 }

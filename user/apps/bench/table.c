@@ -44,11 +44,14 @@ static const char *range(const cJSON *row, const char *figure, double unit,
 	const cJSON *item = shunt_bench_row_figure(row, figure),
 		    *min = shunt_json_get(item, "min"),
 		    *max = shunt_json_get(item, "max");
+	int places;
 
 	if (!cJSON_IsNumber(min) || !cJSON_IsNumber(max))
 		return "";
-	snprintf(text, 48, unit > 1e5 ? "(%.3f-%.3f)" : "(%.2f-%.2f)",
-		 min->valuedouble / unit, max->valuedouble / unit);
+	/* what a guest sends is thousands, and not millions */
+	places = unit < 1e5 ? 2 : min->valuedouble / unit < 0.1 ? 5 : 3;
+	snprintf(text, 48, "(%.*f-%.*f)", places, min->valuedouble / unit, places,
+		 max->valuedouble / unit);
 	return text;
 }
 
@@ -80,11 +83,11 @@ static void print_latency(const cJSON *row, FILE *out)
 
 static void print_rate(const cJSON *row, FILE *out)
 {
-	double requests = (double)shunt_json_u64(row, "requests");
+	double requests = (double)shunt_json_u64(row, "requests"),
+	       rate = shunt_bench_row_median(row, "messages_per_s") / 1e6;
 	char wide[48];
 
-	fprintf(out, " %9.3f %-17s %9.1f",
-		shunt_bench_row_median(row, "messages_per_s") / 1e6,
+	fprintf(out, " %9.*f %-17s %9.1f", rate < 0.1 ? 5 : 3, rate,
 		range(row, "messages_per_s", 1e6, wide),
 		shunt_bench_row_median(row, "bytes_per_s") / 1e6);
 	if (requests > 0)
@@ -164,6 +167,58 @@ static void print_cases(const cJSON *reply, FILE *out)
 	}
 }
 
+/* "1.23x (1.10-1.31)" with as many places as tell something. */
+static void print_stat(const cJSON *stat, FILE *out)
+{
+	const cJSON *median = shunt_json_get(stat, "median"),
+		    *min = shunt_json_get(stat, "min"),
+		    *max = shunt_json_get(stat, "max");
+	int places;
+
+	if (!cJSON_IsNumber(median) || !cJSON_IsNumber(min) || !cJSON_IsNumber(max))
+		return;
+	places = median->valuedouble < 10 ? 2 : median->valuedouble < 100 ? 1 : 0;
+	fprintf(out, " %6.*fx (%.*f-%.*f)", places, median->valuedouble, places,
+		min->valuedouble, places, max->valuedouble);
+}
+
+static void print_ratio(const cJSON *ratio, FILE *out)
+{
+	const cJSON *beside = shunt_json_get(ratio, "beside");
+	unsigned long long batch = shunt_json_u64(ratio, "batch"),
+			   peers = shunt_json_u64(ratio, "peers");
+	char text[40], what[80];
+	int at = snprintf(what, sizeof(what), "%s, %llu bytes",
+			  shunt_json_str(ratio, "case"),
+			  (unsigned long long)shunt_json_u64(ratio, "size"));
+
+	if (batch > 1)
+		snprintf(what + at, sizeof(what) - (size_t)at, ", %llu together",
+			 batch);
+	if (peers > 1)
+		snprintf(what + at, sizeof(what) - (size_t)at, ", %llu peers", peers);
+	fprintf(out, "  %-*s %-8s", NAME_WIDTH, name_of(ratio, text),
+		shunt_json_str(ratio, "wait"));
+	fprintf(out, " %-18s %-5s %-34s", name_of(beside, text),
+		shunt_json_str(beside, "wait"), what);
+	print_stat(shunt_json_get(ratio, "ratio"), out);
+	fprintf(out, "\n");
+}
+
+static void print_ratios(const cJSON *reply, FILE *out)
+{
+	const cJSON *list = shunt_json_get(reply, "ratios"), *item;
+
+	if (!cJSON_GetArraySize(list))
+		return;
+	fprintf(out, "\nBeside others: medians (range) of ratios within a round; of "
+		     "times, less than 1 is faster, of one-way rates, more\n");
+	cJSON_ArrayForEach(item, list)
+	{
+		print_ratio(item, out);
+	}
+}
+
 static void print_claim(const cJSON *claim, FILE *out)
 {
 	const char *why_not = shunt_json_str(claim, "why_not");
@@ -207,6 +262,20 @@ static void print_list(const cJSON *reply, const char *key, const char *title,
 	}
 }
 
+static void print_rdma(const cJSON *reply, FILE *out)
+{
+	const cJSON *rdma = shunt_json_get(reply, "rdma"),
+		    *client = shunt_json_get(rdma, "client"),
+		    *server = shunt_json_get(rdma, "server");
+
+	if (rdma)
+		fprintf(out, "RDMA between %s (%s) and %s (%s)\n",
+			shunt_json_str(client, "device"),
+			shunt_json_str(client, "address"),
+			shunt_json_str(server, "device"),
+			shunt_json_str(server, "address"));
+}
+
 void shunt_bench_print(const cJSON *reply, FILE *out)
 {
 	const cJSON *item;
@@ -222,7 +291,9 @@ void shunt_bench_print(const cJSON *reply, FILE *out)
 			: "two network namespaces and a veth",
 		(unsigned long long)shunt_json_u64(reply, "rounds"),
 		(unsigned long long)shunt_json_u64(reply, "duration_ms"));
+	print_rdma(reply, out);
 	print_cases(reply, out);
+	print_ratios(reply, out);
 	print_list(reply, "failed", "Did not go through", out);
 	print_list(reply, "absent", "Not here", out);
 	fprintf(out,

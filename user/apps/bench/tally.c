@@ -101,15 +101,13 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-struct shunt_bench_stat shunt_bench_tally_stat(const struct shunt_bench_tally *tally,
-					       enum shunt_bench_figure figure)
+struct shunt_bench_stat shunt_bench_stat_of(const double *sample, uint32_t n)
 {
-	uint32_t n = tally->n[figure];
 	double sorted[SHUNT_BENCH_ROUNDS];
 
 	if (!n)
 		return (struct shunt_bench_stat){ .known = false };
-	memcpy(sorted, tally->sample[figure], n * sizeof(*sorted));
+	memcpy(sorted, sample, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), compare);
 	return (struct shunt_bench_stat){
 		.median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2,
@@ -119,27 +117,40 @@ struct shunt_bench_stat shunt_bench_tally_stat(const struct shunt_bench_tally *t
 	};
 }
 
+struct shunt_bench_stat shunt_bench_tally_stat(const struct shunt_bench_tally *tally,
+					       enum shunt_bench_figure figure)
+{
+	return shunt_bench_stat_of(tally->sample[figure], tally->n[figure]);
+}
+
 /* --- as JSON ---------------------------------------------------------------------------- */
 
-/* Tenths of a nanosecond and of a message are noise. */
-static double tidy(double value)
+/* With so many places behind the point, in powers of ten, while it is below 1000: more is
+ * noise. */
+static double tidy(double value, unsigned int places)
 {
-	return value < 1000 ? (double)(int64_t)(value * 10 + 0.5) / 10
-			    : (double)(int64_t)(value + 0.5);
+	double unit = value < 1000 ? places : 1;
+
+	return (double)(int64_t)(value * unit + 0.5) / unit;
+}
+
+void shunt_bench_stat_json(struct shunt_bench_stat stat, cJSON *json, const char *key,
+			   unsigned int places)
+{
+	cJSON *item = cJSON_AddObjectToObject(json, key);
+
+	cJSON_AddNumberToObject(item, "median", tidy(stat.median, places));
+	cJSON_AddNumberToObject(item, "min", tidy(stat.min, places));
+	cJSON_AddNumberToObject(item, "max", tidy(stat.max, places));
 }
 
 static void put_stat(cJSON *object, const struct shunt_bench_tally *tally,
 		     enum shunt_bench_figure figure)
 {
 	struct shunt_bench_stat stat = shunt_bench_tally_stat(tally, figure);
-	cJSON *item;
 
-	if (!stat.known)
-		return;
-	item = cJSON_AddObjectToObject(object, shunt_bench_figure_key[figure]);
-	cJSON_AddNumberToObject(item, "median", tidy(stat.median));
-	cJSON_AddNumberToObject(item, "min", tidy(stat.min));
-	cJSON_AddNumberToObject(item, "max", tidy(stat.max));
+	if (stat.known)
+		shunt_bench_stat_json(stat, object, shunt_bench_figure_key[figure], 10);
 }
 
 /* Pairs of a percentile and its ns, denser towards the end, as HdrHistogram plots them:

@@ -72,8 +72,15 @@ void shunt_bench_tally_result(struct shunt_bench_tally *tally,
 void shunt_bench_tally_round(struct shunt_bench_tally *tally,
 			     const struct shunt_bench_round *round);
 
+/* Of at most SHUNT_BENCH_ROUNDS samples. */
+struct shunt_bench_stat shunt_bench_stat_of(const double *sample, uint32_t n);
+
 struct shunt_bench_stat shunt_bench_tally_stat(const struct shunt_bench_tally *tally,
 					       enum shunt_bench_figure figure);
+
+/* Adds it under a key, rounded to 1/`places` (10, 1000) while it is below 1000. */
+void shunt_bench_stat_json(struct shunt_bench_stat stat, cJSON *json, const char *key,
+			   unsigned int places);
 
 /* Adds what it knows to a row of the reply. */
 void shunt_bench_tally_json(const struct shunt_bench_tally *tally, cJSON *row);
