@@ -44,6 +44,7 @@ struct rig_row {
 	bool slow;	      /* to open: it loads programs */
 	bool forgets;	      /* a library under it leaks */
 	bool shares;	      /* its ends are in one namespace: net_share() */
+	bool borrows;	      /* its wire is of a guest's NICs: only by its name */
 	bool dies;	      /* of no more use once its interface went down */
 	const struct rig_not *except; /* an entry without a test ends them */
 };
