@@ -135,6 +135,13 @@ static const struct rig_not none[] = { { NULL } };
 
 static const struct rig_not nic_not[] = { NIC_NOT, { NULL } };
 
+static const struct rig_not zero_copy_not[] = {
+	NIC_NOT,
+	{ "jumbo frames arrive", "virtio_net has no zero copy of packets in parts" },
+	{ "jumbo frames leave", "the same" },
+	{ NULL },
+};
+
 /* What finds a consumer's ring full goes the policy's way: it was never the port's. */
 static const struct rig_not ring_not[] = {
 	{ "a flood is received or counted", "what finds it full goes the policy's "
@@ -180,12 +187,12 @@ const struct rig_row rig_nics = {
 
 const struct rig_row rig_zero_copy = {
 	ON_NICS,
-	.name = "zero-copy",
+	.name = "af_xdp zero-copy",
 	.can = SHUNT_PORT_RX | SHUNT_PORT_TX | SHUNT_PORT_WAIT | SHUNT_PORT_SHARE |
 	       SHUNT_PORT_ZERO_COPY,
 	.jumbo = WIRE_JUMBO + 14,
 	.bad = { ",ring=0", ",ring=100", ",frame-bytes=100" },
-	.except = nic_not,
+	.except = zero_copy_not,
 	.spec = zero_copy_spec,
 };
 
