@@ -342,9 +342,7 @@ class Wire:
                 with ns.entered(), open("/proc/sys/net/ipv6/conf/all/disable_ipv6", "w",
                                         encoding="ascii") as file:
                     file.write("1")
-        many = "numrxqueues %d numtxqueues %d" % (queues, queues)
-        self.a.ip("link add a0 address 02:00:00:00:00:0a %s type veth peer b0 netns %s "
-                  "address 02:00:00:00:00:0b %s" % (many, self.b.name, many))
+        self._join(queues)
         for ns, own, other, name in ((self.a, (A4, A6), (B4, B6), "a"),
                                      (self.b, (B4, B6), (A4, A6), "b")):
             lines = ["link set %s0 up" % name, "addr add %s/24 dev %s0" % (own[0], name)]
@@ -355,6 +353,12 @@ class Wire:
                 lines += ["neigh replace %s lladdr %s dev %s0 nud permanent" % (to, mac, name)
                           for to in other[:1 + ipv6]]
             ns.ip(*lines)
+
+    def _join(self, queues):
+        """The wire itself: a guest's NICs are another (tests/vm/zero_copy.py)."""
+        many = "numrxqueues %d numtxqueues %d" % (queues, queues)
+        self.a.ip("link add a0 address 02:00:00:00:00:0a %s type veth peer b0 netns %s "
+                  "address 02:00:00:00:00:0b %s" % (many, self.b.name, many))
 
     def returns(self):
         """Lets a0 take frames that b0's program sends back: veth flushes them only to a peer

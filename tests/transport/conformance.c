@@ -7,7 +7,8 @@
  *
  * Rows run at a time, each in a process and in network namespaces of its own: most of what
  * they do is to wait. Each keeps to one core, for packets that two cores receive may
- * overtake each other.
+ * overtake each other. Rows that borrow a guest's NICs (tests/vm/suite/zero-copy) run where
+ * they are named.
  */
 #include <sched.h>
 #include <setjmp.h>
@@ -162,6 +163,8 @@ static int run_row(size_t number, const char *words)
 	keep_to_a_core(number);
 	if (!row->shares)
 		net_enter();
+	if (row->borrows)
+		net_borrow();
 	net_at(NEAR);
 	if (is_here(row)) {
 		if (row->shares)
@@ -224,9 +227,11 @@ static int run_all(void)
 	size_t i, n = 0;
 
 	for (; rig_rows[n]; n++)
-		if (!rig_rows[n]->shares)
+		if (!rig_rows[n]->shares && !rig_rows[n]->borrows)
 			children[n] = start(n);
 	for (i = 0; i < n; i++) {
+		if (rig_rows[i]->borrows)
+			continue;
 		/* one after the other: they share a namespace */
 		if (rig_rows[i]->shares)
 			children[i] = start(i);

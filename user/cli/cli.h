@@ -106,6 +106,9 @@ const char *shunt_out_plain(void);
 /* "xdp native, tc-ingress tcx" of a reply's "hooks". */
 void shunt_out_hooks(const cJSON *reply);
 
+/* A line for each program of a chain, "chain" of a reply's hook; none where there is none. */
+void shunt_out_chain(const cJSON *from);
+
 /* --- ledger.c ---------------------------------------------------------------- */
 
 /* The reply of `stats --ledger`, for people. */

@@ -46,6 +46,7 @@ struct rig_row {
 	bool forgets;	      /* a library under it leaks */
 	bool shares;	      /* its ends are in one namespace: net_share() */
 	bool silent;	      /* what finds no buffer is missed by its number alone */
+	bool borrows;	      /* its wire is of a guest's NICs: only by its name */
 	bool dies;	      /* of no more use once its interface went down */
 	const struct rig_test *own;   /* what it alone promises; NULL: nothing */
 	const struct rig_not *except; /* an entry without a test ends them */

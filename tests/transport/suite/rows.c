@@ -66,6 +66,38 @@ static const struct rig_row afxdp = {
 	.dies = true,
 };
 
+/* On a guest's NICs: by the best there is, and by zero copy or not at all. */
+static const struct rig_not nics_not[] = {
+	{ "its interface is deleted", "nobody deletes a NIC" },
+	{ 0 },
+};
+
+static const struct rig_row afxdp_nics = {
+	.name = "afxdp nics",
+	.scheme = "afxdp",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+	.slow = true,
+	.borrows = true,
+	.dies = true,
+	.except = nics_not,
+};
+
+static const struct rig_row zero_copy = {
+	.name = "afxdp zero-copy",
+	.scheme = "afxdp",
+	.options = "mode=zero-copy",
+	.must = UDP | SHUNT_TRANSPORT_ZERO_COPY,
+	.burst = 64,
+	.small = "buffers=128",
+	.slow = true,
+	.borrows = true,
+	.dies = true,
+	.except = nics_not,
+};
+
 static const struct rig_row dpdk = {
 	.name = "dpdk",
 	.scheme = "dpdk",
@@ -213,6 +245,8 @@ const struct rig_row *const rig_rows[] = {
 	&uring_tcp,
 	&raw,
 	&afxdp,
+	&afxdp_nics,
+	&zero_copy,
 	&dpdk,
 	&ringbuf,
 	&ringbuf_tc,
