@@ -10,14 +10,13 @@ import subprocess
 import pytest
 
 import frame as fr
+import kernel
 import shunt as sh
 import test_apply
 from shunt import A4, B4, B6
 from test_apply import NEW, OLD, RATE
 
-pytestmark = pytest.mark.skipif(
-    tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 4),
-    reason="the hook netfilter needs Linux 6.4")
+pytestmark = kernel.needs("netfilter", "6.4")
 NF = ("--hook", "netfilter")
 UDP = {"proto": "udp", "dport": 5000}
 

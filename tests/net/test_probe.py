@@ -44,17 +44,25 @@ def test_what_the_kernel_can_do_is_what_bpftool_finds():
         symbols = {line.split()[2] for line in file}
     assert found["xdp-vlan-tag"] == yes["bpf_xdp_metadata_rx_vlan_tag" in symbols]
     assert found["tcx"] == yes["tcx_prog_attach" in symbols]
+    assert found["netfilter"] == found["netfilter-program"] == yes["bpf_nf_link_attach" in symbols]
 
 
 def test_attach_can_do_what_probe_promises(wire):
     found = answers(sh.shunt("probe"))
     assert found["xdp-program"] == found["tc-program"] == "yes"
-    for hook, mode, name in (("xdp", "native", "xdp-native"), ("xdp", "generic", "xdp-generic"),
-                             ("tc-ingress", "tcx", "tcx"), ("tc-ingress", "clsact", "clsact")):
+    for hook, mode, name, words in (
+            ("xdp", "native", "xdp-native", ""), ("xdp", "generic", "xdp-generic", ""),
+            ("tc-ingress", "clsact", "clsact", ""),
+            ("tc-ingress", "tcx", "tcx", "needs Linux 6.6); `--mode clsact` works on older kernels"),
+            ("netfilter", "link", "netfilter", "needs Linux 6.4, built with")):
         done = sh.run("attach", "b0", "-p", wire.policy({}), "--hook", hook, "--mode", mode,
                       ns=wire.b)
         assert (done.code == 0) == (found[name] == "yes"), done
-        if not done.code:
+        if done.code:
+            # what there is says what is missing and what to do; it leaves nothing behind
+            assert words and words in done.error, done
+            assert not wire.b.instances()
+        else:
             wire.detach()
 
 
