@@ -70,7 +70,7 @@ def test_netfilter_judges_alone_and_beside_other_hooks(wire6, traces):
     assert stats.hook("netfilter") == stats.reason("rule") + stats.reason("default")
     reply = wire.attach(None, "--hook", "xdp", "--hook", "tc-ingress")
     assert [(one["hook"], one["mode"]) for one in reply["hooks"]] == [
-        ("xdp", "native"), ("tc-ingress", "tcx"), ("netfilter", "link")]
+        ("xdp", "native"), ("tc-ingress", kernel.tc_mode()), ("netfilter", "link")]
     assert pins(wire, "links") == ["netfilter", "netfilter6", "tc-ingress", "xdp"]
     assert wire.a.ping(B6, 3) == 3
     assert all(wire.stats().hook(hook) >= 3 for hook in ("xdp", "tc-ingress"))
