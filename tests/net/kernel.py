@@ -5,10 +5,14 @@ test_probe.py holds those answers against the kernel's own symbols, and against 
 then does, so that a probe that is wrong cannot make a test disappear.
 """
 import functools
+import os
 
 import pytest
 
 import shunt as sh
+
+
+RELEASE = tuple(int(part) for part in os.uname().release.split(".")[:2])
 
 
 @functools.lru_cache
@@ -35,3 +39,14 @@ def fallbacks(*hooks):
     """The warnings of an attach to these TC hooks in mode auto."""
     return [] if has("tcx") else ["no TCX here (Invalid argument; needs Linux 6.6): a clsact "
                                   "filter is used"] * len(hooks)
+
+
+def told(answer):
+    """What probe says of a driver's XDP, which drivers tell from Linux 6.3 on."""
+    return answer if RELEASE >= (6, 3) else "unknown"
+
+
+def tells_charges():
+    """Is what a map is charged for what fdinfo has (Linux 6.4)? Before it is a guess."""
+    with open("/proc/kallsyms", encoding="ascii") as file:
+        return any(line.split()[2] == "array_map_mem_usage" for line in file)

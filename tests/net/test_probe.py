@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import kernel
 import shunt as sh
 
 
@@ -45,6 +46,10 @@ def test_what_the_kernel_can_do_is_what_bpftool_finds():
     assert found["xdp-vlan-tag"] == yes["bpf_xdp_metadata_rx_vlan_tag" in symbols]
     assert found["tcx"] == yes["tcx_prog_attach" in symbols]
     assert found["netfilter"] == found["netfilter-program"] == yes["bpf_nf_link_attach" in symbols]
+    # of these no symbol tells
+    assert found["af-xdp"] == "yes"
+    assert found["af-xdp-handover"] == yes[kernel.RELEASE >= (6, 5)]
+    assert found["af-xdp-frags"] == yes[kernel.RELEASE >= (6, 6)]
 
 
 def test_attach_can_do_what_probe_promises(wire):
@@ -87,9 +92,11 @@ def test_an_interface_is_asked_and_not_changed(pair):
     assert (reply["name"], reply["driver"], reply["mtu"], reply["queues"]) == \
         ("v0", "veth", 1500, 1)
     found = answers(reply)
-    assert found["xdp-native"] == found["xdp-redirect"] == found["xdp-free"] == "yes"
-    assert found["af-xdp-zerocopy"] == found["queues"] == "no"
-    assert found["vlan-tag-metadata"] == "yes"
+    assert found["xdp-native"] == found["xdp-redirect"] == kernel.told("yes")
+    assert found["af-xdp-zerocopy"] == kernel.told("no")
+    assert found["xdp-free"] == "yes" and found["queues"] == "no"
+    assert found["vlan-tag-metadata"] == \
+        kernel.told("yes" if kernel.has("xdp-vlan-tag") else "no")
     assert found["ntuple"] == found["rps"] == "no" and reply["queues_max"] >= 1
 
 
@@ -108,7 +115,7 @@ def test_what_a_driver_offers_for_steering(wide_wire):
 
 def test_an_interface_without_native_xdp():
     found = answers(sh.shunt("probe", "lo")["interface"])
-    assert found["xdp-native"] == found["xdp-redirect"] == "no"
+    assert found["xdp-native"] == found["xdp-redirect"] == kernel.told("no")
 
 
 def test_an_xdp_program_that_is_there_is_named(wire):

@@ -406,7 +406,7 @@ def test_without_a_consumer_its_if_down_decides(wire, hook, fate):
 ])
 def test_an_action_that_a_hook_cannot_do_is_warned_of_and_passes(wire, hook, action):
     reply = wire.attach({"rules": [rule("odd", action, proto="icmp")]}, "--hook", hook)
-    warning, *others = reply["warnings"]
+    *others, warning = reply["warnings"]
     assert others == kernel.fallbacks(hook)
     assert warning.startswith("rule odd: %s cannot do " % hook)
     assert warning.endswith(": its packets pass there")
