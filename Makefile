@@ -321,6 +321,7 @@ test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with
 	$(Q)for kernel in k6.1 k6.12; do \
 		$(MAKE) --no-print-directory kmod KERNEL=$(or $(SHUNT_VM),/var/tmp/vm)/$$kernel || exit 1; \
 	done
+	$(Q)tests/vm/selftest
 	$(Q)tests/vm/matrix -j $(shell nproc)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
