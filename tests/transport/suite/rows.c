@@ -187,6 +187,7 @@ static const struct rig_row rdma_write = {
 	.must = RDMA_RC | SHUNT_TRANSPORT_ONE_SIDED,
 	.burst = 16, /* half of the credits may be granted, and not yet told */
 	.small = "buffers=128&credits=32",
+	.slow = true, /* in a guest; mode=rc runs whole */
 	.shares = true,
 	.own = rig_tests_rdma,
 	.except = rdma_not,
@@ -200,6 +201,7 @@ static const struct rig_row rdma_ud = {
 	.burst = 64,
 	.silent = true, /* rxe does not count them */
 	.small = "buffers=128",
+	.slow = true, /* in a guest; mode=rc runs whole */
 	.shares = true,
 	.own = rig_tests_rdma,
 	.except = rdma_ud_not,
