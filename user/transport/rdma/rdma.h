@@ -63,6 +63,7 @@ struct shunt_rdma {
 	bool opened;	    /* the device is */
 	bool mourning;	    /* a peer is gone, and not yet dropped */
 	bool short_of_room; /* tx has come short: what was sent ends a sleep, too */
+	bool has_room;	    /* since tx was called last: completions or credits came */
 	struct shunt_rdma_places places;
 	uint32_t refused;	    /* connections, as counted already */
 	uint64_t completions;	    /* of what was sent */

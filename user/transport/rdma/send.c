@@ -57,6 +57,7 @@ void shunt_rdma_sent(struct shunt_rdma *rdma)
 
 	while ((n = ibv_poll_cq(rdma->device.sent, 16, wc)) > 0) {
 		rdma->completions += (uint64_t)n;
+		rdma->has_room = true;
 		for (i = 0; i < n; i++) {
 			struct shunt_rdma_peer *peer = NULL;
 			struct shunt_rdma_out *out = &rdma->ud;
@@ -233,6 +234,7 @@ int shunt_rdma_tx(struct shunt_transport *transport, struct shunt_datagram *data
 	unsigned int sent = 0;
 
 	shunt_rdma_sent(rdma);
+	rdma->has_room = false;
 	if (rdma->stuck && !shunt_rdma_ud_mend(rdma)) {
 		rdma->short_of_room = true;
 		return 0;
