@@ -201,6 +201,8 @@ static const struct rig_row rdma_ud = {
 	.burst = 64,
 	.silent = true, /* rxe does not count them */
 	.small = "buffers=128",
+	/* 1,041 datagrams take longer than two seconds where a guest is slow */
+	.longest = "message-max=200000",
 	.slow = true, /* in a guest; mode=rc runs whole */
 	.shares = true,
 	.own = rig_tests_rdma,
