@@ -162,7 +162,7 @@ void shunt_rdma_forget(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer);
 /* Queue pair and address handles of mode=ud. */
 SHUNT_MUST_CHECK int shunt_rdma_ud_open(struct shunt_rdma *rdma, struct shunt_err *err);
 /* A queue pair that has failed starts anew, once it has given everything back. */
-SHUNT_MUST_CHECK bool shunt_rdma_ud_mend(struct shunt_rdma *rdma);
+void shunt_rdma_ud_mend(struct shunt_rdma *rdma);
 SHUNT_MUST_CHECK int shunt_rdma_ud_aim(struct shunt_rdma *rdma,
 				       struct shunt_rdma_peer *peer,
 				       struct shunt_err *err);

@@ -74,6 +74,9 @@ void shunt_rdma_sent(struct shunt_rdma *rdma)
 				one_failed(rdma, (uint32_t)wc[i].wr_id);
 		}
 	}
+	/* it receives as little as it sends until then */
+	if (rdma->stuck)
+		shunt_rdma_ud_mend(rdma);
 }
 
 /* --- one message ---------------------------------------------------------------------------- */
@@ -235,7 +238,7 @@ int shunt_rdma_tx(struct shunt_transport *transport, struct shunt_datagram *data
 
 	shunt_rdma_sent(rdma);
 	rdma->has_room = false;
-	if (rdma->stuck && !shunt_rdma_ud_mend(rdma)) {
+	if (rdma->stuck) {
 		rdma->short_of_room = true;
 		return 0;
 	}
