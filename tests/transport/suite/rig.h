@@ -36,11 +36,12 @@ struct rig_row {
 	const char *options; /* behind the URI: "stream", or "" */
 	const char *peer;    /* the far end's scheme; NULL: the same */
 	const char *peer_options;
-	uint32_t must;	      /* SHUNT_TRANSPORT_…: what it has to be able to do */
-	uint32_t burst;	      /* messages under way that it must not lose */
-	uint32_t holds;	      /* buffers that the carrier has for itself, now or then */
-	const char *small;    /* options with which it has few buffers */
-	const char *bad[8];   /* options that it refuses; NULL ends them */
+	uint32_t must;	     /* SHUNT_TRANSPORT_…: what it has to be able to do */
+	uint32_t burst;	     /* messages under way that it must not lose */
+	uint32_t holds;	     /* buffers that the carrier has for itself, now or then */
+	const char *small;   /* options with which it has few buffers */
+	const char *longest; /* with which the longest message comes in time; or NULL */
+	const char *bad[8];  /* options that it refuses; NULL ends them */
 	unsigned int mtu_max; /* of its interface; 0: any */
 	bool slow;	      /* to open: it loads programs */
 	bool forgets;	      /* a library under it leaks */

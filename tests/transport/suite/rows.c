@@ -219,6 +219,7 @@ static const struct rig_row rdma_write = {
 	.must = RDMA_RC | SHUNT_TRANSPORT_ONE_SIDED,
 	.burst = 16, /* half of the credits may be granted, and not yet told */
 	.small = "buffers=128&credits=32",
+	.slow = true, /* in a guest; mode=rc runs whole */
 	.shares = true,
 	.own = rig_tests_rdma,
 	.except = rdma_not,
@@ -232,6 +233,9 @@ static const struct rig_row rdma_ud = {
 	.burst = 64,
 	.silent = true, /* rxe does not count them */
 	.small = "buffers=128",
+	/* 1,041 datagrams take longer than two seconds where a guest is slow */
+	.longest = "message-max=200000",
+	.slow = true, /* in a guest; mode=rc runs whole */
 	.shares = true,
 	.own = rig_tests_rdma,
 	.except = rdma_ud_not,

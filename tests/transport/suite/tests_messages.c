@@ -111,7 +111,7 @@ static void the_longest(struct rig *rig)
 {
 	uint32_t number;
 
-	rig_begin(rig, "");
+	rig_begin(rig, rig->row->longest ? rig->row->longest : "");
 	rig->length = rig_equal;
 	rig->base = message_max(rig);
 	assert_in_range(rig->base, datagram_max(rig), SHUNT_MESSAGE_MAX);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What rdma:// promises beyond messages: few completions, copies, and no overrun. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -173,10 +174,57 @@ static void nobody_is_overrun(struct rig *rig)
 	assert_int_equal(not_ready(), before);
 }
 
+/* --- room ends a sleep ----------------------------------------------------------------------- */
+
+/* Receives at the far end alone: the near one does nothing meanwhile. */
+static void far_hears(struct rig *rig, uint32_t n)
+{
+	uint64_t until = shunt_now_ns() + RIG_WAIT_MS * UINT64_C(1000000);
+	struct shunt_message message;
+	uint32_t number = 0;
+
+	net_at(FAR);
+	while (number < n) {
+		assert_int_equal(shunt_transport_kick(rig->end[FAR].transport, NULL),
+				 0);
+		if (shunt_recv(rig->end[FAR].transport, &message, 1)) {
+			rig_check(rig, &message, number++);
+			shunt_release(rig->end[FAR].transport, &message, 1);
+		}
+		assert_true(shunt_now_ns() < until);
+	}
+	assert_int_equal(shunt_transport_kick(rig->end[FAR].transport, NULL), 0);
+}
+
+/* Credits that came before it asked what to wait for are not slept over. */
+static void room_ends_a_sleep(struct rig *rig)
+{
+	struct pollfd fds[SHUNT_TRANSPORT_FDS];
+	uint32_t said = 0, round;
+	unsigned int n;
+
+	rig_begin(rig, rig->row->small);
+	rig->length = rig_equal;
+	rig->base = 100;
+	for (round = 0; round < 10; round++) {
+		for (said = 0; rig_offer(rig, NEAR, said) == 1; said++)
+			;
+		assert_in_range(said, 1, 4096);
+		far_hears(rig, said);
+		net_at(NEAR);
+		n = shunt_transport_wait(rig->end[NEAR].transport, fds,
+					 SHUNT_TRANSPORT_FDS);
+		assert_int_equal(poll(fds, n, RIG_WAIT_MS) > 0, 1);
+		rig_pass(rig, NEAR, 0, 1);
+	}
+}
+
 const struct rig_test rig_tests_rdma[] = {
 	{ "a run of messages needs few completions", completions_are_few },
 	{ "short messages are copied, and their buffers are back at once",
 	  short_ones_are_copied },
 	{ "no receiver is overrun", nobody_is_overrun, SHUNT_TRANSPORT_RELIABLE },
+	{ "room for another message ends a sleep", room_ends_a_sleep,
+	  SHUNT_TRANSPORT_RELIABLE },
 	{ NULL },
 };

@@ -49,11 +49,17 @@ static unsigned int rdma_wait(struct shunt_transport *transport, struct pollfd *
 	shunt_rdma_device_arm(&rdma->device, rdma->short_of_room);
 	transport->count.system_calls += 2;
 	/* what came before it was armed tells nobody */
+	if (rdma->short_of_room)
+		shunt_rdma_sent(rdma);
 	shunt_rdma_came(rdma);
 	wakes = 1;
-	if (has_something(rdma) && write(rdma->meet.wake, &wakes, sizeof(wakes)) < 0) {
+	if ((has_something(rdma) || (rdma->short_of_room && rdma->has_room)) &&
+	    write(rdma->meet.wake, &wakes, sizeof(wakes)) < 0) {
 		/* it is full of wakes already */
 	}
+	/* once is enough for who does not want to send any more */
+	if (rdma->has_room)
+		rdma->short_of_room = false;
 	return 2;
 }
 

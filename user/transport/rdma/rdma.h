@@ -63,6 +63,7 @@ struct shunt_rdma {
 	bool opened;	    /* the device is */
 	bool mourning;	    /* a peer is gone, and not yet dropped */
 	bool short_of_room; /* tx has come short: what was sent ends a sleep, too */
+	bool has_room;	    /* since tx was called last: completions or credits came */
 	struct shunt_rdma_places places;
 	uint32_t refused;	    /* connections, as counted already */
 	uint64_t completions;	    /* of what was sent */
@@ -161,7 +162,7 @@ void shunt_rdma_forget(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer);
 /* Queue pair and address handles of mode=ud. */
 SHUNT_MUST_CHECK int shunt_rdma_ud_open(struct shunt_rdma *rdma, struct shunt_err *err);
 /* A queue pair that has failed starts anew, once it has given everything back. */
-SHUNT_MUST_CHECK bool shunt_rdma_ud_mend(struct shunt_rdma *rdma);
+void shunt_rdma_ud_mend(struct shunt_rdma *rdma);
 SHUNT_MUST_CHECK int shunt_rdma_ud_aim(struct shunt_rdma *rdma,
 				       struct shunt_rdma_peer *peer,
 				       struct shunt_err *err);

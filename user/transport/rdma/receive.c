@@ -209,7 +209,7 @@ static void one_came(struct shunt_rdma *rdma, const struct ibv_wc *wc)
 		return;
 	}
 	if (peer)
-		peer->up = true;
+		peer->up = rdma->has_room = true;
 	if (rdma->options.mode == SHUNT_RDMA_UD)
 		came_as_datagram(rdma, wc, frame);
 	else if (has_frame)

@@ -57,6 +57,7 @@ void shunt_rdma_sent(struct shunt_rdma *rdma)
 
 	while ((n = ibv_poll_cq(rdma->device.sent, 16, wc)) > 0) {
 		rdma->completions += (uint64_t)n;
+		rdma->has_room = true;
 		for (i = 0; i < n; i++) {
 			struct shunt_rdma_peer *peer = NULL;
 			struct shunt_rdma_out *out = &rdma->ud;
@@ -73,6 +74,9 @@ void shunt_rdma_sent(struct shunt_rdma *rdma)
 				one_failed(rdma, (uint32_t)wc[i].wr_id);
 		}
 	}
+	/* it receives as little as it sends until then */
+	if (rdma->stuck)
+		shunt_rdma_ud_mend(rdma);
 }
 
 /* --- one message ---------------------------------------------------------------------------- */
@@ -233,7 +237,8 @@ int shunt_rdma_tx(struct shunt_transport *transport, struct shunt_datagram *data
 	unsigned int sent = 0;
 
 	shunt_rdma_sent(rdma);
-	if (rdma->stuck && !shunt_rdma_ud_mend(rdma)) {
+	rdma->has_room = false;
+	if (rdma->stuck) {
 		rdma->short_of_room = true;
 		return 0;
 	}
