@@ -319,9 +319,7 @@ static const struct shunt_option ship_options[] = {
 	{ "full", 0, "HOW",
 	  "where the far ring is full, or nobody has it: wait (the default: then the "
 	  "kernel throws away and counts) or drop (here, and counted)" },
-	{ "lost", 0, "HOW",
-	  "when the far end is gone: again (the default: connect until it is back) or "
-	  "end" },
+	{ "lost", 0, "HOW", "when the far end is gone: again (the default), or end" },
 	{ "from", 0, "ADDRESS", "of ours, to connect from; by routes unless told" },
 	RING,
 	TAKE_OVER,
@@ -331,11 +329,11 @@ static const struct shunt_option ship_options[] = {
 	{ "memory", 0, "BYTES", "of the ring, a power of two; 8M is the default" },
 	{ "number", 0, NULL, "look at the numbers of `run generate --number`" },
 	{ "once", 0, NULL, "end when the first sender has gone" },
+	{ "cores", 0, "CORE", "pin the worker to a core" },
 	DURATION,
 	PACKETS,
 	INTERVAL,
 	WAIT,
-	{ "cores", 0, "CORE", "pin the worker to a core" },
 	GUARD,
 	END,
 };
@@ -526,13 +524,13 @@ const struct shunt_command shunt_commands[] = {
 	  kv_options, shunt_cli_run_kv, true, false },
 	{ "run ship", "[INTERFACE|PORT]", 0, 1,
 	  "write frames into another machine's memory, by RDMA",
-	  "`shunt run ship --receive 192.0.2.2:7400 --write far.pcapng` on one machine, "
-	  "then `shunt run ship eth1 --consumer tap --to 192.0.2.2:7400` on the other: "
-	  "what the policy of eth1 redirects to its consumer tap is written into a ring "
-	  "in the memory of 192.0.2.2, by one-sided WRITE, from where the NIC has put "
-	  "it. Without --consumer all of the interface is shipped. Every frame is "
-	  "counted: received = sent + lost. ADDRESS is one of an interface with an RDMA "
-	  "device; soft-RoCE makes one of any interface (docs/run-ship.md).",
+	  "`shunt run ship --receive 192.0.2.2:7400 --write far.pcapng` there, then "
+	  "`shunt run ship eth1 --consumer tap --to 192.0.2.2:7400` here: what the "
+	  "policy redirects to the consumer is written into a ring in the memory of "
+	  "192.0.2.2, by one-sided WRITE, from where the NIC has put it. Without "
+	  "--consumer all of eth1 is shipped. Every frame is counted: received = sent "
+	  "+ lost. ADDRESS is one of an interface with an RDMA device; soft-RoCE makes "
+	  "one of any interface (docs/run-ship.md).",
 	  ship_options, shunt_cli_run_ship, false, false },
 	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
 	  "Options as those of `explain` describe the frame: `shunt run generate "
