@@ -36,7 +36,7 @@ static struct shunt_port *open_receiver(void)
 {
 	static const char text[] = "ship:192.0.2.2:7400,listen,ring=64K";
 	const struct shunt_port_opts opts = { .sz = sizeof(opts) };
-	struct shunt_port *port;
+	struct shunt_port *port = NULL;
 	struct shunt_spec spec;
 
 	check(!shunt_spec_split(&spec, text, NULL) &&

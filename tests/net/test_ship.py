@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`run ship` where there is no RDMA: what it says. That it works, guests show (tests/vm/test_ship.py)."""
+"""`run ship` where there is no RDMA: what it says. That it works, guests show (tests/vm/ship.py)."""
 import os
 
 import pytest

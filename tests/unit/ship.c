@@ -535,6 +535,41 @@ static void rubbish_in_the_ring_ends_the_connection(void **state)
 	close_receiver(&pair);
 }
 
+/* Each by itself: a sender that knows the session can have all but one of them right. */
+static void a_record_that_lies_is_not_lent(void **state)
+{
+	struct pair pair = { .random = { shunt_random_seed(97) } };
+	struct shunt_ship_record *record;
+	struct shunt_ship_page *page;
+	struct shunt_frame frame;
+	unsigned int lie;
+	size_t bytes;
+
+	(void)state;
+	open_receiver(&pair, "ship:192.0.2.2:7400,listen,ring=64K");
+	page = (struct shunt_ship_page *)shunt_model_wire_area(&bytes);
+	record = (struct shunt_ship_record *)((uint8_t *)page + SHUNT_SHIP_PAGE);
+	for (lie = 0; lie < 5; lie++) {
+		pair.sender = open_port("ship:192.0.2.2:7400");
+		send_some(&pair, 1);
+		shunt_model_wire_do(UINT32_MAX);
+		record->len = lie == 1 ? record->len + 8 : lie == 2 ? 0 : record->len;
+		if (lie == 3) /* as long as it says, and longer than may be */
+			record->len = pair.receiver->frame_max + 1;
+		if (lie == 3)
+			page->produced = shunt_ship_span(record->len);
+		record->check = shunt_ship_check(page->facts.session, 0, record->len) ^
+				(lie == 4);
+		assert_int_equal(shunt_port_rx(pair.receiver, &frame, 1), !lie);
+		assert_int_equal(pair.receiver->count.rx_damaged, lie);
+		if (!lie)
+			shunt_frames_put(&frame, 1);
+		(void)shunt_port_rx(pair.receiver, &frame, 0);
+		shunt_port_close(pair.sender);
+	}
+	close_receiver(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +583,7 @@ int main(void)
 		cmocka_unit_test(the_handshake_reads_what_it_has_written),
 		cmocka_unit_test(a_receiver_that_sleeps_is_rung),
 		cmocka_unit_test(rubbish_in_the_ring_ends_the_connection),
+		cmocka_unit_test(a_record_that_lies_is_not_lent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

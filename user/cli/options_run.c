@@ -164,9 +164,7 @@ const struct shunt_option shunt_cli_ship_options[] = {
 	{ "full", 0, "HOW",
 	  "where the far ring is full, or nobody has it: wait (the default: then the "
 	  "kernel throws away and counts) or drop (here, and counted)" },
-	{ "lost", 0, "HOW",
-	  "when the far end is gone: again (the default: connect until it is back) or "
-	  "end" },
+	{ "lost", 0, "HOW", "when the far end is gone: again (the default), or end" },
 	{ "from", 0, "ADDRESS", "of ours, to connect from; by routes unless told" },
 	RING,
 	TAKE_OVER,

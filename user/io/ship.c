@@ -99,13 +99,17 @@ static int open_by_plugin(struct shunt_port **port, const struct shunt_spec *spe
 			  const struct shunt_port_opts *opts, struct shunt_err *err)
 {
 	static const struct shunt_plugin_kind wires = SHUNT_PLUGIN_WIRES;
+	struct shunt_ship_options options = { 0 };
 	const struct shunt_ship_wire_ops *wire;
 	char room[512];
 	const void *vtable;
 	const char *why;
-	int ret = shunt_plugin_open(&vtable, &wires, "ship",
-				    "librdmacm-dev and libibverbs-dev", err);
+	/* what is wrong with them is said before what is missing here */
+	int ret = shunt_spec_read(spec, shunt_ship_rows, &options, err);
 
+	if (!ret)
+		ret = shunt_plugin_open(&vtable, &wires, "ship",
+					"librdmacm-dev and libibverbs-dev", err);
 	if (ret)
 		return ret;
 	wire = vtable;

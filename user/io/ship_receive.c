@@ -224,6 +224,7 @@ static void accept_one(struct receiver *r)
 	struct shunt_ship_offer offer;
 
 	r->asked = false;
+	r->probe_ns = UINT64_MAX; /* not before it is up */
 	if (begin(r, &offer)) {
 		(void)!refuse(r, SHUNT_SHIP_BUSY);
 		return;
@@ -255,6 +256,7 @@ static int look(struct receiver *r, struct shunt_err *err)
 		if (news == SHUNT_SHIP_UP) {
 			r->port.count.connects++;
 			r->was = true;
+			r->probe_ns = shunt_tick_ns() + PROBE_NS;
 		}
 		if (news == SHUNT_SHIP_GONE && r->taken_by) {
 			r->port.count.cuts++;

@@ -7,6 +7,7 @@ consumer, whose frames are written to the far end's ring, over a wire of its own
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -18,7 +19,7 @@ import shunt as sh  # noqa: E402
 
 NEAR, FAR = "192.0.2.1", "192.0.2.2:7400"
 POLICY = {
-    "schema": "shunt.policy/1", "name": "ship", "default": {"action": "pass"},
+    "schema": "shunt.policy/1", "default": "pass",
     "consumers": {"tap": {"kind": "xsk", "if_down": "pass", "heartbeat": "10s"}},
     "rules": [{"name": "numbered", "match": {"proto": "udp", "dport": 5000},
                "action": {"redirect": {"consumer": "tap"}}}],
@@ -32,11 +33,17 @@ class Traffic:
     def __init__(self, folder, kind):
         self.folder = folder
         self.far = sh.Namespace()
-        sh.Namespace.quiet(self.far)
-        for line in ("link add gx0 type veth peer name gx1 netns %s" % self.far.name,
+        for line in ("link add gx0 type veth peer name gx1 netns " + self.far.name,
                      "link set gx0 up"):
-            os.system("ip " + line)
+            subprocess.run(["ip", *line.split()], check=True)
         self.far.ip("link set gx1 up")
+        try:
+            self.attach(kind)
+        except BaseException:
+            self.close()
+            raise
+
+    def attach(self, kind):
         policy = json.loads(json.dumps(POLICY))
         policy["consumers"]["tap"]["kind"] = kind
         path = self.file("policy.json")
@@ -56,6 +63,7 @@ class Traffic:
 
     def close(self):
         sh.run("detach", "gx0")
+        subprocess.run(["ip", "link", "del", "gx0"], check=True)
         self.far.close()
 
 
@@ -164,7 +172,7 @@ def test_a_slow_receiver_loses_what_is_counted(traffic, started):
     sh.wait(lambda: last(far)["seen"] >= ship["tx_packets"], "what was shipped", SLOW)
     done = ends(far)
     assert done["written"] == ship["tx_packets"]
-    assert done["lost"] == ship["tx_no_room"]  # the far end knows, too
+    assert 0 < done["lost"] <= ship["tx_no_room"]  # the far end was told with later frames
     got = ports.read_pcap(path)
     places = [frames.index(frame) for frame in got]
     assert places == sorted(set(places))
