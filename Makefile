@@ -52,7 +52,8 @@ TRANSPORT_BIN := $(B)/tests/transport/conformance
 TRANSPORT_OBJ := $(TRANSPORT_SRC:%.c=$(B)/obj/%.o)
 DPDK_SRC := $(sort $(wildcard user/io/dpdk/*.c))
 RDMA_SRC := $(sort $(wildcard user/transport/rdma/*.c))
-PLUGIN_SRC := $(DPDK_SRC) $(RDMA_SRC)
+SHIP_SRC := $(sort $(wildcard user/transport/rdma/ring/*.c))
+PLUGIN_SRC := $(DPDK_SRC) $(RDMA_SRC) $(SHIP_SRC)
 NET_BIN := $(NET_SRC:tests/net/%.c=$(B)/tests/net/%)
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
@@ -156,15 +157,18 @@ DPDK_CFLAGS = $(eval DPDK_CFLAGS := $(patsubst -I%,-isystem %,$(shell \
 	pkg-config --cflags libdpdk)))$(DPDK_CFLAGS)
 
 RDMA := $(shell pkg-config --exists librdmacm libibverbs 2>/dev/null && \
-	echo $(B)/plugins/rdma.so)
+	echo $(B)/plugins/rdma.so $(B)/plugins/ship.so)
 
 plugins: $(DPDK) $(RDMA)
 	$(if $(DPDK),,@echo '  dpdk: not built: libdpdk-dev is missing')
-	$(if $(RDMA),,@echo '  rdma: not built: librdmacm-dev or libibverbs-dev is missing')
+	$(if $(RDMA),,@echo '  rdma, ship: not built: librdmacm-dev or libibverbs-dev is missing')
 
 $(DPDK_SRC:%.c=$(B)/obj/%.o): private ALL_CFLAGS += $(DPDK_CFLAGS)
 
+$(B)/plugins/ship.so: $(SHIP_SRC:%.c=$(B)/obj/%.o) $(B)/obj/user/transport/rdma/device.o \
+		$(B)/libshunt.a
 $(B)/plugins/rdma.so: $(RDMA_SRC:%.c=$(B)/obj/%.o) $(B)/libshunt.a
+$(B)/plugins/ship.so $(B)/plugins/rdma.so:
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -shared -Wl,-z,defs $(ALL_LDFLAGS) $^ \
 		$(shell pkg-config --libs librdmacm libibverbs) $(LIBS) -o $@
@@ -317,6 +321,7 @@ test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with
 	$(Q)for kernel in k6.1 k6.12; do \
 		$(MAKE) --no-print-directory kmod KERNEL=$(or $(SHUNT_VM),/var/tmp/vm)/$$kernel || exit 1; \
 	done
+	$(Q)tests/vm/selftest
 	$(Q)tests/vm/matrix -j $(shell nproc)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
@@ -351,7 +356,7 @@ install: all ## install under DESTDIR and PREFIX (default /usr/local)
 	install -D -m 755 $(B)/libshunt.so $(DESTDIR)$(PREFIX)/lib/libshunt.so.$(SOVERSION)
 	ln -sf libshunt.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libshunt.so
 	$(if $(DPDK),install -D -m 755 $(DPDK) $(DESTDIR)$(PREFIX)/lib/shunt/dpdk.so)
-	$(if $(RDMA),install -D -m 755 $(RDMA) $(DESTDIR)$(PREFIX)/lib/shunt/rdma.so)
+	$(if $(RDMA),install -D -m 755 -t $(DESTDIR)$(PREFIX)/lib/shunt $(RDMA))
 	install -D -m 644 $(B)/shunt.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
 	sed -i 's|^prefix=.*|prefix=$(PREFIX)|' $(DESTDIR)$(PREFIX)/lib/pkgconfig/shunt.pc
 	sed 's|@BINDIR@|$(PREFIX)/bin|' user/cli/shunt@.service.in >$(B)/shunt@.service

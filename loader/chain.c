@@ -220,6 +220,29 @@ uint32_t shunt_chain_program(const char *instance, unsigned int ifindex)
 	return shunt_chain_ask(instance, ifindex, &id, NULL) ? 0 : id;
 }
 
+cJSON *shunt_chain_list(const char *instance, unsigned int ifindex)
+{
+	_quiet_ struct quiet before = hush();
+	_multi_ struct xdp_multiprog *multi = xdp_multiprog__get_from_ifindex(ifindex);
+	uint32_t own = shunt_chain_program(instance, ifindex);
+	struct xdp_program *entry = NULL;
+	cJSON *list = cJSON_CreateArray();
+
+	(void)before;
+	if (libxdp_get_error(multi))
+		return list;
+	while ((entry = xdp_multiprog__next_prog(entry, multi))) {
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddNumberToObject(item, "priority", xdp_program__run_prio(entry));
+		cJSON_AddStringToObject(item, "name", xdp_program__name(entry));
+		cJSON_AddNumberToObject(item, "program", xdp_program__id(entry));
+		cJSON_AddBoolToObject(item, "ours", xdp_program__id(entry) == own);
+		cJSON_AddItemToArray(list, item);
+	}
+	return list;
+}
+
 bool shunt_chain_elsewhere(const char *instance)
 {
 	struct shunt_dispatch found;

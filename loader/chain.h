@@ -42,6 +42,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <cjson/cJSON.h>
+
 #include "user/base/err.h"
 
 struct bpf_program;
@@ -105,6 +107,13 @@ uint32_t shunt_chain_program(const char *instance, unsigned int ifindex);
 /* The same, where an error says that it could not be asked. */
 SHUNT_MUST_CHECK int shunt_chain_ask(const char *instance, unsigned int ifindex,
 				     uint32_t *prog_id, struct shunt_err *err);
+
+/*
+ * Who is on an interface that is chained: the entries of its dispatcher in the order in
+ * which they run, as an array of objects with priority, name, program (the id) and ours.
+ * The caller's; empty where there is no dispatcher that libxdp can read.
+ */
+cJSON *shunt_chain_list(const char *instance, unsigned int ifindex);
 
 /* Is our entry in a dispatcher of an interface that only its own namespace can ask for? */
 bool shunt_chain_elsewhere(const char *instance);

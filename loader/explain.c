@@ -10,6 +10,7 @@
 #include <linux/netfilter.h>
 
 #include "bpf/lib/wire.h"
+#include "loader/chain.h"
 #include "loader/explain.h"
 #include "loader/plan.h"
 #include "loader/program.h"
@@ -100,6 +101,10 @@ static int open_program(struct shunt_explain *explain, struct shunt_err *err)
 	if (explain->prog_fd < 0)
 		return explain->prog_fd;
 	explain->prog_id = id;
+	cJSON_Delete(explain->chain);
+	explain->chain = NULL;
+	if (!strcmp(place->mode, "chained"))
+		explain->chain = shunt_chain_list(instance->name, instance->ifindex);
 	return 0;
 }
 
@@ -241,6 +246,7 @@ void shunt_explain_close(struct shunt_explain *explain)
 		shunt_instance_close(&explain->instance);
 	if (explain->prog_fd >= 0)
 		close(explain->prog_fd);
+	cJSON_Delete(explain->chain);
 	free(explain->buf);
 	free(explain);
 }
@@ -537,5 +543,9 @@ int shunt_explain_frame(struct shunt_explain *explain, uint64_t number,
 	if (ret)
 		return shunt_fail(err, ret, "explain packet %llu: %s",
 				  (unsigned long long)number, inner.message);
+	/* others may stop what we pass, or have it before us */
+	if (explain->chain)
+		cJSON_AddItemToObject(*reply, "chain",
+				      cJSON_Duplicate(explain->chain, true));
 	return 0;
 }

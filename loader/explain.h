@@ -21,6 +21,7 @@ struct shunt_explain {
 	int hook;
 	int prog_fd;
 	uint32_t prog_id; /* of what sits on the hook; 0: a policy is explained */
+	cJSON *chain;	  /* who else is on the interface; NULL: it is not chained */
 	uint64_t word;	  /* the generation word when the program was looked for */
 	uint64_t token;	  /* of the next request */
 	bool lent;	  /* maps and state are the caller's */

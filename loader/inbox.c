@@ -57,9 +57,17 @@ static int attach(struct shunt_inbox_program *program,
 		.mode = opts->tc ? "tcx" : opts->mode,
 	};
 	struct shunt_err note;
+	int ret = shunt_place_attach(&request, &program->place, &program->link, &note,
+				     err);
 
-	return shunt_place_attach(&request, &program->place, &program->link, &note,
-				  err);
+	/* what a kernel says that knows no such link */
+	return opts->tc && ret == -EINVAL
+		       ? shunt_fail(err, ret,
+				    "%s does not take a TCX link (needs Linux 6.6), so "
+				    "that nothing can come by hook=tc; hook=xdp works "
+				    "without",
+				    nic->name)
+		       : ret;
 }
 
 int shunt_inbox_program_open(struct shunt_inbox_program **out,

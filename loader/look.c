@@ -2,7 +2,9 @@
 /* list, show and its history: what is attached, and under which policy. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "loader/chain.h"
 #include "loader/history.h"
 #include "loader/instance.h"
 #include "loader/reply.h"
@@ -92,6 +94,24 @@ static void show_rules(cJSON *reply, const struct shunt_state *state)
 			cJSON_AddNumberToObject(item, "target", rule->arg);
 		cJSON_AddItemToArray(list, item);
 	}
+}
+
+/* Who else is on the interface, and in which order. */
+static void show_chain(cJSON *reply, const struct shunt_instance *instance)
+{
+	const struct shunt_place *place = &instance->state->place[SHUNT_HOOK_XDP];
+	cJSON *hooks = cJSON_GetObjectItem(reply, "hooks"), *hook;
+
+	if (!place->on || strcmp(place->mode, "chained") != 0)
+		return;
+	cJSON_ArrayForEach(
+		hook,
+		hooks) if (!strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(hook,
+									    "hook")),
+				   "xdp"))
+		cJSON_AddItemToObject(hook, "chain",
+				      shunt_chain_list(instance->name,
+						       instance->ifindex));
 }
 
 static int show_sets(cJSON *reply, const struct shunt_instance *instance,
@@ -195,6 +215,7 @@ int shunt_show(const char *interface, cJSON **reply, struct shunt_err *err)
 				shunt_instance_alive(&instance) ? "attached" : "stale");
 	cJSON_AddNumberToObject(out, "ifindex", instance.state->ifindex);
 	shunt_reply_hooks(out, instance.state);
+	show_chain(out, &instance);
 	put_times(out, instance.state);
 	cJSON_AddStringToObject(out, "default",
 				shunt_action_name(instance.state->default_action));

@@ -94,6 +94,7 @@ static void try(const struct shunt_sandbox *sandbox, void *ctx)
 	tried->tcx = try_tcx(sandbox->veth);
 	tried->clsact = try_clsact(sandbox->veth);
 	tried->netfilter = try_netfilter();
+	shunt_probe_xsk(sandbox->veth, sandbox->peer, tried);
 }
 
 /* --- the answer -------------------------------------------------------------- */

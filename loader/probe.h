@@ -21,7 +21,13 @@ enum shunt_probe_answer {
 struct shunt_probe_tried {
 	int made; /* the sandbox itself */
 	int native, generic, frags, tcx, clsact, netfilter;
+	int xsk_late;  /* to map a ring of an AF_XDP socket that is bound */
+	int xsk_frags; /* to bind one for packets in several frames */
 };
+
+/* Fills in what is about AF_XDP sockets, on two interfaces (loader/probe_xsk.c). */
+void shunt_probe_xsk(unsigned int ifindex, unsigned int peer,
+		     struct shunt_probe_tried *tried);
 
 struct shunt_probe {
 	struct shunt_probe_tried tried;

@@ -148,6 +148,18 @@ static enum shunt_probe_answer af_xdp(const struct shunt_probe *probe, char *det
 	return tried(fd < 0 ? -errno : 0, detail);
 }
 
+static enum shunt_probe_answer af_xdp_frags(const struct shunt_probe *probe,
+					    char *detail)
+{
+	return in_sandbox(probe, probe->tried.xsk_frags, detail);
+}
+
+static enum shunt_probe_answer af_xdp_handover(const struct shunt_probe *probe,
+					       char *detail)
+{
+	return in_sandbox(probe, probe->tried.xsk_late, detail);
+}
+
 static enum shunt_probe_answer ring_buffer(const struct shunt_probe *probe,
 					   char *detail)
 {
@@ -235,6 +247,15 @@ const struct shunt_probe_row shunt_probe_kernel[] = {
 	  "consumers of kind xsk, such as `shunt run dump`, take packets by it; "
 	  "without it their if_down decides",
 	  af_xdp },
+	{ "af-xdp-frags",
+	  "consumers of kind xsk take frames that do not fit one buffer (Linux 6.6); "
+	  "without it those never reach them",
+	  af_xdp_frags },
+	{ "af-xdp-handover",
+	  "the rings of a socket in use can be mapped (Linux 6.5), as `shunt serve` "
+	  "and "
+	  "--take-over do; without it one consumer ends before the next begins",
+	  af_xdp_handover },
 	{ "ring-buffer",
 	  "samples, mirrored packets and consumers of TC hooks come by it",
 	  ring_buffer },

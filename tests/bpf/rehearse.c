@@ -13,9 +13,11 @@
 #include <cmocka.h>
 
 #include "loader/plan.h"
+#include "loader/program.h"
 #include "loader/prove.h"
 #include "loader/rehearse.h"
 #include "tests/model/fixture.h"
+#include "tests/model/rig.h"
 
 #define RULES(rules)                                                                   \
 	"{\"schema\":\"shunt.policy/1\",\"default\":\"pass\",\"rules\":[" rules "]}"
@@ -47,6 +49,12 @@ struct stage {
 	struct shunt_image *idle;
 	uint64_t word;
 };
+
+/* Does this kernel have the hook? Netfilter's came with Linux 6.4. */
+static bool has(const char *hook)
+{
+	return shunt_rig_has((enum shunt_hook)shunt_hook_find(hook, NULL));
+}
 
 static uint64_t word_of(const struct stage *stage)
 {
@@ -123,6 +131,8 @@ static void a_sound_image_passes(void **ctx)
 
 	(void)ctx;
 	for (h = 0; h < sizeof(hooks) / sizeof(*hooks); h++) {
+		if (!has(hooks[h]))
+			continue;
 		set_up(&stage, hooks[h]);
 		if (rehearse(&stage, NULL, &err))
 			fail_msg("%s: %s", hooks[h], err.message);
@@ -227,6 +237,8 @@ static void a_guard_is_asked(void **ctx)
 		struct stage stage;
 		int ret;
 
+		if (!has(row[i].hook))
+			continue;
 		set_up(&stage, row[i].hook);
 		if (shunt_guard_make(&guard, "lo", NULL, &row[i].packet, 1, &err))
 			fail_msg("%s: %s", row[i].packet, err.message);

@@ -33,6 +33,7 @@ SCHEMAS = os.path.join(ROOT, "schemas")
 TREE = "/sys/fs/bpf/shunt/v1"
 LOCKS = "/run/shunt"
 PREFIX = "sht-%d" % os.getpid()
+PATIENCE = float(os.environ.get("SHUNT_PATIENCE") or 1)  # deadlines are so many times as long
 FAULTS = os.environ.get("SHUNT_FAULTS", "")
 FAULTS_SEED = int(os.environ.get("SHUNT_FAULTS_SEED") or random.randrange(1 << 16))
 A4, B4, A6, B6 = "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"
@@ -57,13 +58,13 @@ def some(places, most):
 
 def wait(condition, what, seconds=10):
     """The first true answer of condition(); after the deadline, a failure that says what."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError("not within %g s: %s" % (seconds, what))
+            raise AssertionError("not within %g s: %s" % (seconds * PATIENCE, what))
         time.sleep(0.002)  # the only one: between two looks
 
 
@@ -119,7 +120,7 @@ def run(*args, ns=None, prefix=(), stdin=None, text=False, cwd=None, seconds=60)
     if not text:
         argv.append("--json")
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, cwd=cwd or ROOT,
-                          timeout=seconds, check=False)
+                          timeout=seconds * PATIENCE, check=False)
     return Reply(argv, done.returncode, done.stdout, done.stderr)
 
 
@@ -179,9 +180,9 @@ class Process:
         """Sends a signal, if one is named, and waits for the end: its exit status."""
         if sig:
             self.popen.send_signal(sig)
-        code = self.popen.wait(seconds)
+        code = self.popen.wait(seconds * PATIENCE)
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(seconds * PATIENCE)
         return code
 
     def replies(self):
@@ -232,8 +233,8 @@ class Namespace:
         return ["nsenter", "--net=" + self.path, *map(str, args)]
 
     def run(self, *args, ok=True, seconds=60, **how):
-        done = subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=seconds,
-                              stdin=subprocess.DEVNULL, check=False, **how)
+        done = subprocess.run(self.argv(*args), capture_output=True, text=True,
+                              timeout=seconds * PATIENCE, stdin=subprocess.DEVNULL, check=False, **how)
         assert not ok or done.returncode == 0, (done.args, done.stdout, done.stderr)
         return done
 
@@ -267,12 +268,13 @@ class Namespace:
         """An AF_PACKET socket that sends and receives whole frames."""
         made = self.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         made.bind((interface, 0))
-        made.settimeout(seconds)
+        made.settimeout(seconds * PATIENCE)
         return made
 
     def ping(self, address, count=1, *options, seconds=1):
         """How many of so many echo requests were answered."""
-        done = self.run("ping", "-n", "-q", "-i", "0.002", "-c", count, "-W", seconds, *options,
+        done = self.run("ping", "-n", "-q", "-i", "0.002", "-c", count, "-W", seconds * PATIENCE,
+                        *options,
                         address, ok=False)
         found = re.search(r"(\d+) received", done.stdout)
         assert found, (done.args, done.stdout, done.stderr)
@@ -308,7 +310,7 @@ def send(raw, *frames):
 
 def receive(raw, wanted, seconds=5):
     """The first frame from a raw socket for which wanted(frame) is true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while True:
         raw.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
@@ -342,9 +344,7 @@ class Wire:
                 with ns.entered(), open("/proc/sys/net/ipv6/conf/all/disable_ipv6", "w",
                                         encoding="ascii") as file:
                     file.write("1")
-        many = "numrxqueues %d numtxqueues %d" % (queues, queues)
-        self.a.ip("link add a0 address 02:00:00:00:00:0a %s type veth peer b0 netns %s "
-                  "address 02:00:00:00:00:0b %s" % (many, self.b.name, many))
+        self._join(queues)
         for ns, own, other, name in ((self.a, (A4, A6), (B4, B6), "a"),
                                      (self.b, (B4, B6), (A4, A6), "b")):
             lines = ["link set %s0 up" % name, "addr add %s/24 dev %s0" % (own[0], name)]
@@ -355,6 +355,12 @@ class Wire:
                 lines += ["neigh replace %s lladdr %s dev %s0 nud permanent" % (to, mac, name)
                           for to in other[:1 + ipv6]]
             ns.ip(*lines)
+
+    def _join(self, queues):
+        """The wire itself: a guest's NICs are another (tests/vm/zero_copy.py)."""
+        many = "numrxqueues %d numtxqueues %d" % (queues, queues)
+        self.a.ip("link add a0 address 02:00:00:00:00:0a %s type veth peer b0 netns %s "
+                  "address 02:00:00:00:00:0b %s" % (many, self.b.name, many))
 
     def returns(self):
         """Lets a0 take frames that b0's program sends back: veth flushes them only to a peer

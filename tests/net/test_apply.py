@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import kernel
 import shunt as sh
 from shunt import B4
 
@@ -75,7 +76,8 @@ def other_needs():
 
 
 @pytest.mark.parametrize("hook, mode", [("xdp", "native"), ("xdp", "generic"),
-                                        ("tc-ingress", "tcx"), ("tc-ingress", "clsact")])
+                                        *[("tc-ingress", mode) for mode
+                                          in dict.fromkeys([kernel.tc_mode(), "clsact"])]])
 def test_no_packet_is_lost_or_counted_twice_while_programs_take_over(wire, traces, hook, mode):
     first, *others = other_needs()
     where = wire.attach(first, "--hook", hook, "--mode", mode)["hooks"]

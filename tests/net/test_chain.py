@@ -8,19 +8,20 @@ import contextlib
 import os
 import random
 import re
-import signal
 
 import pytest
 
 import owners
 import shunt as sh
+from numbered import Numbered, Server
 from shunt import B4
 from test_apply import killed, other_needs, points
 
 PINS = "/sys/fs/bpf/xdp"
 PASS = {"rules": [{"name": "pings", "match": {"icmp": "echo-request"}, "action": "count"}]}
 DROP = {"rules": [{"name": "no-pings", "match": {"icmp": "echo-request"}, "action": "drop"}]}
-RATE = "2000"
+RATE = 500
+FRAME = "02000000000b02000000000a08004500001c0000000040010000c0000201c0000202" + "0800" + "00" * 24
 
 
 def chains():
@@ -113,12 +114,21 @@ def folders():
             if name.startswith("dispatch-")]
 
 
+def told(wire):
+    """The same as `shunt show` tells it, which `shunt explain` agrees with."""
+    (hook,) = sh.shunt("show", "b0", ns=wire.b)["hooks"]
+    chain = sh.shunt("explain", "b0", "--frame", FRAME, ns=wire.b)["chain"]
+    assert chain == hook["chain"]
+    assert [one["ours"] for one in chain] == [one["program"] == hook["program"] for one in chain]
+    return [(one["priority"], one["name"], one["program"]) for one in chain]
+
+
 class Filter:
     """Another owner: xdp-filter, at priority 10, that lets all pass and counts."""
 
-    def __init__(self, wire):
+    def __init__(self, wire, features="ipv4"):
         self.wire = wire
-        wire.b.run("xdp-filter", "load", "b0", "-p", "allow", "-m", "native", "-f", "ipv4")
+        wire.b.run("xdp-filter", "load", "b0", "-p", "allow", "-m", "native", "-f", features)
         (self.id,) = [number for _, name, number in status(wire) if name.startswith("xdpfilt")]
 
     def passed(self):
@@ -130,9 +140,9 @@ class Filter:
 
 
 @contextlib.contextmanager
-def filtered(wire):
+def filtered(wire, *features):
     """bpffs is not of a namespace: one at a time uses xdp-filter."""
-    made = Filter(wire)
+    made = Filter(wire, *features)
     try:
         yield made
     finally:
@@ -161,9 +171,8 @@ def test_alone_it_works_and_leaves_nothing(wire, traces, mode):
     for words in (["show", "b0"], ["stats", "b0"]):
         (hook,) = sh.shunt(*words, ns=wire.b)["hooks"]
         assert {**hook, **place} == hook
-    frame = "02000000000b02000000000a08004500001c0000000040010000c0000201c0000202"
-    assert sh.shunt("explain", "b0", "--frame", frame + "0800" + "00" * 24,
-                    ns=wire.b)["verdict"] == "pass"
+    assert told(wire) == status(wire)
+    assert sh.shunt("explain", "b0", "--frame", FRAME, ns=wire.b)["verdict"] == "pass"
     assert "is already attached there" in sh.refused("attach", "b0", "--chain", "5", ns=wire.b)
     assert wire.detach()["gone"]
     assert "xdp" not in wire.b.link("b0")
@@ -182,7 +191,7 @@ def test_two_owners_share_an_interface(wire, traces, priority, order, first, lea
         wire.attach(PASS, "--chain", priority)
         if first == "ours":
             other = stack.enter_context(filtered(wire))
-        assert names(wire) == order
+        assert names(wire) == order and told(wire) == status(wire)
         assert wire.a.ping(B4, 3) == 3
         assert wire.seen(3).rule("pings") == 3 and other.passed() == 3
         # what we pass goes on to the next one, all else ends with us
@@ -208,6 +217,47 @@ def test_two_owners_share_an_interface(wire, traces, priority, order, first, lea
             assert wire.a.ping(B4, 1, "-W", "0.1") == 0
             assert wire.detach()["gone"]
             traces.nothing_new()
+    assert "xdp" not in wire.b.link("b0")
+
+
+@where_it_can
+@pytest.mark.parametrize("priority", [5, 20])
+def test_anothers_rule_drops_before_during_and_after(wire, traces, priority):
+    client = wire.a.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM)
+    there = {}
+    for port in (5000, 5001, 5002):
+        there[port] = wire.b.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM)
+        there[port].bind((B4, port))
+        there[port].settimeout(30)
+
+    def arrive(*ports):
+        """Those in front of the last one have come by then, or never will."""
+        for port in (5001, 5002, 5000):
+            client.sendto(b"x", (B4, port))
+        there[5000].recv(64)
+        came = []
+        for port in (5001, 5002):
+            with contextlib.suppress(BlockingIOError):
+                there[port].recv(64, sh.socket.MSG_DONTWAIT)
+                came.append(port)
+        assert came == list(ports)
+
+    ours = {"rules": [{"name": "ours", "match": {"proto": "udp", "dport": 5002},
+                       "action": "drop"}]}
+    arrive(5001, 5002)
+    with filtered(wire, "udp"):
+        wire.b.run("xdp-filter", "port", "5001", "-p", "udp", "-m", "dst")
+        arrive(5002)
+        wire.attach(PASS, "--chain", priority)
+        arrive(5002)
+        wire.apply(ours)
+        arrive()
+        wire.apply(other_needs()[3] | {"default": "pass", "rules": ours["rules"]})
+        arrive()
+        assert wire.detach()["gone"]
+        arrive(5002)
+        traces.nothing_new()
+    arrive(5001, 5002)
     assert "xdp" not in wire.b.link("b0")
 
 
@@ -248,24 +298,26 @@ def test_no_packet_is_lost_while_programs_take_over_beside_another(wire, traces,
             rule["action"] = "pass" if rule["action"] == "drop" else rule["action"]
     with filtered(wire) as other:
         wire.attach(first, "--chain", priority)
-        wire.b.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM).bind((B4, 5000))
+        server = Server(wire)
         before = wire.a.sent("a0")[0]
-        flow = wire.a.start("/usr/bin/python3", os.path.join(sh.ROOT, "tests/net/flow.py"), B4, 5000,
-                            RATE).says("flowing", 30)
-        sh.wait(lambda: wire.stats().hook("xdp") >= 100, "the first packets", 30)
-        programs = [wire.stats()["hooks"][0]["program"]]
-        for policy in others:
-            reply = wire.apply(policy)
-            assert not reply["warnings"] and reply["hooks"][0]["mode"] == "chained"
-            programs.append(reply["hooks"][0]["program"])
-        flow.end(signal.SIGINT)
-        sent = int(flow.lines[-1])
-        stats = wire.seen(sent)
-        assert sent == stats.hook("xdp") == wire.a.sent("a0")[0] - before == other.passed()
-        assert stats.reasons() == {"rule": sent} and stats.rule("default") == 0
-        assert all(ours != theirs for ours, theirs in zip(programs, programs[1:]))
+        with Numbered(wire, rate=RATE) as flow:
+            flow.reaches(50)
+            programs = [wire.stats()["hooks"][0]["program"]]
+            # the last two need no other program: one swap of a word
+            for policy in (*others, *2 * [others[-1]]):
+                reply = wire.apply(policy)
+                assert not reply["warnings"] and reply["hooks"][0]["mode"] == "chained"
+                programs.append(reply["hooks"][0]["program"])
+                assert server.numbers[-1:] > [0]  # read, so that it has room
+        sh.wait(lambda: len(server.numbers) >= flow.sent, "the last of them", 30)
+        stats = wire.seen(flow.sent)
+        assert server.numbers == list(range(flow.sent))
+        assert flow.sent == stats.hook("xdp") == wire.a.sent("a0")[0] - before == other.passed()
+        assert stats.reasons() == {"rule": flow.sent} and stats.rule("default") == 0
+        swaps = [ours != theirs for ours, theirs in zip(programs, programs[1:])]
+        assert swaps == [True] * len(others) + [False] * 2
         assert other.id in [number for _, _, number in status(wire)]
-        print("chained at %d: %d packets, %d takeovers, 0 lost" % (priority, sent, len(others)))
+        print("chained at %d: %d packets, %d swaps, 0 lost" % (priority, flow.sent, len(swaps)))
         assert wire.detach()["gone"]
         traces.nothing_new()
 
@@ -313,6 +365,50 @@ def test_whoever_takes_all_off_takes_ours_off_and_that_is_said(wire, traces):
     assert wire.a.ping(B4) == 1
     assert wire.detach()["gone"]
     traces.nothing_new()
+
+
+@where_it_can
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_dispatcher_taken_off_by_force_is_told_and_healed(wire, traces, beside):
+    """Not by libxdp, so that its folder stays, with everybody's pins."""
+    with contextlib.ExitStack() as stack:
+        if beside:
+            stack.enter_context(filtered(wire))
+        wire.attach(DROP, "--chain", "20")
+        wire.b.run("ip", "link", "set", "dev", "b0", "xdp", "off")
+        assert wire.a.ping(B4) == 1
+        assert sh.shunt("show", "b0", ns=wire.b)["state"] == "stale"
+        words = sh.refused("apply", "b0", "-p", wire.policy(PASS), ns=wire.b)
+        assert "b0" in words and "attach" in words, words
+        (warning,) = wire.attach(DROP, "--chain", "20")["warnings"]
+        assert warning.startswith("removed what an earlier b0")
+        assert names(wire) == ["shunt_xdp_chain"]
+        assert wire.a.ping(B4, 1, "-W", "0.1") == 0
+        if beside:  # whose owner can begin anew as well
+            wire.b.run("xdp-filter", "unload", "b0", ok=False)
+            other = stack.enter_context(filtered(wire))
+            assert names(wire) == ["xdpfilt_alw_ip", "shunt_xdp_chain"]
+            assert wire.a.ping(B4, 1, "-W", "0.1") == 0 and other.passed() == 1
+        assert wire.detach()["gone"]
+        assert wire.a.ping(B4) == 1
+        traces.nothing_new()
+    assert "xdp" not in wire.b.link("b0")
+
+
+@where_it_can
+def test_a_dispatcher_replaced_by_force_is_told_and_its_heir_left_alone(wire, traces, foreign):
+    wire.attach(DROP, "--chain", "20")
+    wire.b.run("ip", "-force", "link", "set", "dev", "b0", "xdp", "object", foreign, "section",
+               "xdp")
+    heir = wire.b.link("b0")["xdp"]
+    assert sh.shunt("show", "b0", ns=wire.b)["state"] == "stale"
+    words = sh.refused("attach", "b0", "-p", wire.policy(PASS), "--chain", "20", ns=wire.b)
+    assert "and this one is none; have its owner take it off first" in words
+    done = sh.run("detach", "b0", ns=wire.b)
+    assert done.code == 0 or "nothing of Shunt's is attached" in done.error, done
+    assert wire.b.link("b0")["xdp"] == heir
+    traces.nothing_new()
+    wire.b.run("ip", "link", "set", "dev", "b0", "xdp", "off")
 
 
 # --- killed -------------------------------------------------------------------------------

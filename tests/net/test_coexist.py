@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+import kernel
 import owners
 import shunt as sh
 from shunt import B4
@@ -132,7 +133,7 @@ def filtered(wire, theirs):
     wire.b.run("tc", "qdisc", "del", "dev", "b0", "clsact")
 
 
-@pytest.mark.parametrize("mode", ["tcx", "clsact"])
+@pytest.mark.parametrize("mode", dict.fromkeys([kernel.tc_mode(), "clsact"]))
 def test_foreign_filters_stay_and_see_what_we_let_pass(wire, theirs, mode):
     with filtered(wire, theirs) as before:
         def unharmed(after):
@@ -153,6 +154,7 @@ def test_foreign_filters_stay_and_see_what_we_let_pass(wire, theirs, mode):
         unharmed("detach")
 
 
+@kernel.needs("tcx", "6.6")
 def test_foreign_tcx_links_stay_and_see_what_we_let_pass(wire, theirs):
     pin = "/sys/fs/bpf/%s-tc" % wire.b.name
     traces = sh.Traces()

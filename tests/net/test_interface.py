@@ -58,7 +58,7 @@ class Applies:
     def stop(self):
         """All ended by themselves, and a failure had a sentence: the failures."""
         self._ended.set()
-        self._thread.join(SECONDS + 5)
+        self._thread.join((SECONDS + 5) * sh.PATIENCE)
         assert not self._thread.is_alive() and not self.fault, self.fault
         for one in self.done:
             assert one.code in (0, 1) and bool(one.error) == bool(one.code), one

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import kernel
 import shunt as sh
 from test_station import Station, refused
 
@@ -233,7 +234,8 @@ def test_a_transport_asks_and_counts_answers_of_both(wire):
 
 @pytest.mark.parametrize("address", (sh.B4, sh.B6))
 @pytest.mark.parametrize("where", ("ringbuf://%s:%d?header=off", "xdp://%s:%d?header=off",
-                                   "ringbuf://%s:%d?header=off&hook=tc&wait=poll",
+                                   *(["ringbuf://%s:%d?header=off&hook=tc&wait=poll"]
+                                     if kernel.has("tcx") else []),
                                    "ringbuf://%s:%d?header=off&mode=generic",
                                    "xdp://%s:%d?header=off&answer=all&mode=generic"))
 def test_frames_come_by_the_ring_buffer(wire, where, address):
@@ -249,6 +251,9 @@ def test_frames_come_by_the_ring_buffer(wire, where, address):
 
 def test_who_cannot_be_there_says_why(wire):
     assert "is no power of two" in refused(wire, "ringbuf://%s:7000?ring=100000" % sh.B4)
+    if not kernel.has("tcx"):
+        assert "(needs Linux 6.6), so that nothing can come by hook=tc; hook=xdp works without" \
+            in refused(wire, "ringbuf://%s:7000?hook=tc" % sh.B4)
     assert "has no such address" in refused(wire, "xdp://192.0.2.99:7000?dev=b0")
     wire.attach({})
     for scheme in ("ringbuf", "xdp"):

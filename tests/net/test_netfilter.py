@@ -10,14 +10,13 @@ import subprocess
 import pytest
 
 import frame as fr
+import kernel
 import shunt as sh
 import test_apply
 from shunt import A4, B4, B6
 from test_apply import NEW, OLD, RATE
 
-pytestmark = pytest.mark.skipif(
-    tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 4),
-    reason="the hook netfilter needs Linux 6.4")
+pytestmark = kernel.needs("netfilter", "6.4")
 NF = ("--hook", "netfilter")
 UDP = {"proto": "udp", "dport": 5000}
 
@@ -71,7 +70,7 @@ def test_netfilter_judges_alone_and_beside_other_hooks(wire6, traces):
     assert stats.hook("netfilter") == stats.reason("rule") + stats.reason("default")
     reply = wire.attach(None, "--hook", "xdp", "--hook", "tc-ingress")
     assert [(one["hook"], one["mode"]) for one in reply["hooks"]] == [
-        ("xdp", "native"), ("tc-ingress", "tcx"), ("netfilter", "link")]
+        ("xdp", "native"), ("tc-ingress", kernel.tc_mode()), ("netfilter", "link")]
     assert pins(wire, "links") == ["netfilter", "netfilter6", "tc-ingress", "xdp"]
     assert wire.a.ping(B6, 3) == 3
     assert all(wire.stats().hook(hook) >= 3 for hook in ("xdp", "tc-ingress"))

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import kernel
 import shunt as sh
 
 
@@ -44,17 +45,29 @@ def test_what_the_kernel_can_do_is_what_bpftool_finds():
         symbols = {line.split()[2] for line in file}
     assert found["xdp-vlan-tag"] == yes["bpf_xdp_metadata_rx_vlan_tag" in symbols]
     assert found["tcx"] == yes["tcx_prog_attach" in symbols]
+    assert found["netfilter"] == found["netfilter-program"] == yes["bpf_nf_link_attach" in symbols]
+    # of these no symbol tells
+    assert found["af-xdp"] == "yes"
+    assert found["af-xdp-handover"] == yes[kernel.RELEASE >= (6, 5)]
+    assert found["af-xdp-frags"] == yes[kernel.RELEASE >= (6, 6)]
 
 
 def test_attach_can_do_what_probe_promises(wire):
     found = answers(sh.shunt("probe"))
     assert found["xdp-program"] == found["tc-program"] == "yes"
-    for hook, mode, name in (("xdp", "native", "xdp-native"), ("xdp", "generic", "xdp-generic"),
-                             ("tc-ingress", "tcx", "tcx"), ("tc-ingress", "clsact", "clsact")):
+    for hook, mode, name, words in (
+            ("xdp", "native", "xdp-native", ""), ("xdp", "generic", "xdp-generic", ""),
+            ("tc-ingress", "clsact", "clsact", ""),
+            ("tc-ingress", "tcx", "tcx", "needs Linux 6.6); `--mode clsact` works on older kernels"),
+            ("netfilter", "link", "netfilter", "needs Linux 6.4, built with")):
         done = sh.run("attach", "b0", "-p", wire.policy({}), "--hook", hook, "--mode", mode,
                       ns=wire.b)
         assert (done.code == 0) == (found[name] == "yes"), done
-        if not done.code:
+        if done.code:
+            # what there is says what is missing and what to do; it leaves nothing behind
+            assert words and words in done.error, done
+            assert not wire.b.instances()
+        else:
             wire.detach()
 
 
@@ -79,9 +92,11 @@ def test_an_interface_is_asked_and_not_changed(pair):
     assert (reply["name"], reply["driver"], reply["mtu"], reply["queues"]) == \
         ("v0", "veth", 1500, 1)
     found = answers(reply)
-    assert found["xdp-native"] == found["xdp-redirect"] == found["xdp-free"] == "yes"
-    assert found["af-xdp-zerocopy"] == found["queues"] == "no"
-    assert found["vlan-tag-metadata"] == "yes"
+    assert found["xdp-native"] == found["xdp-redirect"] == kernel.told("yes")
+    assert found["af-xdp-zerocopy"] == kernel.told("no")
+    assert found["xdp-free"] == "yes" and found["queues"] == "no"
+    assert found["vlan-tag-metadata"] == \
+        kernel.told("yes" if kernel.has("xdp-vlan-tag") else "no")
     assert found["ntuple"] == found["rps"] == "no" and reply["queues_max"] >= 1
 
 
@@ -100,7 +115,7 @@ def test_what_a_driver_offers_for_steering(wide_wire):
 
 def test_an_interface_without_native_xdp():
     found = answers(sh.shunt("probe", "lo")["interface"])
-    assert found["xdp-native"] == found["xdp-redirect"] == "no"
+    assert found["xdp-native"] == found["xdp-redirect"] == kernel.told("no")
 
 
 def test_an_xdp_program_that_is_there_is_named(wire):

@@ -10,12 +10,13 @@ import tempfile
 
 import pytest
 
+import kernel
 import shunt as sh
 
 DOCS = os.path.join(sh.ROOT, "docs/transports.md")
 SCHEMES = ("epoll://%s?", "epoll://%s?proto=tcp&", "uring://%s?", "uring://%s?proto=tcp&",
-           "raw://%s?", "afxdp://%s?", "dpdk://%s?", "ringbuf://%s?", "ringbuf://%s?hook=tc&",
-           "xdp://%s?")
+           "raw://%s?", "afxdp://%s?", "dpdk://%s?", "ringbuf://%s?", "xdp://%s?",
+           *(["ringbuf://%s?hook=tc&"] if kernel.has("tcx") else []))
 UDP = [scheme for scheme in SCHEMES if "tcp" not in scheme]
 PORT = 7000
 HEAD = struct.Struct("!BBHIIHH")  # magic, flags, channel, sequence, length, fragment, epoch

@@ -3,11 +3,12 @@
 
 /*
  *   conformance [ROW [WORDS]]        only this row, and only tests that have the words
- *   conformance --echo FD URI        an end in a process of its own (rig_echo_start())
+ *   conformance --echo FD URI [PEER] an end in a process of its own (rig_echo_start())
  *
  * Rows run at a time, each in a process and in network namespaces of its own: most of what
  * they do is to wait. Each keeps to one core, for packets that two cores receive may
- * overtake each other.
+ * overtake each other. Rows that borrow a guest's NICs (tests/vm/suite/zero-copy) run where
+ * they are named.
  */
 #include <sched.h>
 #include <setjmp.h>
@@ -162,6 +163,8 @@ static int run_row(size_t number, const char *words)
 	keep_to_a_core(number);
 	if (!row->shares)
 		net_enter();
+	if (row->borrows)
+		net_borrow();
 	net_at(NEAR);
 	if (is_here(row)) {
 		if (row->shares)
@@ -174,6 +177,8 @@ static int run_row(size_t number, const char *words)
 		add_all(row, rig_tests_link, words);
 		add_all(row, rig_tests_life, words);
 		add_all(row, rig_tests_wait, words);
+		if (row->own)
+			add_all(row, row->own, words);
 	}
 	fflush(stdout);
 	return _cmocka_run_group_tests(row->name, tests, count, NULL, NULL);
@@ -222,9 +227,11 @@ static int run_all(void)
 	size_t i, n = 0;
 
 	for (; rig_rows[n]; n++)
-		if (!rig_rows[n]->shares)
+		if (!rig_rows[n]->shares && !rig_rows[n]->borrows)
 			children[n] = start(n);
 	for (i = 0; i < n; i++) {
+		if (rig_rows[i]->borrows)
+			continue;
 		/* one after the other: they share a namespace */
 		if (rig_rows[i]->shares)
 			children[i] = start(i);
@@ -240,8 +247,8 @@ int main(int argc, char **argv)
 	libbpf_set_print(NULL);
 	if (argc < 2)
 		return run_all();
-	if (argc == 4 && !strcmp(argv[1], "--echo"))
-		return rig_echo_main(argv[3], argv[2]);
+	if ((argc == 4 || argc == 5) && !strcmp(argv[1], "--echo"))
+		return rig_echo_main(argv[3], argv[2], argc == 5 ? argv[4] : NULL);
 	while (rig_rows[row] && strcmp(rig_rows[row]->name, argv[1]) != 0)
 		row++;
 	return rig_rows[row] ? run_row(row, argc > 2 ? argv[2] : NULL) : 2;

@@ -42,7 +42,9 @@
 	X(group, "to a link-layer group address, which has no next hop")               \
 	X(no_route, "no prefix of the table holds its destination")                    \
 	X(ttl_expired, "came with a TTL or hop limit of 1 or 0")                       \
-	X(undelivered, "read, and still waiting for a full port at the end")
+	X(undelivered, "read, and still waiting for a full port at the end")           \
+	X(no_room, "thrown away by a port that was told to: no room at its far side")  \
+	X(no_peer, "thrown away by a port that was told to: nobody was there")
 
 #define SHUNT_APP_FIGURE(name, help) uint64_t name;
 struct shunt_app_counts {

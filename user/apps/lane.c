@@ -23,6 +23,8 @@ int shunt_lane_send(struct shunt_lane *lane, struct shunt_err *err)
 	count->sent += port->count.tx_packets - before.tx_packets;
 	count->sent_bytes += port->count.tx_bytes - before.tx_bytes;
 	count->refused += port->count.tx_refused - before.tx_refused;
+	count->no_room += port->count.tx_no_room - before.tx_no_room;
+	count->no_peer += port->count.tx_no_peer - before.tx_no_peer;
 	return ret ? ret : (int)took;
 }
 

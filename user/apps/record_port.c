@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "user/apps/record_report.h"
+#include "user/apps/report.h"
 #include "user/apps/stop.h"
 #include "user/base/cleanup.h"
 #include "user/base/clock.h"
@@ -23,6 +24,7 @@ struct loop {
 	struct shunt_recorder *recorder;
 	struct shunt_record_report_opts report;
 	struct shunt_stop stop;
+	struct shunt_port_stats before;
 	uint64_t start_ns, end_ns, tick_ns;
 	uint64_t unread;
 };
@@ -82,6 +84,7 @@ static int tell(struct loop *loop, bool final, struct shunt_err *err)
 
 	if (code)
 		return code;
+	shunt_report_links(loop->port->name, &stats, &loop->before);
 	shunt_record_lost(loop->recorder, stats.rx_dropped + stats.rx_ring_full);
 	code = shunt_record_tick(loop->recorder, err);
 	if (code)

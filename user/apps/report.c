@@ -293,12 +293,26 @@ static void write_summary(const struct shunt_run_opts *opts,
 
 /* --- either --------------------------------------------------------------------------- */
 
+void shunt_report_links(const char *name, const struct shunt_port_stats *now,
+			struct shunt_port_stats *before)
+{
+	if (now->cuts > before->cuts)
+		fprintf(stderr, "shunt: %s: the other side is gone\n", name);
+	if (now->connects > before->connects && now->connects > 1)
+		fprintf(stderr, "shunt: %s: connected again\n", name);
+	*before = *now;
+}
+
 int shunt_report(struct shunt_reporter *reporter, const struct shunt_run_report *report,
 		 struct shunt_err *err)
 {
 	const struct shunt_run_opts *opts = reporter->opts;
+	unsigned int i;
 	int ret = 0;
 
+	for (i = 0; i < report->config->ports; i++)
+		shunt_report_links(report->config->port[i].name, &report->port[i],
+				   &reporter->port[i]);
 	if (opts->json)
 		ret = write_json(opts, report, err);
 	else if (report->final)

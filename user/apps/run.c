@@ -104,14 +104,18 @@ static int linger(struct member *member, struct shunt_err *err)
 {
 	struct shunt_app *app = member->app;
 	uint64_t now = shunt_now_ns();
+	bool busy = false;
 	unsigned int i;
 	int ret = 0;
 
 	if (!member->linger_ns)
 		member->linger_ns = now + (app->ports ? LINGER_NS : 0);
-	for (i = 0; i < app->ports && !ret; i++)
+	for (i = 0; i < app->ports && !ret; i++) {
 		ret = shunt_port_kick(app->port[i], err);
-	if (ret || now < member->linger_ns)
+		busy |= app->port[i]->ops->under_way &&
+			app->port[i]->ops->under_way(app->port[i]);
+	}
+	if (ret || busy || now < member->linger_ns)
 		return ret;
 	atomic_store_explicit(&member->done, true, memory_order_release);
 	ring(member->run->reply);
@@ -172,6 +176,15 @@ static int run_member(void *self, struct shunt_err *err)
 	return ret ? ret : finish(member, err);
 }
 
+/* Has it anything to wait for: packets, or the end of what it sends? */
+static bool is_waited_for(const struct shunt_app *app, unsigned int port)
+{
+	const uint32_t caps = app->port[port]->caps;
+
+	return shunt_app_reads(app, port) ||
+	       (caps & SHUNT_PORT_WAIT && !(caps & SHUNT_PORT_RX));
+}
+
 static unsigned int wait_for_member(void *self, struct pollfd *fds, unsigned int max)
 {
 	struct member *member = self;
@@ -185,7 +198,7 @@ static unsigned int wait_for_member(void *self, struct pollfd *fds, unsigned int
 	for (i = 0; i < member->app->ports; i++) {
 		struct shunt_port *port = member->app->port[i];
 
-		if (shunt_app_reads(member->app, i))
+		if (is_waited_for(member->app, i))
 			used += port->ops->wait(port, fds + used, max - used);
 	}
 	return used;

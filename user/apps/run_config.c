@@ -134,7 +134,8 @@ void shunt_run_config_share(struct shunt_run_config *config)
 
 /* --- who receives ---------------------------------------------------------------------- */
 
-/* What can only be received from: a file that is read, a ring, a port with tx=off. */
+/* What can only be received from: a file that is read, a ring, a port with tx=off, a
+ * receiver of ship. */
 static bool only_receives(const struct shunt_run_port *port)
 {
 	struct shunt_spec spec;
@@ -145,8 +146,9 @@ static bool only_receives(const struct shunt_run_port *port)
 	if (!strcmp(spec.scheme, "ringbuf"))
 		return true;
 	for (at = spec.rest; *at; at += strcspn(at, ","), at += *at == ',')
-		if (!strncmp(at, "write", 5) || !strncmp(at, "tx=off", 6))
-			return *at == 't';
+		if (!strncmp(at, "write", 5) || !strncmp(at, "tx=off", 6) ||
+		    !strncmp(at, "listen", 6))
+			return *at != 'w';
 	return !strcmp(spec.scheme, "pcap");
 }
 

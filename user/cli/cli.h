@@ -106,6 +106,9 @@ const char *shunt_out_plain(void);
 /* "xdp native, tc-ingress tcx" of a reply's "hooks". */
 void shunt_out_hooks(const cJSON *reply);
 
+/* A line for each program of a chain, "chain" of a reply's hook; none where there is none. */
+void shunt_out_chain(const cJSON *from);
+
 /* --- ledger.c ---------------------------------------------------------------- */
 
 /* The reply of `stats --ledger`, for people. */
@@ -198,6 +201,7 @@ int shunt_cli_run_forward(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_generate(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_echo(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_kv(struct shunt_cli *cli, struct shunt_err *err);
+int shunt_cli_run_ship(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_run_sample(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_save(struct shunt_cli *cli, struct shunt_err *err);
 int shunt_cli_serve(struct shunt_cli *cli, struct shunt_err *err);

@@ -3,37 +3,8 @@
 #include "loader/mode.h"
 #include "user/cli/bench.h"
 #include "user/cli/cli.h"
+#include "user/cli/options.h"
 #include "user/cli/tuple.h"
-
-/* clang-format off */
-#define JSON { "json", 'j', NULL, "answer with JSON: one object, or one a line" }
-#define NETNS { "netns", 'n', "NAME", \
-		"work in this network namespace (a name of `ip netns`, or a path)" }
-#define POLICY { "policy", 'p', "FILE", "the policy; - is standard input" }
-#define HOOK { "hook", 'H', "HOOK", "xdp (the default), tc-ingress, tc-egress or netfilter" }
-#define CONSUMER { "consumer", 'c', "NAME", "the consumer of the policy to serve" }
-#define DURATION { "duration", 'd', "TIME", "stop after this time: 500ms, 10s, 2m" }
-#define PACKETS { "packets", 'N', "COUNT", "stop after this many packets" }
-#define WAIT { "wait", 'w', "HOW", \
-	       "adaptive (the default: spin for a moment, then sleep), poll or spin" }
-#define TAKE_OVER { "take-over", 't', NULL, \
-		    "take over from the process that serves it, if there is one: no " \
-		    "packet is lost, and that one ends" }
-#define RING { "ring", 'R', "FRAMES", \
-	       "places in a receive ring, a power of two; 2048 is the default" }
-#define GUARD { "protect", 0, "PACKET", \
-		"refuse to stop this packet: src=ADDRESS,dst=ADDRESS,proto=tcp,dport=22; may " \
-		"be repeated. The SSH session that the command comes from is protected " \
-		"anyway" }, \
-	      { "force", 0, NULL, "protect nobody, not even this SSH session" }
-#define LOCK { "wait", 0, "TIME", \
-	       "wait no longer for another command that changes it: 500ms, 10s, 2m" }, \
-	     { "no-wait", 0, NULL, "fail where another command is changing it" }
-#define INTERVAL { "interval", 'i', "TIME", "between reports; 1s is the default" }
-#define WORKERS { "workers", 0, "N", "share the ports out among so many threads; 1 is the default" }, \
-		{ "cores", 0, "CORE[,CORE]...", "pin each worker to a core" }
-#define END { 0 }
-/* clang-format on */
 
 static const struct shunt_option check_options[] = {
 	JSON,
@@ -152,27 +123,6 @@ static const struct shunt_option diff_options[] = {
 	  "default" },
 	END,
 };
-static const struct shunt_option count_options[] = {
-	JSON,	   NETNS,
-	CONSUMER,  DURATION,
-	PACKETS,   { "interval", 'i', "TIME", "between reports; 1s is the default" },
-	WAIT,	   RING,
-	TAKE_OVER, END,
-};
-static const struct shunt_option dump_options[] = {
-	JSON,
-	NETNS,
-	CONSUMER,
-	DURATION,
-	PACKETS,
-	{ "write", 'W', "FILE",
-	  "write a capture instead: pcapng if it is called so, else pcap; - is "
-	  "standard output" },
-	WAIT,
-	RING,
-	TAKE_OVER,
-	END,
-};
 static const struct shunt_option serve_options[] = {
 	JSON,
 	NETNS,
@@ -184,137 +134,6 @@ static const struct shunt_option serve_options[] = {
 	{ "clients", 0, "COUNT", "clients at a time; 16 is the default" },
 	{ "frames", 0, "COUNT", "frames that a client may have; 16384 is the default" },
 	END,
-};
-static const struct shunt_option sample_options[] = {
-	JSON,
-	NETNS,
-	DURATION,
-	PACKETS,
-	{ "write", 'W', "FILE",
-	  "write a capture instead: pcapng if it is called so, else pcap; - is "
-	  "standard output" },
-	END,
-};
-static const struct shunt_option capture_options[] = {
-	JSON,
-	NETNS,
-	CONSUMER,
-	{ "copies", 'C', NULL, "capture what rules sample and mirror" },
-	{ "write", 'w', "FILE",
-	  "into this file: pcapng, or bytes and times alone where it ends in .pcap; - "
-	  "is "
-	  "standard output" },
-	{ "filter", 'f', "EXPRESSION",
-	  "only packets that tcpdump's expression takes: \"udp port 53\"" },
-	{ "rule", 'r', "NAME", "only packets that this rule has decided" },
-	{ "verdict", 'V', "VERDICT", "only packets with this verdict, such as drop" },
-	{ "reason", 0, "REASON", "only packets with this reason, such as limited" },
-	{ "snap", 's', "BYTES", "keep no more of a packet" },
-	{ "rotate-size", 0, "BYTES", "a new file after so many: 1000000, 64K, 10M" },
-	{ "rotate-time", 'G', "TIME", "a new file after so long: 30s, 10m" },
-	{ "files", 0, "COUNT", "keep the last files, remove older ones" },
-	DURATION,
-	{ "packets", 'N', "COUNT", "stop once so many packets are written" },
-	{ "interval", 'i', "TIME", "between reports; 1s is the default" },
-	{ "wait", 0, "HOW",
-	  "adaptive (the default: spin for a moment, then sleep), poll or spin" },
-	RING,
-	GUARD,
-	END,
-};
-static const struct shunt_option forward_options[] = {
-	JSON,
-	NETNS,
-	{ "mode", 'm', "MODE",
-	  "cross (the default: the first port to the second and back, the third to the "
-	  "fourth), swap (back out of the same port, MAC addresses exchanged) or "
-	  "table" },
-	{ "table", 't', "FILE",
-	  "next hops by longest prefix match, as in docs/run.md; implies --mode "
-	  "table" },
-	WORKERS,
-	DURATION,
-	PACKETS,
-	INTERVAL,
-	WAIT,
-	GUARD,
-	END,
-};
-static const struct shunt_option drop_options[] = {
-	JSON,
-	NETNS,
-	{ "number", 0, NULL,
-	  "look at the numbers of `run generate --number`: which are "
-	  "missing, which came late" },
-	WORKERS,
-	DURATION,
-	PACKETS,
-	INTERVAL,
-	WAIT,
-	GUARD,
-	END,
-};
-static const struct shunt_option echo_options[] = {
-	JSON,
-	NETNS,
-	{ "address", 'a', "ADDRESS",
-	  "answer for it: 192.0.2.9/24 (its network tells the broadcast address), "
-	  "2001:db8::9; may be repeated" },
-	{ "mac", 'm', "MAC", "answer from this address, not that of the interface" },
-	{ "udp-port", 'u', "PORTS",
-	  "send UDP back at these ports only, such as 7,9000-9010" },
-	{ "cores", 0, "CORE", "pin the worker to a core" },
-	DURATION,
-	PACKETS,
-	INTERVAL,
-	WAIT,
-	GUARD,
-	END,
-};
-static const struct shunt_option kv_options[] = {
-	JSON,
-	NETNS,
-	{ "port", 'p', "PORT", "answer at this UDP port" },
-	{ "address", 'a', "ADDRESS",
-	  "answer for this address, IPv4 or IPv6; may be repeated, up to 8. All that "
-	  "come to the interface's MAC address is the default" },
-	{ "file", 'F', "FILE",
-	  "keys and values: a JSON object of strings; - is stdin" },
-	{ "set", 's', "KEY=VALUE", "one more; may be repeated" },
-	{ "stdin", 0, NULL,
-	  "take changes from standard input, a line each: set KEY VALUE, or del KEY" },
-	{ "pass-misses", 0, NULL, "leave questions for unknown keys to the kernel" },
-	{ "keys", 0, "COUNT", "so many at most; 65536 is the default" },
-	{ "mode", 'm', "MODE", "auto (the default), native or generic" },
-	DURATION,
-	INTERVAL,
-	END,
-};
-static const struct shunt_option generate_options[] = {
-	JSON,
-	NETNS,
-	SHUNT_TUPLE_OPTIONS,
-	{ "pcap", 'r', "FILE",
-	  "send the packets of a capture, once, or again and again until --packets" },
-	{ "rate", 0, "RATE",
-	  "packets a second, such as 1000, 250k or 1.5M, or max (the default)" },
-	{ "burst", 0, "N", "never more than so many at one moment; 64 is the default" },
-	DURATION,
-	{ "packets", 'N', "COUNT", "send so many" },
-	{ "size", 0, "BYTES", "of a frame, without the FCS: the payload fills it up" },
-	{ "flows", 0, "N", "as if from so many senders: the source ports count up" },
-	{ "number", 0, NULL, "number the packets in their payload" },
-	{ "live", 0, NULL,
-	  "PORT is an interface: the kernel makes the frames itself, by a test run" },
-	{ "cores", 0, "CORE", "pin the worker to a core" },
-	INTERVAL,
-	WAIT,
-	END,
-};
-static const struct shunt_option app_options[] = {
-	JSON,	  NETNS,   { "check", 0, NULL, "only say whether the file is sound" },
-	DURATION, PACKETS, INTERVAL,
-	GUARD,	  END,
 };
 static const struct shunt_option save_options[] = {
 	JSON,
@@ -445,17 +264,17 @@ const struct shunt_command shunt_commands[] = {
 	  "Serves a consumer of the policy by its sockets in XDP, by its ring buffer "
 	  "in TC, and one of kind \"ring\" by that alone. Until it runs, and once it "
 	  "is gone, packets go the way of the consumer's \"if_down\".",
-	  count_options, shunt_cli_run_count, true, false },
+	  shunt_cli_count_options, shunt_cli_run_count, true, false },
 	{ "run dump", "INTERFACE", 1, 1,
 	  "consume a redirect, printing or saving packets",
 	  "Serves a consumer as `run count` does. Of a frame that came by a ring "
 	  "buffer, at most 9216 bytes are there.",
-	  dump_options, shunt_cli_run_dump, true, false },
+	  shunt_cli_dump_options, shunt_cli_run_dump, true, false },
 	{ "run sample", "INTERFACE", 1, 1, "what rules sample and mirror into the ring",
 	  "Each copy with the rule that made it, its verdict and why. Copies are made "
 	  "for as long as this runs; those that it could not take in time are counted "
 	  "as lost.",
-	  sample_options, shunt_cli_run_sample, true, false },
+	  shunt_cli_sample_options, shunt_cli_run_sample, true, false },
 	{ "run capture", "INTERFACE|PORT", 1, 1, "packets into a pcapng file, with why",
 	  "Captures what a consumer of the interface gets, what rules sample and "
 	  "mirror, or what any port receives (af_packet:eth0, pcap:FILE). A packet "
@@ -464,7 +283,7 @@ const struct shunt_command shunt_commands[] = {
 	  "--rule web --filter 'tcp port 443' -w web.pcapng`. With --rotate-size or "
 	  "--rotate-time, files are numbered: web-000001.pcapng. What was lost is "
 	  "counted on stderr and in the file.",
-	  capture_options, shunt_cli_run_capture, true, false },
+	  shunt_cli_capture_options, shunt_cli_run_capture, true, false },
 	{ "run forward", "PORT PORT...", 1, 64, "forward frames from port to port",
 	  "A port is SCHEME:DEVICE[,KEY=VALUE]...: af_xdp:eth1, af_packet:eth1, "
 	  "pcap:in.pcap, pcap:out.pcap,write. What a full port does not take waits, "
@@ -476,10 +295,10 @@ const struct shunt_command shunt_commands[] = {
 	  "a "
 	  "consumer of it. Ends on ^C, at a limit, or with all its files. `shunt run "
 	  "forward af_xdp:eth1 af_xdp:eth2`.",
-	  forward_options, shunt_cli_run_forward, false, false },
+	  shunt_cli_forward_options, shunt_cli_run_forward, false, false },
 	{ "run drop", "PORT...", 1, 64, "receive frames and throw them away, counting",
-	  "Ports are those of `run forward`.", drop_options, shunt_cli_run_drop, false,
-	  false },
+	  "Ports are those of `run forward`.", shunt_cli_drop_options,
+	  shunt_cli_run_drop, false, false },
 	{ "run echo", "PORT...", 1, 16, "answer ARP, NDP, ping and UDP in user space",
 	  "For addresses that the kernel does not own, so that a plain ping and any "
 	  "UDP client are answered: `shunt run echo af_xdp:eth1 --address "
@@ -488,27 +307,40 @@ const struct shunt_command shunt_commands[] = {
 	  "packets with IP options get no answer; the summary says how many, and what "
 	  "else had none. A port that can only send (pcap:FILE,write) takes the "
 	  "answers of those that can only receive.",
-	  echo_options, shunt_cli_run_echo, false, false },
+	  shunt_cli_echo_options, shunt_cli_run_echo, false, false },
 	{ "run kv", "INTERFACE", 1, 1, "answer for keys and values, in the kernel",
 	  "An XDP program answers UDP datagrams where they come in: \"get KEY\" by "
 	  "\"val KEY VERSION VALUE\" or \"non KEY\", \"echo ...\" by \"said ...\". All "
 	  "else "
 	  "goes on to the kernel. `shunt run kv eth1 --port 7000 --set colour=green`, "
 	  "then `echo get colour | nc -u ADDRESS 7000` (docs/run-kv.md).",
-	  kv_options, shunt_cli_run_kv, true, false },
+	  shunt_cli_kv_options, shunt_cli_run_kv, true, false },
+	{ "run ship", "[INTERFACE|PORT]", 0, 1,
+	  "write frames into another machine's memory, by RDMA",
+	  "`shunt run ship --receive 192.0.2.2:7400 --write far.pcapng` on one "
+	  "machine, "
+	  "then `shunt run ship eth1 --consumer tap --to 192.0.2.2:7400` on the other: "
+	  "what the policy of eth1 redirects to its consumer tap is written into a "
+	  "ring "
+	  "in the memory of 192.0.2.2, by one-sided WRITE, from where the NIC has put "
+	  "it. Without --consumer all of the interface is shipped. Every frame is "
+	  "counted: received = sent + lost. ADDRESS is one of an interface with an "
+	  "RDMA "
+	  "device; soft-RoCE makes one of any interface (docs/run-ship.md).",
+	  shunt_cli_ship_options, shunt_cli_run_ship, false, false },
 	{ "run generate", "PORT", 1, 1, "send frames: of a template, or of a capture",
 	  "Options as those of `explain` describe the frame: `shunt run generate "
 	  "af_packet:eth1 --src 192.0.2.1 --proto udp --dport 53 --rate 100k "
 	  "--number`. "
 	  "The rate is kept on average, also by a process that has to wait for its "
 	  "core: what is late is sent at up to twice the rate, --burst at a time.",
-	  generate_options, shunt_cli_run_generate, false, false },
+	  shunt_cli_generate_options, shunt_cli_run_generate, false, false },
 	{ "run app", "FILE", 1, 1, "run what a configuration describes",
 	  "Memories, ports, cores, workers and applications, bound by name in one JSON "
 	  "file, comments allowed (docs/run.md). All that is wrong with it is told at "
 	  "once, each with its JSON pointer; nothing is started then. The limits given "
 	  "here count, not the file's.",
-	  app_options, shunt_cli_run_app, true, false },
+	  shunt_cli_app_options, shunt_cli_run_app, true, false },
 	{ "serve", "INTERFACE", 1, 1,
 	  "hand a consumer's sockets to processes that are not root",
 	  "Whoever may write to the socket PATH is handed AF_XDP sockets that are "

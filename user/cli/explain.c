@@ -120,6 +120,7 @@ static void print_block(const cJSON *reply, const char *line)
 	if (all > (unsigned long long)named)
 		printf("           and %llu more rules\n", all - named);
 	print_disagreement(reply);
+	shunt_out_chain(reply);
 }
 
 static void print_text(const struct explaining *e, const cJSON *reply,

@@ -82,6 +82,8 @@ static void show_text(const cJSON *reply)
 	printf("), generation %llu of %s, from %s\n",
 	       (unsigned long long)shunt_json_u64(reply, "generation"),
 	       at(reply, "applied_at", text), shunt_json_str(reply, "source"));
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "hooks"))
+		shunt_out_chain(item);
 	item = cJSON_GetObjectItemCaseSensitive(reply, "trial");
 	if (cJSON_IsObject(item))
 		printf("  on trial for %.1f s more: then generation %llu rules again\n",

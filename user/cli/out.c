@@ -115,3 +115,14 @@ void shunt_out_hooks(const cJSON *reply)
 		comma = ", ";
 	}
 }
+
+void shunt_out_chain(const cJSON *from)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(from, "chain"))
+		printf("  chain     %-24s at priority %llu%s\n",
+		       shunt_json_str(item, "name"),
+		       (unsigned long long)shunt_json_u64(item, "priority"),
+		       shunt_json_true(item, "ours") ? ", Shunt's" : "");
+}

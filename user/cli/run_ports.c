@@ -11,15 +11,9 @@
 #include "user/base/cleanup.h"
 #include "user/base/json.h"
 #include "user/cli/cli.h"
+#include "user/cli/run_ports.h"
 #include "user/cli/tuple.h"
 #include "user/net/csum.h"
-
-static void cleanup_config(struct shunt_run_config **config)
-{
-	shunt_run_config_free(*config);
-}
-
-#define _config_ __attribute__((cleanup(cleanup_config)))
 
 /* --- options --------------------------------------------------------------------------- */
 
@@ -81,9 +75,8 @@ static int read_rate(const struct shunt_cli *cli, uint64_t *rate, struct shunt_e
 	return 0;
 }
 
-/* When to end, and how often to tell. */
-static int read_limits(const struct shunt_cli *cli, struct shunt_run_config *config,
-		       struct shunt_err *err)
+int shunt_cli_run_limits(const struct shunt_cli *cli, struct shunt_run_config *config,
+			 struct shunt_err *err)
 {
 	int ret = shunt_cli_duration(cli, "duration", &config->duration_ns, err);
 
@@ -126,7 +119,7 @@ static int read_core(const struct shunt_cli *cli, unsigned int i, int *core,
 
 /* --- configurations -------------------------------------------------------------------- */
 
-static struct shunt_run_config *new_config(struct shunt_err *err)
+struct shunt_run_config *shunt_cli_run_new(struct shunt_err *err)
 {
 	struct shunt_run_config *config = shunt_run_config_new();
 
@@ -162,8 +155,8 @@ static int add_ports(const struct shunt_cli *cli, struct shunt_run_config *confi
 	return 0;
 }
 
-static int add_workers(const struct shunt_cli *cli, struct shunt_run_config *config,
-		       uint32_t workers, struct shunt_err *err)
+int shunt_cli_run_workers(const struct shunt_cli *cli, struct shunt_run_config *config,
+			  uint32_t workers, struct shunt_err *err)
 {
 	int wait = SHUNT_WAIT_ADAPTIVE, ret;
 	unsigned int w;
@@ -199,7 +192,7 @@ static int share_out(const struct shunt_cli *cli, struct shunt_run_config *confi
 				  "describe a port for each queue (run app)",
 				  workers, groups);
 	if (!ret)
-		ret = add_workers(cli, config, workers, err);
+		ret = shunt_cli_run_workers(cli, config, workers, err);
 	if (ret)
 		return ret;
 	for (g = 0; g < groups; g++) {
@@ -228,8 +221,8 @@ static int share_out(const struct shunt_cli *cli, struct shunt_run_config *confi
 
 /* --- running --------------------------------------------------------------------------- */
 
-static int run(const struct shunt_cli *cli, const struct shunt_run_config *config,
-	       const char *schema, struct shunt_err *err)
+int shunt_cli_run(const struct shunt_cli *cli, const struct shunt_run_config *config,
+		  const char *schema, struct shunt_err *err)
 {
 	const char *protect[SHUNT_CLI_VALUES];
 	char session[SHUNT_CLI_SESSION];
@@ -289,7 +282,7 @@ static int read_table(const struct shunt_cli *cli, struct shunt_run_app *app,
 
 int shunt_cli_run_forward(struct shunt_cli *cli, struct shunt_err *err)
 {
-	_config_ struct shunt_run_config *config = new_config(err);
+	_config_ struct shunt_run_config *config = shunt_cli_run_new(err);
 	struct shunt_run_app like = { .kind = SHUNT_RUN_FORWARD, .name = "forward" };
 	int mode = SHUNT_RUN_CROSS, ret;
 	unsigned int group = 2;
@@ -301,7 +294,7 @@ int shunt_cli_run_forward(struct shunt_cli *cli, struct shunt_err *err)
 	if (!ret)
 		ret = add_ports(cli, config, err);
 	if (!ret)
-		ret = read_limits(cli, config, err);
+		ret = shunt_cli_run_limits(cli, config, err);
 	if (!ret)
 		ret = read_table(cli, &like, err);
 	if (ret)
@@ -322,14 +315,14 @@ int shunt_cli_run_forward(struct shunt_cli *cli, struct shunt_err *err)
 	if (ret)
 		shunt_nexthops_free(&like.table); /* nobody has taken it over */
 	shunt_run_config_share(config);
-	return ret ? ret : run(cli, config, "shunt.run.forward/1", err);
+	return ret ? ret : shunt_cli_run(cli, config, "shunt.run.forward/1", err);
 }
 
 /* --- drop ------------------------------------------------------------------------------ */
 
 int shunt_cli_run_drop(struct shunt_cli *cli, struct shunt_err *err)
 {
-	_config_ struct shunt_run_config *config = new_config(err);
+	_config_ struct shunt_run_config *config = shunt_cli_run_new(err);
 	const struct shunt_run_app like = { .kind = SHUNT_RUN_DROP,
 					    .name = "drop",
 					    .number =
@@ -340,10 +333,10 @@ int shunt_cli_run_drop(struct shunt_cli *cli, struct shunt_err *err)
 		return -ENOMEM;
 	ret = add_ports(cli, config, err);
 	if (!ret)
-		ret = read_limits(cli, config, err);
+		ret = shunt_cli_run_limits(cli, config, err);
 	if (!ret)
 		ret = share_out(cli, config, &like, 1, err);
-	return ret ? ret : run(cli, config, "shunt.run.drop/1", err);
+	return ret ? ret : shunt_cli_run(cli, config, "shunt.run.drop/1", err);
 }
 
 /* --- echo ------------------------------------------------------------------------------ */
@@ -369,7 +362,7 @@ static int read_answerer(const struct shunt_cli *cli, struct shunt_answerer *who
 
 int shunt_cli_run_echo(struct shunt_cli *cli, struct shunt_err *err)
 {
-	_config_ struct shunt_run_config *config = new_config(err);
+	_config_ struct shunt_run_config *config = shunt_cli_run_new(err);
 	struct shunt_run_app like = { .kind = SHUNT_RUN_ECHO, .name = "echo" };
 	int ret;
 
@@ -382,10 +375,10 @@ int shunt_cli_run_echo(struct shunt_cli *cli, struct shunt_err *err)
 	if (!ret)
 		ret = add_ports(cli, config, err);
 	if (!ret)
-		ret = read_limits(cli, config, err);
+		ret = shunt_cli_run_limits(cli, config, err);
 	if (!ret)
 		ret = share_out(cli, config, &like, config->ports, err);
-	return ret ? ret : run(cli, config, "shunt.run.echo/1", err);
+	return ret ? ret : shunt_cli_run(cli, config, "shunt.run.echo/1", err);
 }
 
 /* --- generate -------------------------------------------------------------------------- */
@@ -462,7 +455,7 @@ static int read_target(const struct shunt_cli *cli, struct shunt_run_config *con
 
 int shunt_cli_run_generate(struct shunt_cli *cli, struct shunt_err *err)
 {
-	_config_ struct shunt_run_config *config = new_config(err);
+	_config_ struct shunt_run_config *config = shunt_cli_run_new(err);
 	const char *path = shunt_cli_option(cli, "pcap");
 	struct shunt_run_app *app;
 	int ret;
@@ -473,7 +466,7 @@ int shunt_cli_run_generate(struct shunt_cli *cli, struct shunt_err *err)
 	app->kind = SHUNT_RUN_GENERATE;
 	snprintf(app->name, sizeof(app->name), "generate");
 	config->apps = config->worker[0].apps = 1;
-	ret = read_limits(cli, config, err);
+	ret = shunt_cli_run_limits(cli, config, err);
 	app->generate.packets = config->packets; /* of the app, not of what is read */
 	config->packets = 0;
 	if (!ret)
@@ -484,11 +477,11 @@ int shunt_cli_run_generate(struct shunt_cli *cli, struct shunt_err *err)
 	if (!ret)
 		ret = read_target(cli, config, app, err);
 	if (!ret)
-		ret = add_workers(cli, config, 1, err);
+		ret = shunt_cli_run_workers(cli, config, 1, err);
 	if (!ret)
 		ret = path ? read_capture(cli, app, path, err)
 			   : read_template(cli, app, err);
-	return ret ? ret : run(cli, config, "shunt.run.generate/1", err);
+	return ret ? ret : shunt_cli_run(cli, config, "shunt.run.generate/1", err);
 }
 
 /* --- app ------------------------------------------------------------------------------- */
@@ -546,6 +539,6 @@ int shunt_cli_run_app(struct shunt_cli *cli, struct shunt_err *err)
 		       cli->arg[0], config->ports, config->workers, config->apps);
 	if (ret || check)
 		return ret;
-	ret = read_limits(cli, config, err);
-	return ret ? ret : run(cli, config, "shunt.run.app/1", err);
+	ret = shunt_cli_run_limits(cli, config, err);
+	return ret ? ret : shunt_cli_run(cli, config, "shunt.run.app/1", err);
 }

@@ -93,15 +93,27 @@ static enum shunt_af_xdp_mode program_mode(const char *interface)
 	}
 }
 
+/* On every queue: with a copy on one of them, it is no zero-copy port. */
+static bool is_zero_copy(const struct shunt_af_xdp *af)
+{
+	struct shunt_xsk_facts facts;
+	unsigned int i;
+
+	for (i = 0; i < af->lanes; i++) {
+		shunt_xsk_facts(af->lane[i].xsk, &facts);
+		if (!facts.zero_copy)
+			return false;
+	}
+	return true;
+}
+
 const char *shunt_af_xdp_mode(const struct shunt_port *port)
 {
 	const struct shunt_af_xdp *af = (const struct shunt_af_xdp *)port;
-	struct shunt_xsk_facts facts;
 
-	shunt_xsk_facts(af->lane[0].xsk, &facts);
-	return modes[facts.zero_copy ? SHUNT_AF_XDP_ZERO_COPY
-		     : af->receives  ? program_mode(af->interface)
-				     : SHUNT_AF_XDP_COPY];
+	return modes[is_zero_copy(af) ? SHUNT_AF_XDP_ZERO_COPY
+		     : af->receives   ? program_mode(af->interface)
+				      : SHUNT_AF_XDP_COPY];
 }
 
 /* Native, generic, and zero copy that receives are matters of the program, too. */
@@ -217,13 +229,11 @@ static void set_caps(struct shunt_af_xdp *af, bool transmits)
 
 	af->port.caps = (af->receives ? SHUNT_PORT_RX | SHUNT_PORT_WAIT : 0) |
 			(transmits ? SHUNT_PORT_TX | SHUNT_PORT_SHARE : 0) |
-			SHUNT_PORT_ZERO_COPY;
+			(is_zero_copy(af) ? SHUNT_PORT_ZERO_COPY : 0);
 	for (i = 0; i < af->lanes; i++) {
 		shunt_xsk_facts(af->lane[i].xsk, &facts);
 		if (facts.multi)
 			af->port.caps |= SHUNT_PORT_MULTI;
-		if (!facts.zero_copy)
-			af->port.caps &= ~(uint32_t)SHUNT_PORT_ZERO_COPY;
 	}
 	shunt_xsk_facts(af->lane[0].xsk, &facts);
 	af->port.frame_max = transmits ? facts.frame_max : 0;
@@ -444,6 +454,10 @@ static bool add_queue(cJSON *list, const struct shunt_xsk *xsk)
 
 	shunt_xsk_facts(xsk, &facts);
 	if (!cJSON_AddItemToArray(list, item))
+		return false;
+	if (facts.zero_copy_errno &&
+	    !cJSON_AddStringToObject(item, "zero_copy_refused",
+				     strerror(facts.zero_copy_errno)))
 		return false;
 	return cJSON_AddNumberToObject(item, "queue", facts.queue) &&
 	       cJSON_AddNumberToObject(item, "ring", facts.ring) &&

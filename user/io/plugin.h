@@ -18,7 +18,7 @@
 #include "user/io/port.h"
 
 /* Goes up when a type that both sides use changes in a way that no size shows. */
-#define SHUNT_PLUGIN_ABI 2u
+#define SHUNT_PLUGIN_ABI 3u
 
 /* What a plug-in is for, by the sizes of the types that its side and ours share. */
 struct shunt_plugin_kind {
@@ -28,7 +28,11 @@ struct shunt_plugin_kind {
 	uint32_t ops_bytes;    /* sizeof(struct shunt_port_ops), … */
 };
 
-enum shunt_plugin_number { SHUNT_PLUGIN_PORT = 1, SHUNT_PLUGIN_TRANSPORT = 2 };
+enum shunt_plugin_number {
+	SHUNT_PLUGIN_PORT = 1,
+	SHUNT_PLUGIN_TRANSPORT = 2,
+	SHUNT_PLUGIN_WIRE = 3, /* user/io/ship_wire.h */
+};
 
 #define SHUNT_PLUGIN_PORTS                                                             \
 	{                                                                              \

@@ -11,6 +11,7 @@
 #include "user/io/af_xdp.h"
 #include "user/io/backends.h"
 #include "user/io/dpdk.h"
+#include "user/io/ship.h"
 
 #define SLEEP_FDS 256
 
@@ -21,6 +22,7 @@ const struct shunt_port_ops *const shunt_port_backends[] = {
 	&shunt_dpdk_port_ops,
 	&shunt_ringbuf_port_ops,
 	&shunt_pcap_ops,
+	&shunt_ship_port_ops,
 	NULL,
 };
 /* clang-format on */

@@ -21,6 +21,7 @@
  * shunt_port_sleep(). What tx has taken may wait in a ring until kick.
  */
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,7 +59,12 @@ enum shunt_port_cap { SHUNT_PORT_CAPS(SHUNT_PORT_CAP) };
 	X(rx_ring_full, "lost before rx: the reader was too slow")                     \
 	X(rx_fill_empty, "how often the kernel found no free frame")                   \
 	X(rx_invalid, "buffers that the kernel refused to fill: a fault of the port")  \
-	X(wakeups, "system calls that told the kernel to go on")
+	X(wakeups, "system calls that told the kernel to go on")                       \
+	X(tx_no_room, "packets thrown away, as told: the far side had no room")        \
+	X(tx_no_peer, "packets thrown away, as told: nobody was there to take them")   \
+	X(rx_damaged, "faults in what came, by which a connection was ended")          \
+	X(connects, "connections that have come about")                                \
+	X(cuts, "connections that were lost")
 
 #define SHUNT_PORT_COUNTER(name, help) uint64_t name;
 struct shunt_port_stats {
@@ -72,7 +78,7 @@ struct shunt_port_opts {
 	struct shunt_pool *pool; /* open on this memory; NULL: the port makes its own */
 };
 
-/* No slot but stop is NULL: what a port cannot do, it refuses. */
+/* No slot but stop and under_way is NULL: what a port cannot do, it refuses. */
 struct shunt_port_ops {
 	const char *scheme; /* "af_xdp" */
 	const char *help;   /* what it is, in one line */
@@ -103,16 +109,20 @@ struct shunt_port_ops {
 	 * use (-ENETDOWN, -ENODEV). */
 	int (*kick)(struct shunt_port *port, struct shunt_err *err);
 	/*
-	 * What poll() is to look at until there is something to receive: fills up to max
-	 * entries, returns how many. Called anew before every sleep.
+	 * What poll() is to look at until there is something to receive, or, for a port that
+	 * can be waited for and does not receive, for kick to do: fills up to max entries,
+	 * returns how many. Called anew before every sleep.
 	 */
 	unsigned int (*wait)(struct shunt_port *port, struct pollfd *fds,
 			     unsigned int max);
 	/*
 	 * Takes the port out of the traffic: what has come in can still be received, and
-	 * nothing after that. NULL, the only slot that may be: there is no such moment.
+	 * nothing after that. NULL: there is no such moment.
 	 */
 	void (*stop)(struct shunt_port *port);
+	/* Is there anything that tx took, and whose end kick has yet to learn of? Who
+	 * closes the port before counts it as sent. NULL: nobody can tell. */
+	bool (*under_way)(struct shunt_port *port);
 	int (*stats)(struct shunt_port *port, struct shunt_port_stats *stats,
 		     struct shunt_err *err);
 	/* Adds to a JSON object what the kernel really gave; 0 or -ENOMEM. */

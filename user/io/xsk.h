@@ -134,8 +134,9 @@ struct shunt_xsk_facts {
 	bool unaligned;	   /* frames of any size (XDP_UMEM_UNALIGNED_CHUNK_FLAG) */
 	bool shares_queue; /* another socket was on this queue first */
 	bool need_wakeup;
-	uint32_t ring, tx_ring; /* 0: none */
-	uint32_t tx_budget;	/* 0: the kernel's own */
+	uint16_t zero_copy_errno; /* why it is not; 0: nobody asked */
+	uint32_t ring, tx_ring;	  /* 0: none */
+	uint32_t tx_budget;	  /* 0: the kernel's own */
 	uint32_t busy_poll_us;
 	uint32_t frame_max; /* of tx */
 };

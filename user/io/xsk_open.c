@@ -225,6 +225,8 @@ static int climb_down(struct attempt *attempt, bool multi)
 			code = try_rung(attempt);
 			if (is_final(code))
 				return code;
+			if (zero_copy)
+				attempt->xsk->facts.zero_copy_errno = (uint16_t)-code;
 		}
 	}
 	return code;
@@ -308,6 +310,8 @@ static int note_facts(struct attempt *attempt, uint32_t mtu, struct shunt_err *e
 		xsk->frame_max = mtu + LINK_BYTES;
 	xsk->facts.queue = attempt->place.queue;
 	xsk->facts.zero_copy = kernel.flags & XDP_OPTIONS_ZEROCOPY;
+	if (xsk->facts.zero_copy)
+		xsk->facts.zero_copy_errno = 0;
 	xsk->facts.multi = xsk->multi;
 	xsk->facts.unaligned = xsk->queue->unaligned;
 	xsk->facts.shares_queue = !attempt->fresh;

@@ -33,6 +33,7 @@ struct rig_row {
 	uint32_t longest;   /* with WIRE_MTU */
 	uint32_t jumbo;	    /* with the largest MTU */
 	bool offer_first;   /* what it receives is there before it is opened */
+	bool borrows;	    /* its wire is of a guest's NICs: only by its name */
 	uint32_t burst;	    /* frames that the peer may offer before the port is read */
 	const char *small;  /* options with which it has little room: ",blocks=2" */
 	const char *bad[8]; /* options that it refuses; NULL ends them */

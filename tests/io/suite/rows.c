@@ -7,8 +7,9 @@
 
 /* clang-format off: one a line */
 const struct rig_row *const rig_rows[] = {
-	&rig_pcap,   &rig_pcapng, &rig_af_packet, &rig_slots, &rig_ringbuf,
-	&rig_copies, &rig_af_xdp, &rig_dpdk,	  NULL,
+	&rig_pcap,    &rig_pcapng,    &rig_af_packet, &rig_slots,
+	&rig_ringbuf, &rig_copies,    &rig_af_xdp,    &rig_dpdk,
+	&rig_nics,    &rig_zero_copy, NULL,
 };
 /* clang-format on */
 

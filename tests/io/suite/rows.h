@@ -5,7 +5,7 @@
 #include "tests/io/suite/rig.h"
 
 extern const struct rig_row rig_pcap, rig_pcapng, rig_af_packet, rig_slots, rig_ringbuf,
-	rig_copies, rig_af_xdp, rig_dpdk;
+	rig_copies, rig_af_xdp, rig_dpdk, rig_nics, rig_zero_copy;
 
 bool rig_wire_begin(struct rig *rig);
 void rig_wire_end(struct rig *rig);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A pair of veths in a network namespace of the test's own, and a raw socket at its end. */
+/* A wire in a network namespace of the test's own, and a raw socket at its end. */
 #pragma once
 
 /*
  *     port under test ── io0 ═════ io1 ── raw socket: sends, and sees what arrives
  *
- * Nothing else speaks on the wire: it has no addresses, and IPv6 is off.
+ * It is a pair of veths, or of NICs that a guest has. Nothing else speaks on it: it has no
+ * addresses, and IPv6 is off.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WIRE_NEAR "io0" /* for the port */
@@ -23,7 +25,15 @@ struct wire {
 /* Moves the process to a namespace of its own; once. */
 void wire_enter(void);
 
-/* Makes the pair, both ends up; fails the test where it can't. */
+/*
+ * The same, and takes two NICs along that a wire joins already, instead of making veths:
+ * those of tests/vm/nics. false: there are none. Whoever has borrowed them returns them.
+ */
+bool wire_borrow(void);
+void wire_return(void);
+
+/* Makes the pair, or takes the one that was borrowed, both ends up; fails the test where
+ * it can't. */
 void wire_open(struct wire *wire, unsigned int mtu);
 
 /* Fine on one that is closed, or whose pair is gone. */

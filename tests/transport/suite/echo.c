@@ -36,16 +36,21 @@ static void answer(struct shunt_transport *transport)
 	shunt_release(transport, messages + done, n - done);
 }
 
-int rig_echo_main(const char *uri, const char *namespace_fd)
+int rig_echo_main(const char *uri, const char *namespace_fd, const char *peer)
 {
 	struct shunt_transport *transport;
 	struct shunt_err err = { "" };
+	shunt_peer handle;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(DEADLINE_S);
 	if (setns(atoi(namespace_fd), CLONE_NEWNET) ||
 	    shunt_transport_open(&transport, uri, &err)) {
 		printf("%s: %s\n", uri, err.message);
+		return 1;
+	}
+	if (peer && shunt_peer_open(transport, &handle, peer, &err)) {
+		printf("%s: %s\n", peer, err.message);
 		return 1;
 	}
 	printf("ready\n");

@@ -35,7 +35,7 @@ const char *const net_address6[NET_SIDES] = { "[2001:db8::1]", "[2001:db8::2]" }
 #define SOCKETS_MAX 256
 
 static int namespaces[NET_SIDES];
-static bool is_shared;
+static bool is_shared, is_borrowed;
 static enum net_side here;
 static int sockets[SOCKETS_MAX];
 static size_t socket_count;
@@ -72,6 +72,11 @@ void net_share(void)
 			give_up("/proc/thread-self/ns/net");
 	}
 	here = NEAR;
+}
+
+void net_borrow(void)
+{
+	is_borrowed = true;
 }
 
 int net_fd(enum net_side side)
@@ -132,23 +137,44 @@ static void set_gro(enum net_side side)
 	close(fd);
 }
 
+/* verb: of tests/vm/nics */
+static void move_nics(const char *verb)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line),
+		 "tests/vm/nics %s /proc/%d/fd/%d ta /proc/%d/fd/%d tb", verb, getpid(),
+		 namespaces[NEAR], getpid(), namespaces[FAR]);
+	if (system(line))
+		fail_msg("%s: see above", line);
+}
+
+static void make_pair(void)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line),
+		 "link add ta mtu %u type veth peer tb mtu %u netns /proc/%d/fd/%d",
+		 NET_MTU, NET_MTU, getpid(), namespaces[FAR]);
+	net_ip(NEAR, line);
+}
+
 void net_open(void)
 {
 	enum net_side before = here;
-	char line[512];
 
 	if (is_shared) {
 		if (system("tests/vm/rxe rest"))
 			fail_msg("tests/vm/rxe rest: see above");
 		return;
 	}
-	snprintf(line, sizeof(line),
-		 "link add ta mtu %u type veth peer tb mtu %u netns /proc/%d/fd/%d\n"
-		 "link set ta up\n"
-		 "addr add 192.0.2.1/24 dev ta\n"
-		 "addr add 2001:db8::1/64 dev ta nodad",
-		 NET_MTU, NET_MTU, getpid(), namespaces[FAR]);
-	net_ip(NEAR, line);
+	if (is_borrowed)
+		move_nics("take");
+	else
+		make_pair();
+	net_ip(NEAR, "link set ta up\n"
+		     "addr add 192.0.2.1/24 dev ta\n"
+		     "addr add 2001:db8::1/64 dev ta nodad");
 	net_ip(FAR, "link set tb up\n"
 		    "addr add 192.0.2.2/24 dev tb\n"
 		    "addr add 2001:db8::2/64 dev tb nodad");
@@ -162,7 +188,9 @@ void net_close(void)
 	while (socket_count)
 		close(sockets[--socket_count]);
 	net_at(NEAR);
-	if (!is_shared && if_nametoindex("ta"))
+	if (is_borrowed)
+		move_nics("give");
+	else if (!is_shared && if_nametoindex("ta"))
 		net_ip(NEAR, "link del ta");
 }
 

@@ -28,10 +28,14 @@ void net_enter(void);
  */
 void net_share(void);
 
+/* From now on the pair is two NICs of a guest's that a wire joins (tests/vm/nics); for
+ * namespaces of net_enter()'s. */
+void net_borrow(void);
+
 /* Makes the pair with its addresses, both ends up; fails the test where it can't. */
 void net_open(void);
 
-/* Takes it away; fine on one that is gone. */
+/* Takes it away, or gives it back; fine on one that is gone. */
 void net_close(void);
 
 /* The process works in this namespace from now on. */

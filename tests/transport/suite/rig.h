@@ -22,6 +22,7 @@
 #define RIG_WAIT_MS 10000
 
 struct rig;
+struct rig_test;
 
 /* A test that does not apply to a row, and why. */
 struct rig_not {
@@ -44,7 +45,10 @@ struct rig_row {
 	bool slow;	      /* to open: it loads programs */
 	bool forgets;	      /* a library under it leaks */
 	bool shares;	      /* its ends are in one namespace: net_share() */
+	bool silent;	      /* what finds no buffer is missed by its number alone */
+	bool borrows;	      /* its wire is of a guest's NICs: only by its name */
 	bool dies;	      /* of no more use once its interface went down */
+	const struct rig_test *own;   /* what it alone promises; NULL: nothing */
 	const struct rig_not *except; /* an entry without a test ends them */
 };
 
@@ -160,4 +164,5 @@ void rig_late(struct rig *rig, const char *what);
 
 pid_t rig_echo_start(struct rig *rig, enum net_side side, uint16_t port);
 void rig_echo_kill(pid_t pid);
-int rig_echo_main(const char *uri, const char *namespace_fd);
+/* peer: whom it calls; NULL: it waits to be called. */
+int rig_echo_main(const char *uri, const char *namespace_fd, const char *peer);

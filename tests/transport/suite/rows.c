@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The transports that the suite is run over. */
-#include "tests/transport/suite/rig.h"
+#include "tests/transport/suite/tests.h"
 
 #define UDP (SHUNT_TRANSPORT_DATAGRAMS | SHUNT_TRANSPORT_BLOCKS)
 #define TCP                                                                            \
@@ -64,6 +64,38 @@ static const struct rig_row afxdp = {
 	.small = "buffers=128",
 	.slow = true,
 	.dies = true,
+};
+
+/* On a guest's NICs: by the best there is, and by zero copy or not at all. */
+static const struct rig_not nics_not[] = {
+	{ "its interface is deleted", "nobody deletes a NIC" },
+	{ 0 },
+};
+
+static const struct rig_row afxdp_nics = {
+	.name = "afxdp nics",
+	.scheme = "afxdp",
+	.options = "",
+	.must = UDP,
+	.burst = 64,
+	.small = "buffers=128",
+	.slow = true,
+	.borrows = true,
+	.dies = true,
+	.except = nics_not,
+};
+
+static const struct rig_row zero_copy = {
+	.name = "afxdp zero-copy",
+	.scheme = "afxdp",
+	.options = "mode=zero-copy",
+	.must = UDP | SHUNT_TRANSPORT_ZERO_COPY,
+	.burst = 64,
+	.small = "buffers=128",
+	.slow = true,
+	.borrows = true,
+	.dies = true,
+	.except = nics_not,
 };
 
 static const struct rig_row dpdk = {
@@ -149,9 +181,21 @@ static const struct rig_row kmod = {
 #define RDMA (SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_ZERO_COPY)
 #define RDMA_RC (RDMA | SHUNT_TRANSPORT_RELIABLE | SHUNT_TRANSPORT_ORDERED)
 
+#define RXE_STAYS "rxe does not go before all who have used it have ended"
+#define RXE_FAILS                                                                      \
+	"rxe fails every queue pair that has no route for a packet, at once, and "     \
+	"that "                                                                        \
+	"of the device's management for ever"
+
 static const struct rig_not rdma_not[] = {
-	{ "its interface is deleted",
-	  "rxe does not go before all who have used it have ended" },
+	{ "its interface goes down and comes up", RXE_FAILS },
+	{ "the other end's interface goes down and comes up", RXE_FAILS },
+	{ "its interface is deleted", RXE_STAYS },
+	{ 0 },
+};
+
+static const struct rig_not rdma_ud_not[] = {
+	{ "its interface is deleted", RXE_STAYS },
 	{ 0 },
 };
 
@@ -161,9 +205,10 @@ static const struct rig_row rdma_rc = {
 	.options = "",
 	.must = RDMA_RC,
 	.burst = 16, /* half of the credits may be granted, and not yet told */
-	.small = "buffers=128",
+	.small = "buffers=128&credits=32",
 	.bad = { "mode=smoke", "credits=1", "inline=4096" },
 	.shares = true,
+	.own = rig_tests_rdma,
 	.except = rdma_not,
 };
 
@@ -173,8 +218,9 @@ static const struct rig_row rdma_write = {
 	.options = "mode=write",
 	.must = RDMA_RC | SHUNT_TRANSPORT_ONE_SIDED,
 	.burst = 16, /* half of the credits may be granted, and not yet told */
-	.small = "buffers=128",
+	.small = "buffers=128&credits=32",
 	.shares = true,
+	.own = rig_tests_rdma,
 	.except = rdma_not,
 };
 
@@ -184,9 +230,11 @@ static const struct rig_row rdma_ud = {
 	.options = "mode=ud",
 	.must = RDMA,
 	.burst = 64,
+	.silent = true, /* rxe does not count them */
 	.small = "buffers=128",
 	.shares = true,
-	.except = rdma_not,
+	.own = rig_tests_rdma,
+	.except = rdma_ud_not,
 };
 
 /* clang-format off */
@@ -197,6 +245,8 @@ const struct rig_row *const rig_rows[] = {
 	&uring_tcp,
 	&raw,
 	&afxdp,
+	&afxdp_nics,
+	&zero_copy,
 	&dpdk,
 	&ringbuf,
 	&ringbuf_tc,

@@ -15,3 +15,6 @@ struct rig_test {
 extern const struct rig_test rig_tests_messages[], rig_tests_buffers[],
 	rig_tests_pressure[], rig_tests_numbers[], rig_tests_peers[], rig_tests_link[],
 	rig_tests_life[], rig_tests_wait[];
+
+/* What only some rows promise (rig_row.own). */
+extern const struct rig_test rig_tests_rdma[];

@@ -185,8 +185,11 @@ static void take_the_rest(struct rig *rig, enum net_side side, uint32_t n,
 		n += more;
 	}
 	stats = rig_stats(rig, side);
-	assert_in_range(said - n, 0, stats.no_memory + stats.rx_dropped);
+	if (!rig->row->silent)
+		assert_in_range(said - n, 0, stats.no_memory + stats.rx_dropped);
 	rig_pass(rig, from, 100000, 1000);
+	if (rig->row->silent)
+		assert_int_equal(rig_stats(rig, side).lost, said - n);
 }
 
 /* It ends with those that come, and goes on when they are given back. */

@@ -20,6 +20,8 @@ static int rdma_kick(struct shunt_transport *transport, struct shunt_err *err)
 	shunt_rdma_news(rdma);
 	shunt_rdma_sent(rdma);
 	shunt_rdma_came(rdma);
+	/* a place for another one, whoever may not receive for a while */
+	shunt_rdma_bury(rdma);
 	shunt_rdma_fill(rdma);
 	shunt_rdma_grant(rdma);
 	return 0;
@@ -101,6 +103,8 @@ static int rdma_open(struct shunt_transport *transport, const struct shunt_uri *
 	(void)uri;
 	rdma->options = *(const struct shunt_rdma_options *)options;
 	rdma->meet.mode = rdma->options.mode;
+	rdma->meet.plain =
+		rdma->options.mode == SHUNT_RDMA_RC && !transport->options.header;
 	rdma->meet.memory = transport->memory;
 	rdma->meet.device = &rdma->device;
 	rdma->meet.places = rdma->options.credits > SHUNT_RDMA_GRANTS
@@ -120,6 +124,9 @@ static int rdma_open(struct shunt_transport *transport, const struct shunt_uri *
 		ret = shunt_rdma_ud_open(rdma, err);
 	if (ret)
 		return ret;
+	rdma->places.budget = rdma->device.budget;
+	if (rdma->options.mode != SHUNT_RDMA_UD)
+		rdma->places.peers_most = rdma->device.pairs;
 	shunt_rdma_fill(rdma);
 	describe_self(rdma);
 	rdma->meet.longest = transport->datagram_max;
@@ -155,7 +162,8 @@ static int rdma_describe(struct shunt_transport *transport, cJSON *json)
 				     ibv_get_device_name(device->verbs->device)) ||
 	    !cJSON_AddNumberToObject(json, "device_mtu", device->mtu) ||
 	    !cJSON_AddNumberToObject(json, "receive_queue", device->budget) ||
-	    !cJSON_AddNumberToObject(json, "inline", device->inline_max))
+	    !cJSON_AddNumberToObject(json, "inline", device->inline_max) ||
+	    !cJSON_AddNumberToObject(json, "completions", (double)rdma->completions))
 		return -ENOMEM;
 	return 0;
 }

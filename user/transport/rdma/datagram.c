@@ -74,6 +74,18 @@ static int move(struct ibv_qp *qp, const struct shunt_rdma_device *device)
 	return ret ?: ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN);
 }
 
+bool shunt_rdma_ud_mend(struct shunt_rdma *rdma)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
+
+	if (rdma->ud.done != rdma->ud.posted ||
+	    ibv_modify_qp(rdma->ud.qp, &attr, IBV_QP_STATE) ||
+	    move(rdma->ud.qp, &rdma->device))
+		return false;
+	rdma->stuck = false;
+	return true;
+}
+
 int shunt_rdma_ud_open(struct shunt_rdma *rdma, struct shunt_err *err)
 {
 	struct ibv_qp_init_attr attr =

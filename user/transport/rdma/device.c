@@ -5,8 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#define EACH 8u /* places of the receive queue that a peer needs at least */
-#define FRAMES_MIN 11u
+#include "user/transport/rdma/credit.h"
+
+#define FRAMES_ENOUGH (2 * SHUNT_RDMA_LEAST)
 #define CAME_SPARE 64
 
 const char *shunt_rdma_absent(char *room, size_t bytes)
@@ -35,19 +36,20 @@ static uint32_t least(uint64_t a, uint64_t b)
 
 static int make_queues(struct shunt_rdma_device *device,
 		       const struct ibv_device_attr *can, uint32_t frames,
-		       struct shunt_err *err)
+		       bool datagrams, struct shunt_err *err)
 {
 	struct ibv_srq_init_attr srq = { .attr = { .max_sge = 1 } };
 
-	/* a quarter is left for sending */
-	device->budget = least(frames - frames / 4, (uint64_t)can->max_srq_wr);
+	/* a quarter is left for sending; half, where a long message is many datagrams */
+	device->budget =
+		least(frames - frames / (datagrams ? 2 : 4), (uint64_t)can->max_srq_wr);
 	device->budget = least(device->budget, (uint64_t)can->max_cqe - CAME_SPARE);
-	device->pairs = least(device->budget / EACH, (uint64_t)can->max_qp / 2);
+	device->pairs =
+		least(shunt_rdma_peers_most(device->budget), (uint64_t)can->max_qp / 2);
 	device->pairs = least(device->pairs, (uint64_t)can->max_cqe / SHUNT_RDMA_SENDS);
 	if (!device->pairs)
-		return shunt_fail(err, -EINVAL,
-				  "buffers=%u are too few: %u are the least", frames,
-				  FRAMES_MIN);
+		return shunt_fail(err, -EINVAL, "buffers=%u are too few: %u are enough",
+				  frames, FRAMES_ENOUGH);
 	srq.attr.max_wr = device->budget;
 	device->channel = ibv_create_comp_channel(device->verbs);
 	if (!device->channel)
@@ -144,7 +146,8 @@ int shunt_rdma_device_open(struct shunt_rdma_device *device,
 					"register %zu bytes (ulimit -l bounds them; "
 					"buffers=N makes them fewer)",
 					memory->bytes);
-	ret = make_queues(device, &can, memory->frames, err);
+	ret = make_queues(device, &can, memory->frames, options->mode == SHUNT_RDMA_UD,
+			  err);
 	return ret ? ret : find_inline(device, (uint32_t)options->inline_max, err);
 }
 

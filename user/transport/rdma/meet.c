@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "user/transport/rdma/meet.h"
+#include "user/transport/rdma/meet_impl.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -11,131 +11,6 @@
 #include <unistd.h>
 
 #define BACKLOG 128
-#define RETRIES 7 /* the most: about four seconds with librdmacm's timeout */
-#define NS_PER_MS UINT64_C(1000000)
-
-/* --- the handshake's words -------------------------------------------------------------- */
-
-static struct shunt_rdma_hello our_hello(const struct shunt_rdma_meet *meet,
-					 const struct shunt_rdma_conn *conn)
-{
-	const struct shunt_memory *memory = meet->memory;
-
-	return (struct shunt_rdma_hello){
-		.magic = htobe32(SHUNT_RDMA_MAGIC),
-		.mode = htobe16((uint16_t)meet->mode),
-		.port = htobe16(meet->port),
-		.area = htobe64((uint64_t)(uintptr_t)memory->area),
-		.area_key = htobe32(meet->device->mr->rkey),
-		.grants = htobe64((uint64_t)(uintptr_t)conn->grants),
-		.grants_key = htobe32(conn->grants_mr ? conn->grants_mr->rkey : 0),
-		.frames = htobe32(memory->frames),
-		.frame_bytes = htobe32(memory->frame_bytes),
-		.headroom = htobe32(memory->pool.headroom),
-		.room = htobe32(memory->pool.room),
-		.places = htobe32(conn->places),
-		.pair = htobe32(meet->pair),
-	};
-}
-
-/* False: it is none of ours, or of another mode. */
-static bool read_hello(struct shunt_rdma_hello *hello,
-		       const struct shunt_rdma_meet *meet, const void *bytes,
-		       size_t len)
-{
-	if (!bytes || len < sizeof(*hello))
-		return false;
-	memcpy(hello, bytes, sizeof(*hello));
-	hello->magic = be32toh(hello->magic);
-	hello->mode = be16toh(hello->mode);
-	hello->port = be16toh(hello->port);
-	hello->area = be64toh(hello->area);
-	hello->area_key = be32toh(hello->area_key);
-	hello->grants = be64toh(hello->grants);
-	hello->grants_key = be32toh(hello->grants_key);
-	hello->frames = be32toh(hello->frames);
-	hello->frame_bytes = be32toh(hello->frame_bytes);
-	hello->headroom = be32toh(hello->headroom);
-	hello->room = be32toh(hello->room);
-	hello->places = be32toh(hello->places);
-	hello->pair = be32toh(hello->pair);
-	return hello->magic == SHUNT_RDMA_MAGIC && hello->mode == meet->mode &&
-	       hello->room >= meet->longest &&
-	       (meet->mode != SHUNT_RDMA_WRITE ||
-		(hello->places && hello->headroom < hello->frame_bytes &&
-		 hello->room <= hello->frame_bytes - hello->headroom));
-}
-
-/* --- a connection's life ----------------------------------------------------------------- */
-
-static struct shunt_rdma_conn *make_conn(struct shunt_rdma_meet *meet)
-{
-	struct shunt_rdma_conn *conn = calloc(1, sizeof(*conn));
-	size_t bytes = 2ul * meet->places * sizeof(*conn->grants);
-
-	if (!conn || meet->mode != SHUNT_RDMA_WRITE)
-		return conn;
-	conn->places = meet->places;
-	conn->grants = calloc(1, bytes);
-	if (conn->grants)
-		conn->grants_mr =
-			ibv_reg_mr(meet->device->pd, conn->grants, bytes,
-				   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
-	if (conn->grants_mr)
-		return conn;
-	free(conn->grants);
-	free(conn);
-	return NULL;
-}
-
-void shunt_rdma_hang_up(struct shunt_rdma_conn *conn)
-{
-	if (!conn->id)
-		return;
-	rdma_disconnect(conn->id);
-	if (conn->id->qp)
-		rdma_destroy_qp(conn->id);
-}
-
-void shunt_rdma_conn_free(struct shunt_rdma_meet *meet, struct shunt_rdma_conn *conn)
-{
-	if (!conn)
-		return;
-	if (conn->id) {
-		shunt_rdma_hang_up(conn);
-		rdma_destroy_id(conn->id);
-		atomic_fetch_sub_explicit(&meet->conns, 1, memory_order_relaxed);
-	}
-	if (conn->grants_mr)
-		ibv_dereg_mr(conn->grants_mr);
-	free(conn->grants);
-	free(conn);
-}
-
-static int make_pair(const struct shunt_rdma_meet *meet, struct rdma_cm_id *id)
-{
-	struct ibv_qp_init_attr attr = shunt_rdma_device_pair(meet->device, IBV_QPT_RC);
-
-	/* of another device than the listener's its memory would be out of reach */
-	if (id->verbs != meet->device->verbs)
-		return -EXDEV;
-	return rdma_create_qp(id, meet->device->pd, &attr) ? -errno : 0;
-}
-
-static struct rdma_conn_param params(const struct shunt_rdma_meet *meet,
-				     const struct shunt_rdma_hello *hello)
-{
-	return (struct rdma_conn_param){
-		.private_data = hello,
-		.private_data_len = sizeof(*hello),
-		.responder_resources = 1,
-		.initiator_depth = 1,
-		.retry_count = RETRIES,
-		/* credits see to it that there is a place; 7 waits for one for ever */
-		.rnr_retry_count = 7,
-		.qp_num = meet->pair,
-	};
-}
 
 /* --- the thread ---------------------------------------------------------------------------- */
 
@@ -153,19 +28,6 @@ static void hand_over(struct shunt_rdma_meet *meet, struct shunt_rdma_conn *conn
 {
 	conn->next = meet->arrived;
 	meet->arrived = conn;
-}
-
-/* A place for one more: each needs a few of the receive queue. */
-static bool has_room(struct shunt_rdma_meet *meet)
-{
-	uint32_t before =
-		atomic_fetch_add_explicit(&meet->conns, 1, memory_order_relaxed);
-
-	if (before < meet->device->pairs)
-		return true;
-	atomic_fetch_sub_explicit(&meet->conns, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&meet->refused, 1, memory_order_relaxed);
-	return false;
 }
 
 /* Its event is not needed any more: it is acknowledged before ids may be destroyed. */
@@ -193,14 +55,14 @@ static void accept_one(struct shunt_rdma_meet *meet, struct rdma_cm_event *event
 	struct shunt_rdma_conn *conn;
 	struct rdma_conn_param param;
 
-	if (!read_hello(&theirs, meet, event->param.conn.private_data,
-			event->param.conn.private_data_len) ||
-	    !has_room(meet)) {
+	if (!shunt_rdma_their_hello(&theirs, meet, event->param.conn.private_data,
+				    event->param.conn.private_data_len) ||
+	    !shunt_rdma_meet_room(meet)) {
 		refuse(event);
 		return;
 	}
-	conn = make_conn(meet);
-	if (!conn || make_pair(meet, id)) {
+	conn = shunt_rdma_conn_make(meet);
+	if (!conn || shunt_rdma_conn_pair(meet, id)) {
 		atomic_fetch_sub_explicit(&meet->conns, 1, memory_order_relaxed);
 		shunt_rdma_conn_free(meet, conn);
 		refuse(event);
@@ -210,8 +72,8 @@ static void accept_one(struct shunt_rdma_meet *meet, struct rdma_cm_event *event
 	conn->theirs = theirs;
 	id->context = conn;
 	remote_of(&conn->remote, id);
-	ours = our_hello(meet, conn);
-	param = params(meet, &ours);
+	ours = shunt_rdma_our_hello(meet, conn);
+	param = shunt_rdma_conn_params(meet, &ours);
 	rdma_ack_cm_event(event);
 	/* known before anything can come by it; not taken before it is accepted */
 	pthread_mutex_lock(&meet->lock);
@@ -231,9 +93,9 @@ static void answer_one(struct shunt_rdma_meet *meet, struct rdma_cm_event *event
 	struct shunt_rdma_conn *conn;
 	struct rdma_conn_param param;
 
-	conn = read_hello(&theirs, meet, event->param.ud.private_data,
-			  event->param.ud.private_data_len)
-		       ? make_conn(meet)
+	conn = shunt_rdma_their_hello(&theirs, meet, event->param.ud.private_data,
+				      event->param.ud.private_data_len)
+		       ? shunt_rdma_conn_make(meet)
 		       : NULL;
 	if (!conn) {
 		refuse(event);
@@ -243,8 +105,8 @@ static void answer_one(struct shunt_rdma_meet *meet, struct rdma_cm_event *event
 	remote_of(&conn->remote, id);
 	conn->remote.port = theirs.port;
 	atomic_store_explicit(&conn->state, SHUNT_RDMA_UP, memory_order_relaxed);
-	ours = our_hello(meet, conn);
-	param = params(meet, &ours);
+	ours = shunt_rdma_our_hello(meet, conn);
+	param = shunt_rdma_conn_params(meet, &ours);
 	pthread_mutex_lock(&meet->lock);
 	hand_over(meet, conn);
 	pthread_mutex_unlock(&meet->lock);
@@ -330,11 +192,6 @@ static int start_thread(struct shunt_rdma_meet *meet)
 
 /* --- listening ------------------------------------------------------------------------------- */
 
-static enum rdma_port_space space_of(const struct shunt_rdma_meet *meet)
-{
-	return meet->mode == SHUNT_RDMA_UD ? RDMA_PS_UDP : RDMA_PS_TCP;
-}
-
 int shunt_rdma_meet_bind(struct shunt_rdma_meet *meet, struct shunt_endpoint *local,
 			 struct shunt_err *err)
 {
@@ -354,7 +211,8 @@ int shunt_rdma_meet_bind(struct shunt_rdma_meet *meet, struct shunt_endpoint *lo
 	meet->channel = rdma_create_event_channel();
 	if (meet->wake < 0 || meet->stop < 0 || !meet->channel)
 		return shunt_fail_errno(err, -errno, "make a channel for connections");
-	if (rdma_create_id(meet->channel, &meet->listener, NULL, space_of(meet)))
+	if (rdma_create_id(meet->channel, &meet->listener, NULL,
+			   shunt_rdma_meet_space(meet)))
 		return shunt_fail_errno(err, -errno, "make a listener");
 	if (rdma_bind_addr(meet->listener, (struct sockaddr *)&address))
 		return shunt_fail_errno(err, -errno,
@@ -408,175 +266,4 @@ void shunt_rdma_meet_unbind(struct shunt_rdma_meet *meet)
 		close(meet->wake);
 	if (meet->stop >= 0)
 		close(meet->stop);
-}
-
-/* --- connecting -------------------------------------------------------------------------------- */
-
-/* Waits for one event of a call; *event is to be acknowledged. */
-static int expect(struct rdma_event_channel *channel, enum rdma_cm_event_type want,
-		  uint64_t deadline_ns, struct rdma_cm_event **event,
-		  struct shunt_err *err)
-{
-	struct pollfd fd = { .fd = channel->fd, .events = POLLIN };
-	enum rdma_cm_event_type got;
-	uint64_t now_ns = shunt_now_ns();
-	int status;
-
-	if (now_ns >= deadline_ns ||
-	    poll(&fd, 1, (int)((deadline_ns - now_ns) / NS_PER_MS) + 1) <= 0)
-		return shunt_fail(
-			err, -ETIMEDOUT,
-			"nobody has answered in time: is it listening there?");
-	if (rdma_get_cm_event(channel, event))
-		return shunt_fail_errno(err, -errno, "read an event");
-	got = (*event)->event;
-	if (got == want)
-		return 0;
-	status = (*event)->status;
-	rdma_ack_cm_event(*event);
-	*event = NULL;
-	if (got == RDMA_CM_EVENT_REJECTED)
-		return shunt_fail(err, -ECONNREFUSED,
-				  "it has refused: nobody listens there, or it is of "
-				  "another mode or mtu, or has no room (%s, %d)",
-				  rdma_event_str(got), status);
-	return shunt_fail(err, -EHOSTUNREACH, "%s (%d)", rdma_event_str(got), status);
-}
-
-static int find_route(struct rdma_cm_id *id, const struct shunt_endpoint *local,
-		      const struct shunt_endpoint *remote, uint64_t deadline_ns,
-		      struct shunt_err *err)
-{
-	struct shunt_endpoint any_port = *local;
-	struct sockaddr_storage from, to;
-	struct rdma_cm_event *event;
-	uint64_t now_ns = shunt_now_ns();
-	int wait_ms = now_ns < deadline_ns
-			      ? (int)((deadline_ns - now_ns) / NS_PER_MS) + 1
-			      : 1;
-	int ret;
-
-	any_port.port = 0;
-	shunt_endpoint_to_socket(&any_port, &from);
-	shunt_endpoint_to_socket(remote, &to);
-	if (rdma_resolve_addr(id, (struct sockaddr *)&from, (struct sockaddr *)&to,
-			      wait_ms))
-		return shunt_fail_errno(err, -errno, "find its address");
-	ret = expect(id->channel, RDMA_CM_EVENT_ADDR_RESOLVED, deadline_ns, &event,
-		     err);
-	if (ret)
-		return ret;
-	rdma_ack_cm_event(event);
-	if (rdma_resolve_route(id, wait_ms))
-		return shunt_fail_errno(err, -errno, "find the way");
-	ret = expect(id->channel, RDMA_CM_EVENT_ROUTE_RESOLVED, deadline_ns, &event,
-		     err);
-	if (!ret)
-		rdma_ack_cm_event(event);
-	return ret;
-}
-
-/* What the other side has said with its yes. */
-static int read_answer(struct shunt_rdma_meet *meet, struct shunt_rdma_conn *conn,
-		       struct rdma_cm_event *event, struct shunt_err *err)
-{
-	bool is_ud = meet->mode == SHUNT_RDMA_UD;
-	bool fine = read_hello(&conn->theirs, meet,
-			       is_ud ? event->param.ud.private_data
-				     : event->param.conn.private_data,
-			       is_ud ? event->param.ud.private_data_len
-				     : event->param.conn.private_data_len);
-
-	if (is_ud)
-		conn->theirs.pair = event->param.ud.qp_num;
-	rdma_ack_cm_event(event);
-	return fine ? 0
-		    : shunt_fail(err, -EPROTO,
-				 "who answers there is no Shunt of the same mode and "
-				 "mtu");
-}
-
-static int talk(struct shunt_rdma_meet *meet, struct rdma_cm_id *id,
-		struct shunt_rdma_conn *conn, const struct shunt_endpoint *local,
-		uint64_t deadline_ns, struct shunt_err *err)
-{
-	struct shunt_rdma_hello ours;
-	struct rdma_conn_param param;
-	struct rdma_cm_event *event;
-	int ret = find_route(id, local, &conn->remote, deadline_ns, err);
-
-	if (!ret && meet->mode != SHUNT_RDMA_UD) {
-		ret = make_pair(meet, id);
-		if (ret)
-			return shunt_fail_errno(err, ret, "make a queue pair");
-	}
-	if (ret)
-		return ret;
-	ours = our_hello(meet, conn);
-	param = params(meet, &ours);
-	if (rdma_connect(id, &param))
-		return shunt_fail_errno(err, -errno, "connect");
-	ret = expect(id->channel, RDMA_CM_EVENT_ESTABLISHED, deadline_ns, &event, err);
-	return ret ? ret : read_answer(meet, conn, event, err);
-}
-
-/* The id moves to the thread's channel, which tells when the connection is gone. */
-static int keep(struct shunt_rdma_meet *meet, struct shunt_rdma_conn *conn,
-		struct rdma_cm_id *id, struct shunt_err *err)
-{
-	atomic_store_explicit(&conn->state, SHUNT_RDMA_UP, memory_order_relaxed);
-	if (meet->mode == SHUNT_RDMA_UD) {
-		rdma_destroy_id(id);
-		return 0;
-	}
-	conn->id = id;
-	id->context = conn;
-	return rdma_migrate_id(id, meet->channel)
-		       ? shunt_fail_errno(err, -errno, "watch a connection")
-		       : 0;
-}
-
-static void end_call(struct rdma_cm_id *id)
-{
-	if (id->qp)
-		rdma_destroy_qp(id);
-	rdma_destroy_id(id);
-}
-
-int shunt_rdma_call(struct shunt_rdma_meet *meet, const struct shunt_endpoint *local,
-		    const struct shunt_endpoint *remote, uint64_t deadline_ns,
-		    struct shunt_rdma_conn **out, struct shunt_err *err)
-{
-	bool counted = meet->mode != SHUNT_RDMA_UD;
-	struct rdma_event_channel *channel;
-	struct shunt_rdma_conn *conn;
-	struct rdma_cm_id *id;
-	int ret;
-
-	if (counted && !has_room(meet))
-		return shunt_fail(err, -ENOSPC,
-				  "there are too many connections for its buffers: "
-				  "buffers=N makes more");
-	conn = make_conn(meet);
-	channel = rdma_create_event_channel();
-	if (!conn || !channel || rdma_create_id(channel, &id, NULL, space_of(meet))) {
-		ret = shunt_fail_errno(err, -errno, "begin a connection");
-		id = NULL;
-	} else {
-		conn->remote = *remote;
-		ret = talk(meet, id, conn, local, deadline_ns, err);
-	}
-	if (!ret)
-		ret = keep(meet, conn, id, err);
-	else if (id)
-		end_call(id);
-	if (ret && counted && !(conn && conn->id))
-		atomic_fetch_sub_explicit(&meet->conns, 1, memory_order_relaxed);
-	if (ret)
-		shunt_rdma_conn_free(meet, conn);
-	else
-		*out = conn;
-	if (channel)
-		rdma_destroy_event_channel(channel);
-	return ret;
 }

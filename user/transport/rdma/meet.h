@@ -11,35 +11,15 @@
  * it known. A connection is the transport's from then on, and the thread writes nothing but
  * its state.
  *
- * What either side tells in the handshake (struct shunt_rdma_hello) is where its memory
- * lies, for those who write into it. In mode=ud there is no connection: an exchange tells
- * which queue pair is behind an address, and an entry without id stands for it.
+ * Either side says hello in the handshake. In mode=ud there is no connection: an exchange
+ * tells which queue pair is behind an address, and an entry without id stands for it.
  */
 #include <pthread.h>
 #include <rdma/rdma_cma.h>
 #include <stdatomic.h>
 
 #include "user/transport/rdma/device.h"
-
-#define SHUNT_RDMA_MAGIC 0x73687264u /* "shrd" */
-#define SHUNT_RDMA_GRANTS 256u	     /* credits of a peer at most, unless told */
-
-/* In network order, and no longer than what a request has room for. */
-struct shunt_rdma_hello {
-	uint32_t magic;
-	uint16_t mode;	 /* enum shunt_rdma_mode */
-	uint16_t port;	 /* ud: where the sender can be reached */
-	uint64_t area;	 /* write: where its frames begin, and */
-	uint64_t grants; /* where it wants to read which of them it may write to */
-	uint32_t area_key, grants_key;
-	uint32_t frames, frame_bytes; /* there are, each of so many bytes */
-	uint32_t headroom;	      /* in front of what is written */
-	uint32_t room;		      /* behind that */
-	uint32_t places;	      /* of `grants` */
-	uint32_t pair;		      /* ud: its queue pair */
-};
-
-_Static_assert(sizeof(struct shunt_rdma_hello) <= 56, "a request's private data");
+#include "user/transport/rdma/hello.h"
 
 enum shunt_rdma_state { SHUNT_RDMA_COMING, SHUNT_RDMA_UP, SHUNT_RDMA_GONE };
 
@@ -61,6 +41,7 @@ struct shunt_rdma_meet {
 	const struct shunt_rdma_device *device;
 	const struct shunt_memory *memory;
 	unsigned int mode;
+	bool plain; /* who says no hello is welcome, too: its `theirs` is zeroed */
 	uint32_t places;
 	uint32_t longest; /* bytes that are sent at once: a peer's room must do */
 	uint16_t port;

@@ -47,28 +47,46 @@ static void table_take(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 
 /* --- coming ------------------------------------------------------------------------------ */
 
-static int take_credits(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
-			struct shunt_rdma_conn *conn)
-{
-	uint32_t share = shunt_rdma_share(rdma);
+/* The device asks again for a place after so long: 0.64 ms (InfiniBand, table 45). */
+#define WAIT_FOR_PLACE 12
 
-	conn->ring =
-		conn->places < conn->theirs.places ? conn->places : conn->theirs.places;
-	if (rdma->options.mode == SHUNT_RDMA_WRITE && share > conn->ring)
-		share = conn->ring;
-	if (!share)
-		return -ENOSPC;
+/* Who knows nothing of credits may find no place. */
+static int take_plain(struct shunt_rdma_peer *peer, struct shunt_rdma_conn *conn)
+{
+	struct ibv_qp_attr attr = { .min_rnr_timer = WAIT_FOR_PLACE };
+
+	peer->plain = true;
 	peer->out = calloc(1, sizeof(*peer->out));
-	if (rdma->options.mode == SHUNT_RDMA_WRITE)
-		peer->given = calloc(share, sizeof(*peer->given));
-	if (!peer->out || (rdma->options.mode == SHUNT_RDMA_WRITE && !peer->given))
+	if (!peer->out)
 		return -ENOMEM;
 	peer->out->qp = conn->id->qp;
 	peer->pair = conn->id->qp->qp_num;
-	peer->credits = share;
-	rdma->claimed += share + SHUNT_RDMA_NOTES;
-	rdma->promised += SHUNT_RDMA_NOTES;
-	shunt_rdma_owe(rdma, peer, share);
+	return -ibv_modify_qp(conn->id->qp, &attr, IBV_QP_MIN_RNR_TIMER);
+}
+
+static int take_credits(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
+			struct shunt_rdma_conn *conn)
+{
+	bool writes = rdma->options.mode == SHUNT_RDMA_WRITE;
+	uint32_t told = (uint32_t)rdma->options.credits;
+	uint32_t most = told ? told : SHUNT_RDMA_GRANTS;
+
+	conn->ring =
+		conn->places < conn->theirs.places ? conn->places : conn->theirs.places;
+	if (writes && most > conn->ring)
+		most = conn->ring;
+	if (!shunt_rdma_credit_begin(&peer->credit, &rdma->places, told, most))
+		return -ENOSPC;
+	peer->out = calloc(1, sizeof(*peer->out));
+	if (writes)
+		peer->given = calloc(peer->credit.most, sizeof(*peer->given));
+	if (!peer->out || (writes && !peer->given)) {
+		shunt_rdma_credit_end(&peer->credit, &rdma->places);
+		return -ENOMEM;
+	}
+	peer->out->qp = conn->id->qp;
+	peer->pair = conn->id->qp->qp_num;
+	shunt_rdma_owe(rdma, peer, 0);
 	return 0;
 }
 
@@ -82,7 +100,8 @@ int shunt_rdma_adopt(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 		peer->out = &rdma->ud;
 		ret = shunt_rdma_ud_aim(rdma, peer, err);
 	} else {
-		ret = take_credits(rdma, peer, conn);
+		ret = conn->theirs.magic ? take_credits(rdma, peer, conn)
+					 : take_plain(peer, conn);
 		if (ret)
 			ret = shunt_fail(err, ret,
 					 "there is no room for another connection: "

@@ -5,25 +5,20 @@
 /*
  *     tx ─▶ credit? ─▶ SEND or WRITE with a number ─▶ sent: frames back     send.c
  *     rx ◀─ arrivals ◀─ came ◀─ receive queue                               receive.c
- *                └─▶ places are free again ─▶ credits to the peer           credit.c
+ *                └─▶ places are free again ─▶ credits to the peer           grant.c
  *
- * A peer's credits are places of our receive queue (mode=rc), or frames of our memory that
- * it may write to (mode=write); it begins with none and is told of them. They are counted
- * from the beginning, modulo 2^31: `granted` to it, `received` from it, and the other way
- * round `allowed` and `spent`. The immediate number of a message tells what its sender
- * grants (rc) or which frame it lies in (write); with SHUNT_RDMA_NOTE it is no message but
- * a note of credits alone: so many in all (rc), or so many more (write), whose frames' numbers
- * lie in conn->grants by then.
+ * A peer's credits (credit.h) are places of our receive queue (mode=rc), or frames of our
+ * memory that it may write to (mode=write); it begins with none and is told of them. The
+ * immediate number of a message tells what its sender grants (rc) or which frame it lies in
+ * (write); with SHUNT_RDMA_NOTE it is no message but a note of credits alone: so many in all
+ * (rc), or so many more (write), whose frames' numbers lie in conn->grants by then.
  *
- * A note takes a place of the receive queue as well. One is sent when half of the credits
- * are new, or when the peer has none left; since what is not yet known cannot be spent, three
- * at most are under way, for which SHUNT_RDMA_NOTES places are kept.
+ * A plain peer has said no hello, which goes with header=off in mode=rc: what is sent either
+ * way is the bytes of a message alone, and the device makes senders wait for places.
  */
+#include "user/transport/rdma/credit.h"
 #include "user/transport/rdma/meet.h"
 
-#define SHUNT_RDMA_NOTE 0x80000000u
-#define SHUNT_RDMA_NOTES 4u
-#define SHUNT_RDMA_CREDITS_MIN 4u
 #define SHUNT_RDMA_CAME (UINT64_C(1) << 63) /* in wr_id: it was received */
 
 /* What was posted to a send queue and is not known to be sent: a ring by number. */
@@ -39,17 +34,15 @@ struct shunt_rdma_peer {
 	struct shunt_rdma_peer *next; /* with the same hash */
 	uint32_t pair; /* number of the queue pair: by what it is found */
 	bool up, gone;
+	bool plain;	  /* no Shunt: sent to without numbers, and without credits */
 	uint32_t arrived; /* messages of it that wait for rx */
 
 	struct shunt_rdma_out *out; /* ud: the transport's */
-	uint32_t spent, allowed;
-
-	uint32_t credits; /* that it may have */
-	uint32_t granted, told, received;
-	uint32_t owed; /* credits that are to be granted again */
+	struct shunt_rdma_credit credit;
 	struct shunt_rdma_peer *next_owed;
 	bool in_owed;
-	struct shunt_frame *given; /* write: frames granted, by number modulo credits */
+	struct shunt_frame
+		*given; /* write: frames granted, by number modulo credit.most */
 
 	struct ibv_ah *ah; /* ud */
 	union ibv_gid gid;
@@ -70,15 +63,15 @@ struct shunt_rdma {
 	bool opened;	    /* the device is */
 	bool mourning;	    /* a peer is gone, and not yet dropped */
 	bool short_of_room; /* tx has come short: what was sent ends a sleep, too */
-	uint32_t posted;    /* places of the receive queue that are filled */
-	uint32_t promised;  /* credits that peers have, and places kept for notes */
-	uint32_t claimed;   /* by peers, at most */
-	uint32_t refused;   /* connections, as counted already */
+	struct shunt_rdma_places places;
+	uint32_t refused;	    /* connections, as counted already */
+	uint64_t completions;	    /* of what was sent */
 	struct shunt_frame *frames; /* by number of the buffer, where it is posted */
 	struct shunt_rdma_arrival *arrivals; /* a ring of `budget` places */
 	uint32_t first, arrived;
 	struct shunt_rdma_peer *owed, *owed_last;
 	struct shunt_rdma_out ud; /* all datagrams go by one queue pair */
+	bool stuck;		  /* it has failed, and is to be mended */
 	struct shunt_rdma_peer *bucket[SHUNT_RDMA_BUCKETS];
 };
 
@@ -167,14 +160,13 @@ void shunt_rdma_forget(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer);
 
 /* Queue pair and address handles of mode=ud. */
 SHUNT_MUST_CHECK int shunt_rdma_ud_open(struct shunt_rdma *rdma, struct shunt_err *err);
+/* A queue pair that has failed starts anew, once it has given everything back. */
+SHUNT_MUST_CHECK bool shunt_rdma_ud_mend(struct shunt_rdma *rdma);
 SHUNT_MUST_CHECK int shunt_rdma_ud_aim(struct shunt_rdma *rdma,
 				       struct shunt_rdma_peer *peer,
 				       struct shunt_err *err);
 
-/* --- credit.c ----------------------------------------------------------------------------- */
-
-/* How many credits a new peer may have; 0: there is no room for it. */
-uint32_t shunt_rdma_share(const struct shunt_rdma *rdma);
+/* --- grant.c ------------------------------------------------------------------------------ */
 
 /* A message of it has been handed on: it is to have another credit. */
 void shunt_rdma_owe(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer, uint32_t n);

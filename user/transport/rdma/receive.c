@@ -50,7 +50,7 @@ static unsigned int post_places(struct shunt_rdma *rdma,
 	}
 	if (ibv_post_srq_recv(rdma->device.srq, wr, &bad) && bad)
 		n = (unsigned int)(bad - wr);
-	rdma->posted += n;
+	rdma->places.posted += n;
 	return n;
 }
 
@@ -60,7 +60,7 @@ void shunt_rdma_fill(struct shunt_rdma *rdma)
 	struct shunt_frame frames[SHUNT_BURST];
 
 	for (;;) {
-		uint32_t used = rdma->posted + (has_frames ? rdma->arrived : 0);
+		uint32_t used = rdma->places.posted + (has_frames ? rdma->arrived : 0);
 		unsigned int n = rdma->device.budget - used, posted;
 
 		if (used >= rdma->device.budget)
@@ -93,35 +93,32 @@ static void arrive(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 	peer->arrived++;
 }
 
-/* What the peer grants in all, modulo 2^31. */
-static void allow(struct shunt_rdma_peer *peer, uint32_t granted)
-{
-	peer->allowed += (granted - peer->allowed) & ~SHUNT_RDMA_NOTE;
-}
-
 static void came_by_send(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 			 const struct ibv_wc *wc, const struct shunt_frame *frame)
 {
 	uint32_t word = be32toh(wc->imm_data);
 
+	if (peer && peer->plain) {
+		arrive(rdma, peer, frame, wc->byte_len);
+		return;
+	}
 	if (!peer || !(wc->wc_flags & IBV_WC_WITH_IMM)) {
 		shunt_frames_put(frame, 1);
 		return;
 	}
-	allow(peer, word);
+	if (!shunt_rdma_credit_hear(&peer->credit, word))
+		shunt_rdma_lose(rdma, peer);
 	if (word & SHUNT_RDMA_NOTE) {
 		if (!post_places(rdma, frame, 1))
 			shunt_frames_put(frame, 1);
 		return;
 	}
 	/* more than it was granted: that is none of ours */
-	if (peer->received == peer->granted) {
+	if (!shunt_rdma_credit_take(&peer->credit, &rdma->places)) {
 		shunt_frames_put(frame, 1);
 		shunt_rdma_lose(rdma, peer);
 		return;
 	}
-	peer->received++;
-	rdma->promised--;
 	arrive(rdma, peer, frame, wc->byte_len);
 }
 
@@ -134,18 +131,23 @@ static void came_by_write(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 	if (!peer)
 		return;
 	if (word & SHUNT_RDMA_NOTE) {
-		peer->allowed += word & ~SHUNT_RDMA_NOTE;
+		if (!shunt_rdma_credit_allow(&peer->credit, word & ~SHUNT_RDMA_NOTE,
+					     peer->conn->ring))
+			shunt_rdma_lose(rdma, peer);
 		return;
 	}
-	frame = &peer->given[peer->received % peer->credits];
+	frame = &peer->given[peer->credit.received % peer->credit.most];
 	/* frames are written to in the order in which they were granted */
-	if (peer->received == peer->granted || number_of(rdma, frame) != word ||
-	    wc->byte_len > rdma->transport.pool->room) {
+	if (!shunt_rdma_credit_take(&peer->credit, &rdma->places)) {
 		shunt_rdma_lose(rdma, peer);
 		return;
 	}
-	peer->received++;
-	rdma->promised--;
+	if (number_of(rdma, frame) != word ||
+	    wc->byte_len > rdma->transport.pool->room) {
+		shunt_frames_put(frame, 1);
+		shunt_rdma_lose(rdma, peer);
+		return;
+	}
 	arrive(rdma, peer, frame, wc->byte_len);
 }
 
@@ -196,7 +198,7 @@ static void one_came(struct shunt_rdma *rdma, const struct ibv_wc *wc)
 	bool has_frame = rdma->options.mode != SHUNT_RDMA_WRITE;
 	struct shunt_rdma_peer *peer = NULL;
 
-	rdma->posted--;
+	rdma->places.posted--;
 	if (rdma->options.mode != SHUNT_RDMA_UD)
 		peer = sender_of(rdma, wc->qp_num, NULL);
 	if (wc->status != IBV_WC_SUCCESS) {

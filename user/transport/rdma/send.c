@@ -42,12 +42,21 @@ uint32_t shunt_rdma_give_up(struct shunt_rdma_out *out)
 	return left;
 }
 
+/* A datagram found no way; those behind it come back, too. */
+static void one_failed(struct shunt_rdma *rdma, uint32_t number)
+{
+	rdma->transport.count.tx_failed++;
+	rdma->stuck = true;
+	retire(&rdma->ud, number + 1);
+}
+
 void shunt_rdma_sent(struct shunt_rdma *rdma)
 {
 	struct ibv_wc wc[16];
 	int i, n;
 
 	while ((n = ibv_poll_cq(rdma->device.sent, 16, wc)) > 0) {
+		rdma->completions += (uint64_t)n;
 		for (i = 0; i < n; i++) {
 			struct shunt_rdma_peer *peer = NULL;
 			struct shunt_rdma_out *out = &rdma->ud;
@@ -60,6 +69,8 @@ void shunt_rdma_sent(struct shunt_rdma *rdma)
 				retire(out, (uint32_t)wc[i].wr_id + 1);
 			else if (peer)
 				shunt_rdma_lose(rdma, peer);
+			else if (out)
+				one_failed(rdma, (uint32_t)wc[i].wr_id);
 		}
 	}
 }
@@ -70,7 +81,8 @@ static bool may_send(const struct shunt_rdma *rdma, const struct shunt_rdma_peer
 {
 	/* notes must find a place as well */
 	return places_left(peer->out) > SHUNT_RDMA_NOTES &&
-	       (rdma->options.mode == SHUNT_RDMA_UD || peer->spent != peer->allowed);
+	       (rdma->options.mode == SHUNT_RDMA_UD || peer->plain ||
+		shunt_rdma_credit_left(&peer->credit));
 }
 
 static bool is_registered(const struct shunt_rdma *rdma,
@@ -102,7 +114,7 @@ static bool bring_in(struct shunt_rdma *rdma, struct shunt_frame *frame)
 static void aim_write(struct shunt_rdma_peer *peer, struct ibv_send_wr *wr)
 {
 	const struct shunt_rdma_hello *theirs = &peer->conn->theirs;
-	uint32_t number = peer->conn->grants[peer->spent % peer->conn->ring];
+	uint32_t number = peer->conn->grants[peer->credit.spent % peer->conn->ring];
 
 	wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 	wr->imm_data = htobe32(number);
@@ -126,8 +138,8 @@ static void aim(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 		wr->wr.ud.remote_qkey = RDMA_UDP_QKEY;
 		break;
 	default:
-		wr->opcode = IBV_WR_SEND_WITH_IMM;
-		wr->imm_data = htobe32(peer->granted & ~SHUNT_RDMA_NOTE);
+		wr->opcode = peer->plain ? IBV_WR_SEND : IBV_WR_SEND_WITH_IMM;
+		wr->imm_data = htobe32(peer->credit.granted & ~SHUNT_RDMA_NOTE);
 	}
 }
 
@@ -153,7 +165,7 @@ static void add(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer,
 		post->wr[i - 1].next = wr;
 	out->frame[out->posted % SHUNT_RDMA_SENDS] = *frame;
 	out->posted++;
-	peer->spent++;
+	peer->credit.spent++;
 }
 
 /*
@@ -200,7 +212,7 @@ static unsigned int send_run(struct shunt_rdma *rdma, struct shunt_datagram *dat
 	if (!i)
 		return 0;
 	if (rdma->options.mode == SHUNT_RDMA_RC)
-		peer->told = peer->granted;
+		peer->credit.told = peer->credit.granted;
 	hand_on(rdma, peer, &post, i);
 	rdma->transport.count.tx_datagrams += i;
 	return i;
@@ -221,6 +233,10 @@ int shunt_rdma_tx(struct shunt_transport *transport, struct shunt_datagram *data
 	unsigned int sent = 0;
 
 	shunt_rdma_sent(rdma);
+	if (rdma->stuck && !shunt_rdma_ud_mend(rdma)) {
+		rdma->short_of_room = true;
+		return 0;
+	}
 	while (sent < n) {
 		struct shunt_rdma_peer *peer = shunt_rdma_peer_of(datagrams[sent].peer);
 		unsigned int now;
@@ -249,8 +265,8 @@ static uint32_t aim_numbers(const struct shunt_rdma_peer *peer, struct ibv_send_
 			    struct ibv_sge *sge)
 {
 	const struct shunt_rdma_conn *conn = peer->conn;
-	uint32_t at = peer->told % conn->ring;
-	uint32_t n = peer->granted - peer->told, left = conn->ring - at;
+	uint32_t at = peer->credit.told % conn->ring;
+	uint32_t n = peer->credit.granted - peer->credit.told, left = conn->ring - at;
 
 	if (n > left)
 		n = left;
@@ -284,9 +300,9 @@ bool shunt_rdma_note(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 	if (peer->given) {
 		n = aim_numbers(peer, &wr, &sge);
 	} else {
-		n = peer->granted - peer->told;
+		n = peer->credit.granted - peer->credit.told;
 		wr.opcode = IBV_WR_SEND_WITH_IMM;
-		wr.imm_data = htobe32(SHUNT_RDMA_NOTE | peer->granted);
+		wr.imm_data = htobe32(SHUNT_RDMA_NOTE | peer->credit.granted);
 	}
 	out->frame[out->posted % SHUNT_RDMA_SENDS].data = NULL;
 	if (ibv_post_send(out->qp, &wr, &bad)) {
@@ -294,6 +310,6 @@ bool shunt_rdma_note(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 		return false;
 	}
 	out->posted++;
-	peer->told += n;
+	peer->credit.told += n;
 	return true;
 }

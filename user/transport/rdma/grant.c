@@ -1,23 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Credits: who may send how much, so that no receiver is overrun. */
+/* Granting credits, and frames to write to, in turn to all who are owed some. */
 #include "user/rt/pool.h"
 #include "user/transport/rdma/rdma.h"
-
-#define SHARE 64u /* of what is left, a new peer gets this part */
-
-uint32_t shunt_rdma_share(const struct shunt_rdma *rdma)
-{
-	uint32_t left = rdma->device.budget - rdma->claimed;
-	uint32_t share =
-		rdma->options.credits ? (uint32_t)rdma->options.credits : left / SHARE;
-	uint32_t most = rdma->options.credits ? left / 2 : SHUNT_RDMA_GRANTS;
-
-	if (left < SHUNT_RDMA_CREDITS_MIN + SHUNT_RDMA_NOTES)
-		return 0;
-	if (share > most)
-		share = most;
-	return share < SHUNT_RDMA_CREDITS_MIN ? SHUNT_RDMA_CREDITS_MIN : share;
-}
 
 /* --- the line of those that are owed some ------------------------------------------------- */
 
@@ -52,9 +36,9 @@ static void leave_line(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 
 void shunt_rdma_owe(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer, uint32_t n)
 {
-	if (peer->gone || !peer->credits)
+	if (peer->gone || !peer->credit.most)
 		return;
-	peer->owed += n;
+	peer->credit.owed += n;
 	line_up(rdma, peer);
 }
 
@@ -63,33 +47,24 @@ void shunt_rdma_owe(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer, uint3
 /* One credit more, where there is a place or a frame for it. */
 static bool grant_one(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 {
+	struct shunt_rdma_credit *credit = &peer->credit;
 	struct shunt_rdma_conn *conn = peer->conn;
-	uint32_t at = peer->granted % peer->credits;
 
-	if (rdma->posted <= rdma->promised)
+	if (!shunt_rdma_credit_can(credit, &rdma->places))
 		return false;
 	if (peer->given) {
-		struct shunt_frame *frame = &peer->given[at];
+		struct shunt_frame *frame =
+			&peer->given[credit->granted % credit->most];
 
 		if (!shunt_pool_get(rdma->transport.pool, frame, 1))
 			return false;
-		conn->grants[conn->places + peer->granted % conn->ring] =
+		conn->grants[conn->places + credit->granted % conn->ring] =
 			(uint32_t)shunt_memory_token(
 				rdma->transport.memory,
 				(uint64_t)(frame->data - rdma->transport.memory->area));
 	}
-	peer->granted++;
-	peer->owed--;
-	rdma->promised++;
+	shunt_rdma_credit_grant(credit, &rdma->places);
 	return true;
-}
-
-/* Is it to be told by a note of its own? */
-static bool is_due(const struct shunt_rdma_peer *peer)
-{
-	uint32_t news = peer->granted - peer->told;
-
-	return news && (news >= peer->credits / 2 || peer->told == peer->received);
 }
 
 void shunt_rdma_grant(struct shunt_rdma *rdma)
@@ -99,13 +74,15 @@ void shunt_rdma_grant(struct shunt_rdma *rdma)
 	while ((peer = rdma->owed)) {
 		bool full = false;
 
-		while (peer->up && peer->owed && !full)
+		while (peer->up && peer->credit.owed && !full)
 			full = !grant_one(rdma, peer);
-		while (peer->up && is_due(peer) && shunt_rdma_note(rdma, peer))
+		while (peer->up && shunt_rdma_credit_due(&peer->credit) &&
+		       shunt_rdma_note(rdma, peer))
 			;
 		leave_line(rdma, peer);
 		/* one that can be told later, or granted more, stays in line, at its end */
-		if (!peer->gone && (peer->owed || is_due(peer)))
+		if (!peer->gone &&
+		    (peer->credit.owed || shunt_rdma_credit_due(&peer->credit)))
 			line_up(rdma, peer);
 		if (full || peer == last)
 			break;
@@ -114,14 +91,12 @@ void shunt_rdma_grant(struct shunt_rdma *rdma)
 
 void shunt_rdma_withdraw(struct shunt_rdma *rdma, struct shunt_rdma_peer *peer)
 {
+	struct shunt_rdma_credit *credit = &peer->credit;
 	uint32_t number;
 
 	leave_line(rdma, peer);
-	if (!peer->credits)
-		return;
-	for (number = peer->received; peer->given && number != peer->granted; number++)
-		shunt_frames_put(&peer->given[number % peer->credits], 1);
-	rdma->promised -= peer->granted - peer->received + SHUNT_RDMA_NOTES;
-	rdma->claimed -= peer->credits + SHUNT_RDMA_NOTES;
-	peer->credits = 0;
+	for (number = credit->received; peer->given && number != credit->granted;
+	     number++)
+		shunt_frames_put(&peer->given[number % credit->most], 1);
+	shunt_rdma_credit_end(credit, &rdma->places);
 }
