@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import socket
 import statistics
 import struct
@@ -62,6 +63,11 @@ def measure():
     return 1e9 / int(result.split("\n")[1].split("pps")[0])
 
 
+def abi():
+    with open("maps/kmod.h") as file:
+        return int(re.search(r"#define SHUNT_KMOD_ABI (\d+)", file.read())[1])
+
+
 class Policy:
     def __init__(self, hook):
         self.hook = hook
@@ -85,7 +91,7 @@ class Module:
         enter("bn")
         self.fd = os.open("/dev/shunt", os.O_RDWR)
         fcntl.ioctl(self.fd, BIND, bytearray(struct.pack(
-            "=IIII 16sIHH QQQQQ", 1, 64, 2048, 64, socket.inet_aton(NEAR), 0, PORT, 4,
+            "=IIII 16sIHH QQQQQ", abi(), 64, 2048, 64, socket.inet_aton(NEAR), 0, PORT, 4,
             0, 0, 0, 0, 0)))
 
     def __exit__(self, *what):

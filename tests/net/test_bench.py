@@ -144,7 +144,7 @@ def test_an_answer_that_was_kept_is_shown_again(measured, tmp_path):
 # --- what is missing ----------------------------------------------------------------------
 
 def test_without_the_others_programs_their_rows_name_the_packages(tmp_path):
-    done = subprocess.run([sh.BINARY, "bench", "transports", "--quick", "-b", "epoll/udp", "-s",
+    done = subprocess.run([sh.BINARY, "bench", "transports", "--quick", "-b", "epoll", "-s",
                            "64", "-w", "poll", "-r", "1", "-d", "10ms", "--beside", "--json",
                            "--chart", str(tmp_path / "chart.png")],
                           capture_output=True, text=True, env={"PATH": "/nowhere"}, timeout=60,

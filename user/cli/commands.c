@@ -359,11 +359,15 @@ const struct shunt_command shunt_commands[] = {
 	  "backend that works here: round trips one at a time and at a fixed rate "
 	  "(from when they were due), one-way messages single and batched, several "
 	  "clients, CPU time a message; by each way to wait; in rounds, all in turn. "
-	  "Every reply's bytes are checked. Those that are missing say why. `shunt "
-	  "bench transports --beside --chart latency.svg`, `shunt bench transports "
-	  "--backend epoll/udp --backend uring/udp --wait poll`. With --json, the "
-	  "answer "
-	  "is what `probe --advise --measured` takes.",
+	  "Every reply's bytes are checked. Those that are missing say why. RDMA is "
+	  "measured in this namespace, between two devices that are there. `shunt "
+	  "bench "
+	  "transports --beside --chart latency.svg`, `shunt bench transports --backend "
+	  "epoll/udp --backend uring/udp --wait poll --against epoll/udp`, `shunt "
+	  "bench "
+	  "transports --backend rdma --beside --rdma 192.0.2.1,192.0.2.2`. With "
+	  "--json, "
+	  "the answer is what `probe --advise --measured` takes.",
 	  bench_options, shunt_cli_bench_transports, false, false },
 	{ "save", "", 0, 0, "write all instances, policies and sets to a file",
 	  "One JSON document with the instances of this network namespace: interface, "
