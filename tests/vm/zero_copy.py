@@ -55,15 +55,15 @@ class Wire(sh.Wire):
             self._nics("give")
 
     def flows(self, address, port, count=FLOWS):
-        """A socket for each of so many flows to there."""
-        made = []
+        """A socket for each of so many flows to there, one after the other."""
         for number in range(count):
-            plain = self.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            plain.bind((sh.A4, 20000 + number))
-            plain.connect((address, port))
-            plain.settimeout(SECONDS)
-            made.append(plain)
-        return made
+            with self.a.entered():
+                plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with plain:
+                plain.bind((sh.A4, 20000 + number))
+                plain.connect((address, port))
+                plain.settimeout(SECONDS)
+                yield plain
 
 
 def kernels_word(wire):
