@@ -55,6 +55,20 @@ static void expect_refusal(const char *text, int code, const char *words)
 		fail_msg("%s: %s", text, err.message);
 }
 
+/* Why its first queue has no zero copy; "": it says nothing. */
+static const char *refusal_of(struct shunt_port *port)
+{
+	static char text[64];
+	cJSON *json = describe(port), *queue;
+	const char *said;
+
+	queue = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "queues"), 0);
+	said = cJSON_GetStringValue(cJSON_GetObjectItem(queue, "zero_copy_refused"));
+	snprintf(text, sizeof(text), "%s", said ? said : "");
+	cJSON_Delete(json);
+	return text;
+}
+
 /* --- the ladder --------------------------------------------------------------------------- */
 
 static void set_program(const char *interface, struct bpf_program *program,
@@ -75,6 +89,7 @@ static void the_best_there_is_is_taken_and_told(void **ctx)
 	/* veth has no zero copy; its program runs in native mode */
 	assert_string_equal(mode_of(native), "native");
 	assert_int_equal(native->caps & SHUNT_PORT_ZERO_COPY, 0);
+	assert_string_equal(refusal_of(native), strerror(EOPNOTSUPP));
 	shunt_port_close(native);
 	set_program("b0", feed->progs.xsk_feed_plain, XDP_FLAGS_SKB_MODE);
 	native = port_on(NULL, "af_xdp:a0,rx=off");
@@ -489,6 +504,14 @@ static int set_up_nics(void **ctx)
 	return 0;
 }
 
+/* The NICs stay: so does what is attached to one, if nobody takes it off. */
+static int tear_down_nics(void **ctx)
+{
+	if (bpf_xdp_detach((int)if_nametoindex(nic[1]), XDP_FLAGS_DRV_MODE, NULL))
+		return -1;
+	return tear_down(ctx);
+}
+
 static void zero_copy_is_taken_where_it_is_to_be_had(void **ctx)
 {
 	static const char *const modes[] = { "auto", "zero-copy", "copy" };
@@ -508,6 +531,8 @@ static void zero_copy_is_taken_where_it_is_to_be_had(void **ctx)
 		assert_string_equal(mode_of(to), i < 2 ? "zero-copy" : "native");
 		assert_string_equal(mode_of(from), i < 2 ? "zero-copy" : "copy");
 		assert_int_equal(!!(to->caps & SHUNT_PORT_ZERO_COPY), i < 2);
+		/* where it was given, or nobody has asked */
+		assert_string_equal(refusal_of(to), "");
 		for (k = 0; k < 100; k++) {
 			uint32_t bytes = (uint32_t)(60 + k * 14);
 
@@ -545,7 +570,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest on_nics[] = {
 		cmocka_unit_test_setup_teardown(
 			zero_copy_is_taken_where_it_is_to_be_had, set_up_nics,
-			tear_down),
+			tear_down_nics),
 	};
 
 	libbpf_set_print(NULL);

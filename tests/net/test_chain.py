@@ -6,7 +6,6 @@ that is tested there. What follows it here is tested where the kernel can: tests
 """
 import contextlib
 import os
-import random
 import re
 
 import pytest
@@ -431,8 +430,7 @@ def test_an_attach_killed_at_any_change_is_made_good(wire, traces):
         where = points(wire, *words, every=EACH)
         assert wire.detach()["gone"]
         traces.nothing_new()
-        where = random.Random(1).sample(where, min(len(where), 8))
-        for turn, (call, number) in enumerate(where):
+        for turn, (call, number) in enumerate(sh.some(where, 6)):
             killed(wire, call, number, *words)
             settled(wire, other)
             if turn % 2:
@@ -460,7 +458,7 @@ def test_a_takeover_killed_at_any_change_leaves_a_policy_that_rules(wire, traces
         where = points(wire, "apply", "b0", "-p", paths[1], every=EACH)
         assert wire.detach()["gone"]
         seen = set()
-        for call, number in random.Random(2).sample(where, min(len(where), 8)):
+        for call, number in sh.some(where, 4):
             wire.attach(small, "--chain", "20")
             killed(wire, call, number, "apply", "b0", "-p", paths[1])
             show = sh.shunt("show", "b0", ns=wire.b)
@@ -489,7 +487,7 @@ def test_a_detach_killed_at_any_change_is_finished_by_the_next(wire, traces):
     with filtered(wire) as other:
         wire.attach(PASS, "--chain", "20")
         where = points(wire, "detach", "b0", every=("sendto", "unlink", "LINK_CREATE"))
-        for call, number in random.Random(3).sample(where, min(len(where), 6)):
+        for call, number in sh.some(where, 4):
             wire.attach(PASS, "--chain", "20")
             killed(wire, call, number, "detach", "b0")
             assert other.id in [one for _, _, one in status(wire)]

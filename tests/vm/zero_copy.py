@@ -4,7 +4,7 @@
 
     tests/vm/zero_copy.py zero-copy|native [WORDS]    only the tests whose names have the words
 
-SHUNT_NICS names two NICs with several queues that a wire joins (tests/vm/nics), and the first
+SHUNT_NICS names two NICs of one or several queues that a wire joins (tests/vm/nics), and the first
 word is the best mode that this kernel gives them. One NIC sends by the kernel's own stack, which
 leaves checksums to the NIC; the other one is Shunt's.
 """
@@ -20,7 +20,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import frame as fr  # pylint: disable=wrong-import-position
 import shunt as sh  # pylint: disable=wrong-import-position
 
-QUEUES = 2
 FLOWS = 64
 SECONDS = 30
 ECHO = "192.0.2.9"
@@ -37,17 +36,12 @@ class Wire(sh.Wire):
         subprocess.run(["tests/vm/nics", verb, self.a.path, "a0", self.b.path, "b0"], check=True,
                        cwd=sh.ROOT)
 
-    def _join(self, queues):
+    def _join(self, _queues):
         self._nics("take")
         self.a.ip("link set a0 address 02:00:00:00:00:0a")
         self.b.ip("link set b0 address 02:00:00:00:00:0b")
-        self.combined(queues)
-
-    def combined(self, queues):
-        """How many queues the NIC has."""
-        self.b.run("ethtool", "-L", "b0", "combined", queues, ok=False)  # as it was: refused
         told = self.b.run("ethtool", "-l", "b0").stdout
-        assert re.findall(r"^Combined:\s+(\d+)", told, re.M)[1] == str(queues), told
+        self.queues = int(re.findall(r"^Combined:\s+(\d+)", told, re.M)[1])
 
     def _leave(self):
         super()._leave()
@@ -55,22 +49,23 @@ class Wire(sh.Wire):
             self._nics("give")
 
     def flows(self, address, port, count=FLOWS):
-        """A socket for each of so many flows to there."""
-        made = []
+        """A socket for each of so many flows to there, one after the other."""
         for number in range(count):
-            plain = self.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            plain.bind((sh.A4, 20000 + number))
-            plain.connect((address, port))
-            plain.settimeout(SECONDS)
-            made.append(plain)
-        return made
+            with self.a.entered():
+                plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with plain:
+                plain.bind((sh.A4, 20000 + number))
+                plain.connect((address, port))
+                plain.settimeout(SECONDS)
+                yield plain
 
 
-def kernels_word(wire):
-    """The AF_XDP sockets of b0 by queue, as xsk_diag tells of them: is it zero copy?"""
+def check_kernel(wire):
+    """The AF_XDP sockets of b0, one a queue, are as xsk_diag tells of them."""
     told = wire.b.run("ss", "--xdp", "-e", "-n").stdout
     found = dict(re.findall(r"\bb0:q(\d+)\b[^\n]*\n[^\n]*\bumem\([^)]*\bzc:([01])", told))
-    return {int(queue): word == "1" for queue, word in found.items()}
+    assert {int(queue): word == "1" for queue, word in found.items()} == \
+        {queue: MODE == "zero-copy" for queue in range(wire.queues)}, told
 
 
 def ready(process):
@@ -120,23 +115,21 @@ def what_is_insisted_on_is_given_or_refused(wire):
 
 
 def answers_cross_every_queue(wire):
-    """echoes of 64 flows, by one queue and by two; sums are whole both ways"""
-    for queues in (1, QUEUES):
-        wire.combined(queues)
-        echo = ready(wire.b.start(
-            sh.BINARY, "run", "echo", "af_xdp:b0,queues=all", "--address", ECHO + "/24",
-            "--netns", wire.b.name, "--json", "--interval", "100ms"))
-        assert kernels_word(wire) == {n: MODE == "zero-copy" for n in range(queues)}
-        for number, plain in enumerate(wire.flows(ECHO, 7)):
-            message = b"%0*d" % (number * 20 + 1, number)
-            plain.send(message)
-            assert plain.recv(4096) == message
-        report = ended(echo)
-        (port,), (app,) = report["ports"], report["applications"]
-        check(port["describe"], queues)
-        assert app["answered"]["udp"] == FLOWS and app["answered"]["udp-partial"] == 0, app
-        assert not any(count for name, count in app["unanswered"].items()
-                       if name.startswith("checksum")), app
+    """echoes of 64 flows by all queues; sums are whole both ways"""
+    echo = ready(wire.b.start(
+        sh.BINARY, "run", "echo", "af_xdp:b0,queues=all", "--address", ECHO + "/24", "--netns",
+        wire.b.name, "--json", "--interval", "100ms"))
+    check_kernel(wire)
+    for number, plain in enumerate(wire.flows(ECHO, 7)):
+        message = b"%0*d" % (number * 20 + 1, number)
+        plain.send(message)
+        assert plain.recv(4096) == message
+    report = ended(echo)
+    (port,), (app,) = report["ports"], report["applications"]
+    check(port["describe"], wire.queues)
+    assert app["answered"]["udp"] == FLOWS and app["answered"]["udp-partial"] == 0, app
+    assert not any(count for name, count in app["unanswered"].items()
+                   if name.startswith("checksum")), app
 
 
 def flows_spread_over_the_queues(wire):
@@ -144,13 +137,13 @@ def flows_spread_over_the_queues(wire):
     wire.attach(TAP)
     count = ready(wire.b.start(sh.BINARY, "run", "count", "b0", "--consumer", "tap", "--netns",
                                wire.b.name, "--json", "--interval", "100ms"))
-    assert kernels_word(wire) == {n: MODE == "zero-copy" for n in range(QUEUES)}
+    check_kernel(wire)
     for plain in wire.flows(sh.B4, 9):
         for _ in range(4):
             plain.send(b"x" * 100)
     sh.wait(lambda: count.replies()[-1]["packets"] == 4 * FLOWS, "all of them", SECONDS)
     report = ended(count)
-    assert [item["mode"] for item in report["queues"]] == [MODE] * QUEUES, report
+    assert [item["mode"] for item in report["queues"]] == [MODE] * wire.queues, report
     assert all(item["packets"] for item in report["queues"]), report
     print("   packets by queue:", [item["packets"] for item in report["queues"]])
     assert wire.seen(4 * FLOWS).verdict("redirect-consumer") == 4 * FLOWS
@@ -202,7 +195,7 @@ def numbered_frames_cross_both_ways(wire):
         sh.wait(lambda: told() >= 4000, "4000 frames, or what became of them", SECONDS)
         report = ended(drop)
         (rx,) = report["ports"]
-        check(rx["describe"], QUEUES)
+        check(rx["describe"], wire.queues)
         assert report["numbered"] + rx["rx_dropped"] + rx["rx_ring_full"] >= 4000, report
         assert report["missing"] == rx["rx_dropped"] + rx["rx_ring_full"], report
         print("   %s: %d of 4000 arrived, %d late" % (receiver[1], report["numbered"],
@@ -215,7 +208,7 @@ TESTS = (the_probe_says_what_the_driver_can, what_is_insisted_on_is_given_or_ref
 
 
 def main():
-    with Wire(queues=QUEUES) as wire:
+    with Wire() as wire:
         for test in TESTS:
             if len(sys.argv) > 2 and sys.argv[2] not in test.__name__:
                 continue

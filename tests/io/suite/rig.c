@@ -100,7 +100,8 @@ void rig_open(struct rig *rig, uint32_t way, const char *options,
 	if (shunt_port_open(&rig->port, text, &opts, &err))
 		fail_msg("%s", err.message);
 	count_leaks(rig, true);
-	if (shunt_port_need(rig->port, way, &err))
+	if (shunt_port_need(rig->port, way | (rig->row->can & SHUNT_PORT_ZERO_COPY),
+			    &err))
 		fail_msg("%s", err.message);
 }
 
