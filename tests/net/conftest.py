@@ -3,15 +3,18 @@
 
 Environment: SHUNT names the binary (build/shunt); CI=true makes an unexpected skip a failure;
 SHUNT_ALLOWED_SKIPS lists, with commas, parts of test ids or of reasons that are expected.
+SHUNT_VARIANTS=N leaves N variants of each test that has parameters, other ones on other kernels.
 """
 import os
+import random
 import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-import shunt as sh  # noqa: E402  (after the path is set)
+import kernel  # noqa: E402  (after the path is set)
+import shunt as sh  # noqa: E402
 
 _skips = []
 _before = None
@@ -26,6 +29,23 @@ def pytest_sessionstart(session):
     sh.clean_up_on_signals()
     os.chdir(sh.ROOT)
     _before = sh.Traces()
+
+
+@pytest.hookimpl(trylast=True)  # of what -k has left
+def pytest_collection_modifyitems(config, items):
+    most = int(os.environ.get("SHUNT_VARIANTS") or 0)
+    variants = {}
+    for item in items:
+        variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left = set()
+    for name, several in variants.items():
+        if 0 < most < len(several):
+            # the same ones whenever this kernel runs them
+            draw = random.Random("%s %s" % (kernel.RELEASE, name))
+            left.update(item.nodeid for item in draw.sample(several, len(several) - most))
+    if left:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left])
+        items[:] = [item for item in items if item.nodeid not in left]
 
 
 def pytest_runtest_logreport(report):

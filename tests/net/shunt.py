@@ -234,7 +234,8 @@ class Namespace:
 
     def run(self, *args, ok=True, seconds=60, **how):
         done = subprocess.run(self.argv(*args), capture_output=True, text=True,
-                              timeout=seconds * PATIENCE, stdin=subprocess.DEVNULL, check=False, **how)
+                              timeout=seconds * PATIENCE, stdin=subprocess.DEVNULL,
+                              check=False, **how)
         assert not ok or done.returncode == 0, (done.args, done.stdout, done.stderr)
         return done
 

@@ -8,9 +8,12 @@ import signal
 import pytest
 
 import frame as fr
+import kernel
 import shunt as sh
 from numbered import Numbered, Server
 from test_watchdog import captured, halt, ledger, policy, seat, told
+
+HANDED = kernel.needs("af-xdp-handover", "6.5")
 
 
 def start(wire, path, *options, prefix=()):
@@ -36,6 +39,7 @@ def first(wire, path):
     return process
 
 
+@HANDED
 def test_twenty_hand_overs_under_traffic_lose_nothing_and_keep_the_order(wire):
     wire.attach(policy(heartbeat="1m"))
     server = Server(wire)
@@ -59,6 +63,7 @@ def test_twenty_hand_overs_under_traffic_lose_nothing_and_keep_the_order(wire):
     assert not there["errors"] and seat(wire) is None
 
 
+@HANDED
 def test_what_waits_in_the_ring_is_handed_over_with_it(wire):
     wire.attach(policy(heartbeat="off"))
     paths = wire.file("old.pcap"), wire.file("new.pcap")
@@ -75,6 +80,7 @@ def test_what_waits_in_the_ring_is_handed_over_with_it(wire):
     assert successor.end(signal.SIGINT) == 0
 
 
+@HANDED
 def test_every_queue_is_handed_over(wide_wire):
     wire = wide_wire
     wire.attach(policy(heartbeat=None))
@@ -111,6 +117,7 @@ def test_there_need_be_nobody_to_take_over_from(wire):
     assert process.end(signal.SIGINT) == 0
 
 
+@HANDED
 def test_a_running_one_that_does_not_answer_goes_on_serving(wire):
     wire.attach(policy(heartbeat="off"))
     path = wire.file("old.pcap")
@@ -142,6 +149,7 @@ except (BrokenPipeError, ConnectionResetError):
 """
 
 
+@HANDED
 def test_a_process_of_another_user_is_handed_nothing(wire):
     wire.attach(policy(heartbeat="off"))
     path = wire.file("old.pcap")
@@ -190,6 +198,7 @@ def calls_before(wire, call, path):
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 @pytest.mark.parametrize("who, call, nth", DYING)
+@HANDED
 def test_one_of_both_is_killed_and_the_consumer_is_served_again(wire, traces, who, call, nth):
     wire.attach(policy())
     server = Server(wire)
@@ -228,3 +237,14 @@ def test_one_of_both_is_killed_and_the_consumer_is_served_again(wire, traces, wh
     wire.b.quiet()
     wire.detach()
     traces.nothing_new()
+
+
+if not kernel.has("af-xdp-handover"):
+    def test_before_linux_6_5_the_running_one_is_left_alone(wire):
+        wire.attach(policy(heartbeat="1m"))
+        now = first(wire, wire.file("0.pcap"))
+        successor = start(wire, wire.file("1.pcap"), "--take-over")
+        assert successor.end() == 1
+        assert b"maps no rings of a socket that is bound, which takes Linux 6.5" in successor.err
+        assert seat(wire)["pid"] == now.popen.pid and told(wire)[0] == "redirect-consumer"
+        assert now.end(signal.SIGINT) == 0

@@ -7,9 +7,11 @@ import stat
 import pytest
 
 import frame as fr
+import kernel
 import shunt as sh
 from test_watchdog import halt, ledger, seat
 
+HANDED = kernel.needs("af-xdp-handover", "6.5")
 US = "192.0.2.9"
 POLICY = {"consumers": {"tap": {"kind": "xsk", "if_down": "pass", "heartbeat": "300ms"}},
           "rules": [{"name": "us", "match": {"dst": US + "/32"},
@@ -56,6 +58,7 @@ def reason(wire):
     return sh.shunt("explain", "b0", "--frame", ECHO, ns=wire.b)["reason"]
 
 
+@HANDED
 def test_a_process_without_root_receives_and_echoes(wire):
     wire.attach(POLICY)
     server = Server(wire)
@@ -83,6 +86,7 @@ def test_a_process_without_root_receives_and_echoes(wire):
     assert not os.path.exists(server.path)
 
 
+@HANDED
 def test_a_client_that_is_killed_or_stalls_is_found_out_and_followed(wire):
     wire.attach(POLICY)
     server = Server(wire)
@@ -109,6 +113,7 @@ def test_a_client_that_is_killed_or_stalls_is_found_out_and_followed(wire):
     assert server.process.end(signal.SIGTERM) == 0
 
 
+@HANDED
 def test_a_queue_has_one_client_and_a_client_has_limits(wire):
     wire.attach(POLICY)
     server = Server(wire, "--frames", "8000")
@@ -130,6 +135,7 @@ def test_a_queue_has_one_client_and_a_client_has_limits(wire):
     assert server.process.end(signal.SIGINT) == 0
 
 
+@HANDED
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_without_the_server_its_clients_get_nothing_and_say_so(wire, traces, how):
     wire.attach(POLICY)
@@ -189,3 +195,14 @@ def test_what_is_no_client_is_shown_the_door(wire):
 def test_what_a_server_is_told_must_make_sense(wire, options, words):
     wire.attach(POLICY)
     assert words in sh.refused("serve", "b0", *options, ns=wire.b)
+
+
+if not kernel.has("af-xdp-handover"):
+    def test_an_older_kernel_hands_nothing_over_and_that_is_said(wire):
+        wire.attach(POLICY)
+        server = Server(wire)
+        client = server.client("echo", "--address", US + "/24")
+        assert client.end() == 1
+        assert b"maps no rings of a socket that is bound, which takes Linux 6.5" in client.err
+        assert "joined" not in server.events()
+        assert server.process.end(signal.SIGINT) == 0
