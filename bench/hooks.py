@@ -85,7 +85,7 @@ class Module:
         enter("bn")
         self.fd = os.open("/dev/shunt", os.O_RDWR)
         fcntl.ioctl(self.fd, BIND, bytearray(struct.pack(
-            "=IIII 16sIHH QQQQQ", 1, 64, 2048, 64, socket.inet_aton(NEAR), 0, PORT, 4,
+            "=IIII 16sIHH QQQQQ", 2, 64, 2048, 64, socket.inet_aton(NEAR), 0, PORT, 4,
             0, 0, 0, 0, 0)))
 
     def __exit__(self, *what):
