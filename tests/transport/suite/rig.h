@@ -45,6 +45,7 @@ struct rig_row {
 	bool forgets;	      /* a library under it leaks */
 	bool shares;	      /* its ends are in one namespace: net_share() */
 	bool dies;	      /* of no more use once its interface went down */
+	const char *guest;    /* the suite of tests/vm that has what it takes */
 	const struct rig_not *except; /* an entry without a test ends them */
 };
 

@@ -144,6 +144,7 @@ static const struct rig_row kmod = {
 	.burst = 64,
 	.small = "buffers=128&slots=128",
 	.bad = { "slots=100", "tx-slots=8" },
+	.guest = "kmod",
 };
 
 #define RDMA (SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_ZERO_COPY)
@@ -165,6 +166,7 @@ static const struct rig_row rdma_rc = {
 	.bad = { "mode=smoke", "credits=1", "inline=4096" },
 	.shares = true,
 	.except = rdma_not,
+	.guest = "rdma",
 };
 
 static const struct rig_row rdma_write = {
@@ -176,6 +178,7 @@ static const struct rig_row rdma_write = {
 	.small = "buffers=128",
 	.shares = true,
 	.except = rdma_not,
+	.guest = "rdma",
 };
 
 static const struct rig_row rdma_ud = {
@@ -187,6 +190,7 @@ static const struct rig_row rdma_ud = {
 	.small = "buffers=128",
 	.shares = true,
 	.except = rdma_not,
+	.guest = "rdma",
 };
 
 /* clang-format off */
