@@ -305,20 +305,22 @@ vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (
 
 # Out of tree, by an unpacked kernel's headers; its sources are linked into build/, where kbuild
 # leaves what it makes. BTF would take pahole, and nothing here asks for it.
-KMOD_CC ?= gcc-12 # what these kernels were built with
 KERNEL ?= $(or $(SHUNT_VM),/var/tmp/vm)/k6.12
 KMOD = build/kmod/$(notdir $(KERNEL:%/=%))
+KMOD_TREE = $(firstword $(wildcard $(KERNEL)/headers/usr/src/linux-headers-*-amd64) $(KERNEL))
+# What the kernel was built with, if Debian's headers say so, and what this system lacks for it.
+KMOD_CC ?= $(or $(shell sed -n 's/^CC = .*(CROSS_COMPILE)//p' $(KMOD_TREE)/.kernelvariables 2>/dev/null),gcc)
+KMOD_WITH = $(wildcard $(KERNEL)/tools/with)
 kmod: ## build the kernel module for KERNEL, a folder of vm-kernels: build/kmod/NAME
 	@mkdir -p $(KMOD)
 	$(Q)ln -sf $(CURDIR)/kmod/*.c $(CURDIR)/kmod/*.h $(CURDIR)/kmod/Kbuild $(KMOD)/
-	$(call say,KMOD,$(KMOD)/shunt_kmod.ko)$(MAKE) --no-print-directory $(if $(V),V=1,-s) \
-		-C $(firstword $(wildcard $(KERNEL)/headers/usr/src/linux-headers-*-amd64) $(KERNEL)) \
-		M=$(CURDIR)/$(KMOD) SHUNT_ROOT=$(CURDIR) CC=$(strip $(KMOD_CC)) CONFIG_DEBUG_INFO_BTF_MODULES= \
-		modules
+	$(call say,KMOD,$(KMOD)/shunt_kmod.ko)$(KMOD_WITH) $(MAKE) --no-print-directory $(if $(V),V=1,-s) \
+		-C $(KMOD_TREE) M=$(CURDIR)/$(KMOD) SHUNT_ROOT=$(CURDIR) CC=$(KMOD_CC) \
+		CONFIG_DEBUG_INFO_BTF_MODULES= CONFIG_PAHOLE_VERSION= PAHOLE_VERSION= modules
 
 test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
 	$(Q)$(MAKE) --no-print-directory tests
-	$(Q)for kernel in k6.1 k6.12; do \
+	$(Q)for kernel in k6.1 k6.12 k7.2; do \
 		$(MAKE) --no-print-directory kmod KERNEL=$(or $(SHUNT_VM),/var/tmp/vm)/$$kernel || exit 1; \
 	done
 	$(Q)tests/vm/selftest

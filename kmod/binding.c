@@ -9,6 +9,7 @@
 #include <net/ipv6.h>
 #include <net/netns/generic.h>
 #include <net/sock.h>
+#include <net/udp.h>
 
 #define SNDBUF_BYTES (4 << 20) /* what devices may hold of ours at a time */
 
@@ -74,28 +75,29 @@ int shunt_binding_send(void *context, void *bytes, u32 len,
 
 /* --- finding ------------------------------------------------------------------------ */
 
-static bool is_for(const struct shunt_binding *binding, u8 l3,
-		   const union nf_inet_addr *to, u32 ifindex)
+static bool is_for(const struct shunt_binding *binding, struct net *net,
+		   const struct shunt_arrival *packet)
 {
-	if (binding->any)
-		return binding->l3 == l3 || binding->l3 == 6;
-	if (binding->l3 != l3)
+	/* what comes by a VRF is for others, unless udp_l3mdev_accept says for all */
+	if (!udp_sk_bound_dev_eq(net, binding->device, packet->in, packet->slave))
 		return false;
-	if (l3 == 4)
-		return binding->local.ip == to->ip;
-	return ipv6_addr_equal(&binding->local.in6, &to->in6) &&
-	       (!binding->scope || binding->scope == ifindex);
+	if (binding->any)
+		return binding->l3 == packet->l3 || binding->l3 == 6;
+	if (binding->l3 != packet->l3)
+		return false;
+	if (packet->l3 == 4)
+		return binding->local.ip == packet->to.ip;
+	return ipv6_addr_equal(&binding->local.in6, &packet->to.in6);
 }
 
-struct shunt_binding *shunt_binding_find(struct net *net, __be16 port, u8 l3,
-					 const union nf_inet_addr *to, u32 ifindex)
+struct shunt_binding *shunt_binding_find(struct net *net,
+					 const struct shunt_arrival *packet)
 {
 	struct shunt_binding *binding;
 
-	hlist_for_each_entry_rcu(binding, bucket(of(net), port),
-				 node) if (binding->port == port &&
-					   is_for(binding, l3, to,
-						  ifindex)) return binding;
+	hlist_for_each_entry_rcu(binding, bucket(of(net), packet->port), node)
+		if (binding->port == packet->port && is_for(binding, net, packet))
+			return binding;
 	return NULL;
 }
 
@@ -107,7 +109,8 @@ static int open_socket(struct shunt_binding *binding, struct shunt_kmod_address 
 	int len = to_socket(&name, local, local->l3), ret;
 	struct sock *sk;
 
-	if (!len)
+	/* an IPv4 address in the shape of an IPv6 one would be bound, and never be found */
+	if (!len || (local->l3 == 6 && ipv6_addr_v4mapped((void *)local->addr)))
 		return -EAFNOSUPPORT;
 	ret = sock_create_kern(binding->net, name.ss_family, SOCK_DGRAM, IPPROTO_UDP,
 			       &binding->sock);
@@ -119,7 +122,8 @@ static int open_socket(struct shunt_binding *binding, struct shunt_kmod_address 
 	sk->sk_sndbuf = SNDBUF_BYTES;
 	sk->sk_userlocks |= SOCK_SNDBUF_LOCK;
 	release_sock(sk);
-	ret = kernel_bind(binding->sock, (struct sockaddr *)&name, len);
+	/* the type of an address differs from one kernel to the next */
+	ret = kernel_bind(binding->sock, (void *)&name, len);
 	if (ret)
 		return ret;
 	/* what came before the hook took it is not kept for us */
@@ -130,6 +134,7 @@ static int open_socket(struct shunt_binding *binding, struct shunt_kmod_address 
 	binding->port = name.ss_family == AF_INET
 				? ((struct sockaddr_in *)&name)->sin_port
 				: ((struct sockaddr_in6 *)&name)->sin6_port;
+	binding->device = sk->sk_bound_dev_if;
 	local->port = ntohs(binding->port);
 	return 0;
 }
@@ -170,14 +175,13 @@ int shunt_binding_open(struct shunt_binding **binding, struct net *net,
 		       struct shunt_kmod_bind *bind)
 {
 	const struct in6_addr *local = (void *)bind->local.addr;
-	struct shunt_binding *fresh = kzalloc(sizeof(*fresh), GFP_KERNEL);
+	struct shunt_binding *fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!fresh)
 		return -ENOMEM;
 	fresh->net = get_net(net);
 	fresh->l3 = bind->local.l3;
-	fresh->scope = bind->local.scope;
 	fresh->any = fresh->l3 == 4 ? !bind->local.addr[0] : ipv6_addr_any(local);
 	memcpy(&fresh->local, bind->local.addr, sizeof(fresh->local));
 	init_waitqueue_head(&fresh->wait);

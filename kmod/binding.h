@@ -29,7 +29,7 @@ struct shunt_binding {
 	struct net *net;
 	struct socket *sock;
 	union nf_inet_addr local; /* not where `any` */
-	u32 scope;		  /* interface of a link-local address, else 0 */
+	int device;		  /* interface of a link-local address, else 0 */
 	__be16 port;
 	u8 l3; /* 4 or 6; one of any IPv6 address takes IPv4 as well */
 	bool any;
@@ -41,9 +41,18 @@ int shunt_binding_open(struct shunt_binding **binding, struct net *net,
 		       struct shunt_kmod_bind *bind);
 void shunt_binding_close(struct shunt_binding *binding);
 
-/* Whose a packet to this address is; NULL: not ours. Under rcu_read_lock(). */
-struct shunt_binding *shunt_binding_find(struct net *net, __be16 port, u8 l3,
-					 const union nf_inet_addr *to, u32 ifindex);
+/* Where a packet is going, and how it has come. */
+struct shunt_arrival {
+	union nf_inet_addr to;
+	__be16 port;
+	u8 l3;	   /* 4 or 6 */
+	int in;	   /* the interface, or the VRF that it belongs to */
+	int slave; /* the interface in that VRF, else 0 */
+};
+
+/* Whose such a packet is, by the rules of sockets; NULL: not ours. Under rcu_read_lock(). */
+struct shunt_binding *shunt_binding_find(struct net *net,
+					 const struct shunt_arrival *packet);
 
 /* As shunt_rings_sender, with a binding. */
 int shunt_binding_send(void *binding, void *bytes, u32 len,

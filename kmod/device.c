@@ -29,7 +29,7 @@ static struct shunt_binding *binding_of(const struct file *file)
 
 static int device_open(struct inode *inode, struct file *file)
 {
-	struct shunt_file *self = kzalloc(sizeof(*self), GFP_KERNEL);
+	struct shunt_file *self = kzalloc(sizeof(*self), GFP_KERNEL_ACCOUNT);
 
 	if (!self)
 		return -ENOMEM;

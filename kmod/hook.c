@@ -9,6 +9,9 @@
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/netfilter/ipv6/nf_defrag_ipv6.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/route.h>
+#include <net/xfrm.h>
 
 #include "binding.h"
 
@@ -34,13 +37,48 @@ static bool is_sound(struct sk_buff *skb, u32 at, const struct udphdr *udp, u8 l
 	return udp->check && !nf_ip6_checksum(skb, NF_INET_LOCAL_IN, at, IPPROTO_UDP);
 }
 
+/* As a socket asks: may it come as it has come, in the clear or by IPsec? */
+static bool may_come(const struct shunt_binding *binding, struct sk_buff *skb, u8 l3)
+{
+	struct sock *sk = binding->sock->sk;
+
+	return l3 == 4 ? xfrm4_policy_check(sk, XFRM_POLICY_IN, skb)
+		       : xfrm6_policy_check(sk, XFRM_POLICY_IN, skb);
+}
+
+/*
+ * Conntrack remembers a flow in a hook that is as late as ours and may run behind it. An
+ * answer to a packet that it has forgotten would be a new flow to a firewall.
+ */
+static bool is_remembered(struct sk_buff *skb)
+{
+	const struct nf_ct_hook *conntrack = rcu_dereference(nf_ct_hook);
+	enum ip_conntrack_info info;
+	const struct nf_conn *flow = nf_ct_get(skb, &info);
+
+	return !flow || !conntrack || nf_ct_is_confirmed(flow) ||
+	       conntrack->confirm(skb) == NF_ACCEPT;
+}
+
 static unsigned int take(struct shunt_binding *binding, struct sk_buff *skb, u32 at,
 			 const struct udphdr *udp, struct shunt_kmod_address *from)
 {
-	u32 bytes = udp_bytes(skb, at, udp), step;
+	u32 bytes, step;
 
+	/* TPROXY, or a BPF program, has chosen a socket for it */
+	if (skb->sk && skb->sk != binding->sock->sk)
+		return NF_ACCEPT;
+	if (!may_come(binding, skb, from->l3)) {
+		shunt_rings_denied(&binding->rings);
+		return NF_DROP;
+	}
+	bytes = udp_bytes(skb, at, udp);
 	if (!bytes || !is_sound(skb, at, udp, from->l3)) {
 		shunt_rings_bad(&binding->rings);
+		return NF_DROP;
+	}
+	if (!is_remembered(skb)) {
+		shunt_rings_denied(&binding->rings);
 		return NF_DROP;
 	}
 	at += sizeof(*udp);
@@ -63,7 +101,7 @@ static unsigned int hook_ip4(void *priv, struct sk_buff *skb,
 {
 	const struct iphdr *ip = ip_hdr(skb);
 	struct shunt_kmod_address from = { .addr = { ip->saddr }, .l3 = 4 };
-	const union nf_inet_addr to = { .ip = ip->daddr };
+	struct shunt_arrival packet = { .to.ip = ip->daddr, .l3 = 4 };
 	u32 at = ip_hdrlen(skb);
 	struct shunt_binding *binding;
 	const struct udphdr *udp;
@@ -75,7 +113,10 @@ static unsigned int hook_ip4(void *priv, struct sk_buff *skb,
 	udp = skb_header_pointer(skb, at, sizeof(room), &room);
 	if (!udp)
 		return NF_ACCEPT;
-	binding = shunt_binding_find(state->net, udp->dest, 4, &to, skb->dev->ifindex);
+	packet.port = udp->dest;
+	packet.in = inet_iif(skb);
+	packet.slave = inet_sdif(skb);
+	binding = shunt_binding_find(state->net, &packet);
 	if (!binding)
 		return NF_ACCEPT;
 	room = *udp; /* the packet's own may move when it is trimmed */
@@ -87,7 +128,7 @@ static unsigned int hook_ip6(void *priv, struct sk_buff *skb,
 {
 	const struct ipv6hdr *ip = ipv6_hdr(skb);
 	struct shunt_kmod_address from = { .l3 = 6 };
-	const union nf_inet_addr to = { .in6 = ip->daddr };
+	struct shunt_arrival packet = { .to.in6 = ip->daddr, .l3 = 6 };
 	struct shunt_binding *binding;
 	const struct udphdr *udp;
 	u8 proto = ip->nexthdr;
@@ -102,12 +143,15 @@ static unsigned int hook_ip6(void *priv, struct sk_buff *skb,
 	udp = skb_header_pointer(skb, at, sizeof(room), &room);
 	if (!udp)
 		return NF_ACCEPT;
-	binding = shunt_binding_find(state->net, udp->dest, 6, &to, skb->dev->ifindex);
+	packet.port = udp->dest;
+	packet.in = inet6_iif(skb);
+	packet.slave = inet6_sdif(skb);
+	binding = shunt_binding_find(state->net, &packet);
 	if (!binding)
 		return NF_ACCEPT;
 	memcpy(from.addr, &ip->saddr, sizeof(from.addr));
 	if (ipv6_addr_type(&ip->saddr) & IPV6_ADDR_LINKLOCAL)
-		from.scope = skb->dev->ifindex;
+		from.scope = packet.in;
 	room = *udp;
 	return take(binding, skb, at, &room, &from);
 }

@@ -3,6 +3,7 @@
 
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 
@@ -18,8 +19,34 @@ static bool is_slot_size(u32 bytes)
 	       bytes <= SHUNT_KMOD_SLOT_BYTES_MAX && bytes % SHUNT_KMOD_SLOT_HEAD == 0;
 }
 
+/*
+ * Page by page, for vmalloc_user() charges nobody. Whose memory cgroup has no room for it is
+ * refused, where the kernel would else kill one of its processes.
+ */
+static int open_area(struct shunt_rings *rings, size_t bytes)
+{
+	u32 n = bytes >> PAGE_SHIFT;
+
+	rings->pages = kvcalloc(n, sizeof(*rings->pages), GFP_KERNEL_ACCOUNT);
+	if (!rings->pages)
+		return -ENOMEM;
+	for (; rings->n_pages < n; rings->n_pages++) {
+		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+					       __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+
+		if (!page)
+			return -ENOMEM;
+		rings->pages[rings->n_pages] = page;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	rings->area = vmap(rings->pages, n, VM_MAP | VM_USERMAP, PAGE_KERNEL);
+	return rings->area ? 0 : -ENOMEM;
+}
+
 int shunt_rings_open(struct shunt_rings *rings, struct shunt_kmod_bind *bind)
 {
+	int ret;
 	u64 places = (u64)bind->slots * sizeof(u32);
 
 	if (!is_count(bind->slots) || !is_count(bind->tx_slots) ||
@@ -33,10 +60,9 @@ int shunt_rings_open(struct shunt_rings *rings, struct shunt_kmod_bind *bind)
 	if (bind->bytes > SHUNT_KMOD_AREA_MAX)
 		return -EINVAL;
 
-	rings->area = vmalloc_user(bind->bytes);
-	if (!rings->area)
-		return -ENOMEM;
-	rings->bytes = bind->bytes;
+	ret = open_area(rings, bind->bytes);
+	if (ret)
+		return ret;
 	rings->slots = bind->slots;
 	rings->slot_bytes = bind->slot_bytes;
 	rings->tx_slots = bind->tx_slots;
@@ -51,7 +77,10 @@ int shunt_rings_open(struct shunt_rings *rings, struct shunt_kmod_bind *bind)
 
 void shunt_rings_close(struct shunt_rings *rings)
 {
-	vfree(rings->area);
+	vunmap(rings->area);
+	while (rings->n_pages)
+		__free_page(rings->pages[--rings->n_pages]);
+	kvfree(rings->pages);
 }
 
 /* --- receiving ---------------------------------------------------------------------- */
@@ -68,10 +97,13 @@ static struct shunt_kmod_slot *next_slot(struct shunt_rings *rings, u32 *number)
 	if (!free || free > rings->slots || filled >= rings->slots)
 		return NULL;
 	*number = READ_ONCE(rings->free[rings->free_at & (rings->slots - 1)]);
-	if (*number < rings->slots)
-		return rings->slot + (size_t)*number * rings->slot_bytes;
-	rings->free_at++;
-	return NULL;
+	if (*number >= rings->slots) {
+		rings->free_at++;
+		return NULL;
+	}
+	/* nor does a CPU that guesses write elsewhere */
+	*number = array_index_nospec(*number, rings->slots);
+	return rings->slot + (size_t)*number * rings->slot_bytes;
 }
 
 static bool receive_one(struct shunt_rings *rings, const struct sk_buff *skb,
@@ -129,6 +161,13 @@ void shunt_rings_bad(struct shunt_rings *rings)
 {
 	spin_lock_bh(&rings->rx_lock);
 	rings->count.rx_bad++;
+	spin_unlock_bh(&rings->rx_lock);
+}
+
+void shunt_rings_denied(struct shunt_rings *rings)
+{
+	spin_lock_bh(&rings->rx_lock);
+	rings->count.rx_denied++;
 	spin_unlock_bh(&rings->rx_lock);
 }
 

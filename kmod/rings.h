@@ -14,7 +14,8 @@
  */
 struct shunt_rings {
 	void *area;
-	size_t bytes;
+	struct page **pages; /* what it consists of */
+	u32 n_pages;
 	u32 slots, slot_bytes, tx_slots;
 	u32 *free;   /* [slots], in the area */
 	u32 *filled; /* the same */
@@ -32,7 +33,10 @@ struct shunt_rings {
 	struct shunt_kmod_stats count;
 };
 
-/* Takes the sizes of a bind, and says in it where what is. -EINVAL, -ENOMEM. */
+/*
+ * Takes the sizes of a bind, and says in it where what is; the memory is on the account of
+ * the caller's memory cgroup. -EINVAL, -ENOMEM, -EINTR.
+ */
 int shunt_rings_open(struct shunt_rings *rings, struct shunt_kmod_bind *bind);
 void shunt_rings_close(struct shunt_rings *rings);
 
@@ -44,8 +48,9 @@ unsigned int shunt_rings_receive(struct shunt_rings *rings, const struct sk_buff
 				 u32 offset, u32 len, u32 step,
 				 const struct shunt_kmod_address *from);
 
-/* A datagram that was no sound one. */
+/* A datagram that was no sound one, or that is not to come here. */
 void shunt_rings_bad(struct shunt_rings *rings);
+void shunt_rings_denied(struct shunt_rings *rings);
 
 /* Is there something that user space has not taken yet? */
 bool shunt_rings_readable(const struct shunt_rings *rings);

@@ -27,7 +27,7 @@
 #include "maps/type.h"
 
 #define SHUNT_KMOD_DEVICE "shunt" /* under /dev */
-#define SHUNT_KMOD_ABI 1
+#define SHUNT_KMOD_ABI 2
 
 /* Powers of two; slot_bytes is a multiple of SHUNT_KMOD_SLOT_HEAD. */
 #define SHUNT_KMOD_SLOTS_MIN 16
@@ -39,10 +39,10 @@
 
 /* As struct shunt_endpoint is. */
 struct shunt_kmod_address {
-	__u32 addr[4]; /* network order; IPv4 in the first word */
-	__u32 scope;   /* interface of a link-local IPv6 address, else 0 */
-	__u16 port;    /* host order */
-	__u16 l3;      /* 4 or 6: enum shunt_l3 */
+	__be32 addr[4]; /* IPv4 in the first word */
+	__u32 scope;	/* interface of a link-local IPv6 address, else 0 */
+	__u16 port;	/* host order */
+	__u16 l3;	/* 4 or 6: enum shunt_l3 */
 };
 
 enum shunt_kmod_state { SHUNT_KMOD_FREE = 0, SHUNT_KMOD_READY = 1 };
@@ -87,7 +87,8 @@ struct shunt_kmod_bind {
 	X(rx_long, "dropped: longer than a slot")                                      \
 	X(rx_bad, "dropped: a wrong checksum or length")                               \
 	X(tx, "datagrams sent")                                                        \
-	X(tx_failed, "refused by the kernel's stack: no way there, too long, …")
+	X(tx_failed, "refused by the kernel's stack: no way there, too long, …")       \
+	X(rx_denied, "dropped: a policy of IPsec is against it, or conntrack")
 
 #define SHUNT_KMOD_COUNTER(name, help) __u64 name;
 struct shunt_kmod_stats {

@@ -50,6 +50,7 @@ struct rig_row {
 	bool borrows;	      /* its wire is of a guest's NICs: only by its name */
 	bool dies;	      /* of no more use once its interface went down */
 	const struct rig_test *own;   /* what it alone promises; NULL: nothing */
+	const char *guest;	      /* the suite of tests/vm that has what it takes */
 	const struct rig_not *except; /* an entry without a test ends them */
 };
 

@@ -176,6 +176,7 @@ static const struct rig_row kmod = {
 	.burst = 64,
 	.small = "buffers=128&slots=128",
 	.bad = { "slots=100", "tx-slots=8" },
+	.guest = "kmod",
 };
 
 #define RDMA (SHUNT_TRANSPORT_BLOCKS | SHUNT_TRANSPORT_ZERO_COPY)
@@ -210,6 +211,7 @@ static const struct rig_row rdma_rc = {
 	.shares = true,
 	.own = rig_tests_rdma,
 	.except = rdma_not,
+	.guest = "rdma",
 };
 
 static const struct rig_row rdma_write = {
@@ -223,6 +225,7 @@ static const struct rig_row rdma_write = {
 	.shares = true,
 	.own = rig_tests_rdma,
 	.except = rdma_not,
+	.guest = "rdma",
 };
 
 static const struct rig_row rdma_ud = {
@@ -239,6 +242,7 @@ static const struct rig_row rdma_ud = {
 	.shares = true,
 	.own = rig_tests_rdma,
 	.except = rdma_ud_not,
+	.guest = "rdma",
 };
 
 /* clang-format off */
