@@ -184,9 +184,8 @@ static const struct rig_row kmod = {
 
 #define RXE_STAYS "rxe does not go before all who have used it have ended"
 #define RXE_FAILS                                                                      \
-	"rxe fails every queue pair that has no route for a packet, at once, and "     \
-	"that "                                                                        \
-	"of the device's management for ever"
+	"rxe fails a queue pair at once whose packet has no route, the one that asks " \
+	"for connections as well, and that for ever"
 
 static const struct rig_not rdma_not[] = {
 	{ "its interface goes down and comes up", RXE_FAILS },
