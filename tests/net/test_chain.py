@@ -227,7 +227,7 @@ def test_anothers_rule_drops_before_during_and_after(wire, traces, priority):
     for port in (5000, 5001, 5002):
         there[port] = wire.b.socket(sh.socket.AF_INET, sh.socket.SOCK_DGRAM)
         there[port].bind((B4, port))
-        there[port].settimeout(30)
+        there[port].settimeout(30 if port == 5000 else 0)
 
     def arrive(*ports):
         """Those in front of the last one have come by then, or never will."""
@@ -237,7 +237,7 @@ def test_anothers_rule_drops_before_during_and_after(wire, traces, priority):
         came = []
         for port in (5001, 5002):
             with contextlib.suppress(BlockingIOError):
-                there[port].recv(64, sh.socket.MSG_DONTWAIT)
+                there[port].recv(64)
                 came.append(port)
         assert came == list(ports)
 
@@ -378,7 +378,8 @@ def test_a_dispatcher_taken_off_by_force_is_told_and_healed(wire, traces, beside
         assert wire.a.ping(B4) == 1
         assert sh.shunt("show", "b0", ns=wire.b)["state"] == "stale"
         words = sh.refused("apply", "b0", "-p", wire.policy(PASS), ns=wire.b)
-        assert "b0" in words and "attach" in words, words
+        assert "no program of Shunt's sits on b0 any more: `shunt detach b0` removes what is left" \
+            in words
         (warning,) = wire.attach(DROP, "--chain", "20")["warnings"]
         assert warning.startswith("removed what an earlier b0")
         assert names(wire) == ["shunt_xdp_chain"]

@@ -63,7 +63,7 @@ class Wire(sh.Wire):
 def check_kernel(wire):
     """The AF_XDP sockets of b0, one a queue, are as xsk_diag tells of them."""
     told = wire.b.run("ss", "--xdp", "-e", "-n").stdout
-    found = dict(re.findall(r"\bb0:q(\d+)\b[^\n]*\n[^\n]*\bumem\([^)]*\bzc:([01])", told))
+    found = dict(re.findall(r"\bb0:q(\d+)\b.*?\bumem\([^)]*\bzc:([01])", told, re.S))
     assert {int(queue): word == "1" for queue, word in found.items()} == \
         {queue: MODE == "zero-copy" for queue in range(wire.queues)}, told
 

@@ -132,6 +132,8 @@ static const struct rig_not nics_not[] = {
 	{ "an interface that vanishes is told", "nobody deletes a NIC" },
 	{ "jumbo frames arrive", "packets in parts take Linux 6.6, and no zero copy" },
 	{ "jumbo frames leave", "the same" },
+	{ "what the reader keeps is missing, and counted",
+	  "a guest's wire is another process: frames still come as it reads" },
 	{ NULL },
 };
 
