@@ -184,7 +184,8 @@ static void wire_hang_up(struct shunt_ship_wire *wire)
 	wire->first = wire->last = wire->done_first = wire->done_last = 0;
 	if (was && other && other->up) {
 		other->up = false;
-		other->was_cut = true;
+		/* only requests can fail */
+		other->was_cut = other->first != other->last;
 		tell(other, SHUNT_SHIP_GONE, NULL, 0);
 	}
 	if (wire == world.sender)

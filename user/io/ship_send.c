@@ -22,6 +22,7 @@ static int send_kick(struct shunt_port *port, struct shunt_err *err)
 {
 	struct shunt_ship_sender *s = shunt_ship_sender_of(port);
 	uint64_t now = shunt_tick_ns();
+	int ret;
 
 	shunt_ship_settle(s);
 	if (s->state == SHUNT_SHIP_STATE_UP && !s->reading &&
@@ -29,7 +30,9 @@ static int send_kick(struct shunt_port *port, struct shunt_err *err)
 		shunt_ship_ask_facts(s);
 	if (!s->failed && (now >= s->look_ns || s->state != SHUNT_SHIP_STATE_UP)) {
 		s->look_ns = now + LOOK_NS;
-		s->failed = shunt_ship_tend(s, &s->why);
+		ret = shunt_ship_tend(s, &s->why);
+		if (ret) /* else it may have been lost meanwhile, for good */
+			s->failed = ret;
 	}
 	return s->failed ? shunt_fail(err, s->failed, "%s", s->why.message) : 0;
 }
