@@ -3,12 +3,14 @@
 
 Environment: SHUNT names the binary (build/shunt); CI=true makes an unexpected skip a failure;
 SHUNT_ALLOWED_SKIPS lists, with commas, parts of test ids or of reasons that are expected.
-SHUNT_VARIANTS=N leaves N variants of each test that has parameters, other ones on other kernels.
+SHUNT_VARIANTS=N leaves N variants of each test that has parameters, other ones on other kernels;
+SHUNT_SHARE=I/N leaves every N-th test, I of 0 to N - 1 says which: together all are run once.
 """
 import os
 import random
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -34,12 +36,15 @@ def pytest_sessionstart(session):
 @pytest.hookimpl(trylast=True)  # of what -k has left
 def pytest_collection_modifyitems(config, items):
     most = int(os.environ.get("SHUNT_VARIANTS") or 0)
+    share, shares = map(int, (os.environ.get("SHUNT_SHARE") or "0/1").split("/"))
     variants = {}
     for item in items:
         variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
     left = set()
     for name, several in variants.items():
-        if 0 < most < len(several):
+        if zlib.crc32(name.encode()) % shares != share:
+            left.update(item.nodeid for item in several)
+        elif 0 < most < len(several):
             # the same ones whenever this kernel runs them
             draw = random.Random("%s %s" % (kernel.RELEASE, name))
             left.update(item.nodeid for item in draw.sample(several, len(several) - most))
