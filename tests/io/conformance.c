@@ -24,12 +24,12 @@
 
 #include <bpf/libbpf.h>
 
+#include "tests/patience.h"
 #include "tests/io/suite/tests.h"
 
 #define TESTS_MAX 128 /* of a row */
 #define ROWS_MAX 32
-#define DEADLINE_S 300
-#define GUEST_DEADLINE_S 1200 /* emulated, beside others */
+#define DEADLINE_S 300 /* of a row, times SHUNT_PATIENCE */
 #define MEMORY_FRAMES 4096
 
 struct run {
@@ -148,7 +148,7 @@ static int run_row(const struct rig_row *row, const char *words)
 {
 	int ret;
 
-	alarm(row->borrows ? GUEST_DEADLINE_S : DEADLINE_S);
+	alarm(DEADLINE_S * patience());
 	if (!enter(row)) {
 		print_error("%s: SHUNT_NICS names no NICs to be had\n", row->name);
 		return 1;

@@ -23,12 +23,12 @@
 
 #include <bpf/libbpf.h>
 
+#include "tests/patience.h"
 #include "tests/transport/suite/tests.h"
 
 #define TESTS_MAX 128 /* of a row */
 #define ROWS_MAX 32
-#define DEADLINE_S 300
-#define DEADLINE_GUEST_S 1200 /* emulated, perhaps beside others */
+#define DEADLINE_S 300 /* of a row, times SHUNT_PATIENCE */
 
 struct run {
 	const struct rig_row *row;
@@ -169,7 +169,7 @@ static int run_row(size_t number, const char *words)
 {
 	const struct rig_row *row = rig_rows[number];
 
-	alarm(row->shares || row->borrows ? DEADLINE_GUEST_S : DEADLINE_S);
+	alarm(DEADLINE_S * patience());
 	keep_to_a_core(number);
 	if (!row->shares)
 		net_enter();
