@@ -7,9 +7,11 @@ import socket
 import pytest
 
 import frame as fr
+import kernel
 import shunt as sh
 from shunt import B4
 
+FRAGS = kernel.needs("af-xdp-frags", "6.6")
 POLICY = {"default": "drop",
           "consumers": {"tap": {"kind": "xsk", "if_down": "pass"},
                         "second": {"kind": "xsk", "queues": [1], "if_down": "drop"}},
@@ -66,6 +68,7 @@ def test_count_counts_what_was_sent(wire):
     assert sum(reply["final"] for reply in process.replies()) == 1
 
 
+@FRAGS
 def test_count_says_what_the_kernel_gave_and_takes_jumbo_packets(wire):
     for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
         ns.ip("link set %s mtu 9000" % name)
@@ -78,6 +81,7 @@ def test_count_says_what_the_kernel_gave_and_takes_jumbo_packets(wire):
     assert (last["packets"], last["bytes"]) == (7, 7 * 8042)
 
 
+@FRAGS
 def test_dump_puts_jumbo_packets_together(wire):
     for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
         ns.ip("link set %s mtu 9000" % name)
@@ -90,6 +94,21 @@ def test_dump_puts_jumbo_packets_together(wire):
     assert process.end() == 0
     assert fr.read_pcap(path) == [(one, len(one)) for one in frames[:5]]
     assert process.err.decode().startswith("5 packets, 0 lost")
+
+
+if not kernel.has("af-xdp-frags"):
+    def test_before_linux_6_6_jumbo_packets_go_the_way_of_if_down(wire):
+        for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
+            ns.ip("link set %s mtu 9000" % name)
+        wire.attach(POLICY)
+        process = consume(wire, "count", "--packets", "3")
+        jumbo, small = (fr.eth(fr.ip4(fr.udp(b"x" * size, 4000, 5000))) for size in (8000, 1000))
+        sh.send(wire.a.raw("a0"), small, jumbo, small, jumbo, small)
+        assert process.end() == 0
+        assert process.replies()[-1]["bytes"] == 3 * len(small)
+        stats = wire.seen(5)
+        assert stats.reasons() == {"rule": 3, "hook-cannot": 2}
+        assert (stats.verdict("pass"), stats.verdict("pass", "bytes")) == (2, 2 * len(jumbo))
 
 
 def test_count_stops_after_a_number_and_after_a_time(wire):
