@@ -12,8 +12,9 @@ import shunt as sh
 from shunt import B4
 
 FRAGS = kernel.needs("af-xdp-frags", "6.6")
+HEARTBEAT = "%dms" % round(1000 * sh.PATIENCE)  # as without the key, on a CPU of its own
 POLICY = {"default": "drop",
-          "consumers": {"tap": {"kind": "xsk", "if_down": "pass"},
+          "consumers": {"tap": {"kind": "xsk", "if_down": "pass", "heartbeat": HEARTBEAT},
                         "second": {"kind": "xsk", "queues": [1], "if_down": "drop"}},
           "rules": [{"name": "tap", "match": {"proto": "udp", "dport": "5000-5999"},
                      "action": {"redirect": {"consumer": "tap"}}},
