@@ -232,8 +232,9 @@ def test_an_interrupt_is_a_clean_end(wire, sig):
     wire.attach(POLICY)
     process = consume(wire, "count")
     assert process.end(sig) == 0
-    (last,) = process.replies()
-    assert last["final"] and last["packets"] == 0
+    replies = process.replies()  # one a second, on a machine that slow, and one at the end
+    assert [reply["final"] for reply in replies] == [False] * (len(replies) - 1) + [True]
+    assert not any(reply["packets"] for reply in replies)
     assert not taken(wire)
 
 
