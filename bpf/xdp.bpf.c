@@ -5,6 +5,7 @@
 #include "bpf/lib/act_xdp.h"
 #include "bpf/lib/carry.h"
 #include "bpf/lib/datapath.h"
+#include "bpf/lib/frags.h"
 #include "bpf/lib/hand.h"
 #include "bpf/lib/limit.h"
 #include "bpf/lib/parse.h"
@@ -84,6 +85,14 @@ static __always_inline int shunt_xdp_swap(struct xdp_md *ctx)
 	return 0;
 }
 
+/* What the rule wants is impossible here: the packet takes this way instead. */
+static __always_inline int shunt_xdp_cannot(struct shunt_trace *t, __u32 verdict)
+{
+	t->reason = SHUNT_REASON_HOOK_CANNOT;
+	t->verdict = verdict;
+	return verdict == SHUNT_VERDICT_PASS ? XDP_PASS : XDP_DROP;
+}
+
 /* Into the socket of this queue, or the consumer's ring, whichever serves it. */
 static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_trace *t,
 					     __u32 live)
@@ -97,6 +106,8 @@ static __always_inline int shunt_xdp_consume(struct xdp_md *ctx, struct shunt_tr
 		if (shunt_hand_ring(ctx, t, (shunt_emit *)shunt_xdp_emit, live))
 			return XDP_DROP;
 	} else {
+		if (!shunt_frags_to_xsk() && shunt_has_frags(ctx))
+			return shunt_xdp_cannot(t, rule->if_down);
 		if (queue < SHUNT_QUEUE_MAX)
 			code = bpf_redirect_map(
 				&shunt_xsk, shunt_consumer_key(rule->arg, queue), down);
@@ -125,6 +136,8 @@ static __always_inline int shunt_xdp_act(struct xdp_md *ctx, struct shunt_trace 
 	case SHUNT_VERDICT_TX:
 		return XDP_TX;
 	case SHUNT_VERDICT_INTERFACE:
+		if (!shunt_frags_to_dev() && shunt_has_frags(ctx))
+			return shunt_xdp_cannot(t, SHUNT_VERDICT_PASS);
 		code = bpf_redirect_map(&shunt_dev, rule->arg, XDP_DROP);
 		break;
 	case SHUNT_VERDICT_CPU:

@@ -249,7 +249,7 @@ const struct shunt_probe_row shunt_probe_kernel[] = {
 	  af_xdp },
 	{ "af-xdp-frags",
 	  "consumers of kind xsk take frames that do not fit one buffer (Linux 6.6); "
-	  "without it those never reach them",
+	  "without it those go the way of if_down",
 	  af_xdp_frags },
 	{ "af-xdp-handover",
 	  "the rings of a socket in use can be mapped (Linux 6.5), as `shunt serve` "

@@ -13,7 +13,9 @@ from test_watchdog import halt, ledger, seat
 
 HANDED = kernel.needs("af-xdp-handover", "6.5")
 US = "192.0.2.9"
-POLICY = {"consumers": {"tap": {"kind": "xsk", "if_down": "pass", "heartbeat": "300ms"}},
+HEARTBEAT = round(1000 * sh.PATIENCE)  # ms
+POLICY = {"consumers": {"tap": {"kind": "xsk", "if_down": "pass",
+                                "heartbeat": "%dms" % HEARTBEAT}},
           "rules": [{"name": "us", "match": {"dst": US + "/32"},
                      "action": {"redirect": {"consumer": "tap"}}},
                     {"name": "arp", "match": {"eth_type": "arp"},
@@ -49,8 +51,11 @@ class Server:
                                   sh.BINARY, "run", words[0], port, *words[1:])
 
     def echo(self, options=""):
+        before = self.events().count("joined")
         process = self.client("echo", "--address", US + "/24", options=options)
-        self.told("joined", self.events().count("joined") + 1)
+        sh.wait(lambda: self.events().count("joined") > before or process.popen.poll() is not None,
+                "a client to join: %s" % self.process.out)
+        assert process.popen.poll() is None, (process.err, self.process.out)
         return process
 
 
@@ -69,7 +74,7 @@ def test_a_process_without_root_receives_and_echoes(wire):
     assert wire.a.ping(US, 50) == 50
     there = seat(wire)
     assert there["pid"] == client.popen.pid and not there["stalled"]
-    assert there["heartbeat"]["interval_ms"] == 300
+    assert there["heartbeat"]["interval_ms"] == HEARTBEAT
     # what it has: no map and no program, and not a single capability
     kinds = {os.readlink(path) for path in map("/proc/%d/fd/".__mod__(client.popen.pid).__add__,
                                                os.listdir("/proc/%d/fd" % client.popen.pid))}

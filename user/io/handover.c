@@ -18,6 +18,7 @@
 #define LOOK_NS (50 * NS_PER_MS)   /* how often it looks for askers */
 #define HOME_NS (1000 * NS_PER_MS) /* for lent frames to come home */
 #define TAKE_NS (1000 * NS_PER_MS) /* for the successor to take the sockets */
+#define JOIN_NS (5000 * NS_PER_MS) /* for a client, while nobody else is served */
 #define SLICE_NS (100 * NS_PER_MS) /* of that, between two heartbeats at most */
 #define ASKER_MS 100u		   /* for a message that should be there */
 
@@ -144,10 +145,10 @@ static void list_fds(const struct shunt_af_xdp *af, int state_fd, int page_fd, i
 }
 
 /* Waits for the successor to take them, to die, or to be too slow. */
-static void await(const struct shunt_af_xdp *af, int asker_fd)
+static void await(const struct shunt_af_xdp *af, int asker_fd, uint64_t patience)
 {
 	struct shunt_seats *seats = af->lane[0].teller.seats;
-	uint64_t now = shunt_now_ns(), end = now + TAKE_NS, slice;
+	uint64_t now = shunt_now_ns(), end = now + patience, slice;
 	struct pollfd asker = { .fd = asker_fd, .events = POLLIN };
 
 	for (; now < end; now = shunt_now_ns()) {
@@ -204,7 +205,7 @@ bool shunt_handover_offer(struct shunt_af_xdp *af, int asker_fd, int page_fd,
 	list_fds(af, state_fd, page_fd, fd);
 	if (!describe(af, state) && !shunt_pass_send(asker_fd, answer, answer_bytes, fd,
 						     shunt_handover_fds(af->lanes))) {
-		await(af, asker_fd);
+		await(af, asker_fd, page_fd < 0 ? TAKE_NS : JOIN_NS);
 		taken = !shunt_handover_turn(state, SHUNT_HANDOVER_OFFERED,
 					     SHUNT_HANDOVER_REVOKED);
 	}
