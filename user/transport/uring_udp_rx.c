@@ -123,6 +123,15 @@ static bool keep_name(const struct uring_ask *ask, struct uring_chunk *chunk)
 	return !(ask->message.msg_flags & MSG_TRUNC);
 }
 
+/* Linux 6.1 takes a buffer out of the ring also for a look that finds nothing. */
+static void give_back(struct uring *uring, const struct io_uring_cqe *cqe)
+{
+	struct shunt_frame frame;
+
+	shunt_uring_take(&uring->ring, cqe->flags, 0, &frame);
+	shunt_frames_put(&frame, 1);
+}
+
 static void keep(struct uring *uring, struct uring_ask *ask,
 		 const struct io_uring_cqe *cqe)
 {
@@ -177,6 +186,8 @@ void uring_udp_received(struct uring *uring, enum uring_socket which,
 
 	if (cqe->flags & IORING_CQE_F_BUFFER && cqe->res >= 0)
 		keep(uring, ask, cqe);
+	else if (cqe->flags & IORING_CQE_F_BUFFER)
+		give_back(uring, cqe);
 	else if (!cqe->res && !ask->many)
 		keep_empty(uring, ask);
 	if (cqe->res == -ENOBUFS)
