@@ -2,6 +2,7 @@
 """Other owners' programs, put there in the ways of other tools, and what becomes of them."""
 import contextlib
 import ctypes
+import glob
 import json
 import os
 import struct
@@ -48,10 +49,21 @@ def show(kind, number):
     return json.loads(done.stdout)
 
 
+def _maps(program):
+    """The maps of a program and, if it is libxdp's dispatcher, of those that it calls.
+
+    libxdp loads one where the kernel has what it takes (BTF, above all); else the program itself
+    is on the interface.
+    """
+    called = [json.loads(subprocess.run(["bpftool", "-j", "prog", "show", "pinned", pin], check=True,
+                                        capture_output=True, text=True).stdout)
+              for pin in glob.glob("/sys/fs/bpf/xdp/dispatch-*-%d/prog*-prog" % program)]
+    return {number for one in [show("prog", program), *called] for number in one.get("map_ids", [])}
+
+
 def packets(program, key=XDP):
     """How many packets the program with this id has counted."""
-    (number,) = [number for number in show("prog", program)["map_ids"]
-                 if show("map", number).get("name") == "theirs"]
+    (number,) = [number for number in _maps(program) if show("map", number).get("name") == "theirs"]
     done = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], check=True,
                           capture_output=True, text=True)
     return [item["formatted"]["value"] for item in json.loads(done.stdout)

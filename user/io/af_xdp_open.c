@@ -53,7 +53,8 @@ const struct shunt_spec_row shunt_af_xdp_options[] = {
 	  .value = "PLACES", .help = "the same for transmission (default: 2048)" },
 	{ "multi-buffer", SHUNT_SPEC_CHOICE, .choices = multis, AT(multi),
 	  .value = "auto|on|off",
-	  .help = "packets of several frames (default: if the MTU is over a frame)" },
+	  .help = "packets of several frames, from Linux 6.6 on (default: if the MTU "
+		  "is over a frame)" },
 	{ "frames", SHUNT_SPEC_NUMBER, 64, 1u << 20, AT(frames), .value = "N",
 	  .help = "frames of its own pool (default: as many as its rings take)" },
 	{ "frame-bytes", SHUNT_SPEC_NUMBER, 2048, 65536, AT(frame_bytes),
@@ -463,6 +464,7 @@ static bool add_queue(cJSON *list, const struct shunt_xsk *xsk)
 	       cJSON_AddNumberToObject(item, "ring", facts.ring) &&
 	       cJSON_AddNumberToObject(item, "tx_ring", facts.tx_ring) &&
 	       cJSON_AddBoolToObject(item, "zero_copy", facts.zero_copy) &&
+	       cJSON_AddBoolToObject(item, "multi_buffer", facts.multi) &&
 	       cJSON_AddBoolToObject(item, "shared_queue", facts.shares_queue);
 }
 

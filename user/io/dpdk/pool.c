@@ -95,7 +95,10 @@ int shunt_mbufs_open(struct shunt_mbufs **out, uint32_t count, uint32_t room,
 	if (!mbufs)
 		return shunt_fail_errno(err, -ENOMEM, "make a pool of mbufs");
 	if (layout == SHUNT_MBUFS_PAGES)
-		room = PAGE_BYTES - sizeof(struct rte_mempool_objhdr) -
+		/* exactly a page with what DPDK puts in front: AF_XDP takes no more */
+		room = PAGE_BYTES -
+		       RTE_ALIGN_CEIL(sizeof(struct rte_mempool_objhdr),
+				      RTE_MEMPOOL_ALIGN) -
 		       sizeof(struct rte_mbuf) - RTE_PKTMBUF_HEADROOM;
 	snprintf(name, sizeof(name), "shunt-%u",
 		 atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed));
