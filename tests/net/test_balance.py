@@ -491,13 +491,17 @@ def command(wire, *words):
     return [sh.BINARY, *words, "--netns", wire.b.name]
 
 
+# Stops at the calls in question alone, which takes -f: a stop is dear where CPUs are emulated.
+STRACE = ["strace", "-f", "--seccomp-bpf"]
+
+
 def watch_calls(wire, *words, kind=r'prog_name="shunt_w_|links/watch_|BPF_TRACE_RAW_TP'):
     """The bpf() calls with which a command makes the watch: their numbers."""
     path = wire.file("calls")
-    subprocess.run(["strace", "-o", path, "-e", "trace=bpf", *command(wire, *words)], check=True,
+    subprocess.run([*STRACE, "-o", path, "-e", "trace=bpf", *command(wire, *words)], check=True,
                    capture_output=True)
     with open(path, encoding="utf-8") as file:
-        calls = [line for line in file if line.startswith("bpf(")]
+        calls = [line for line in file if re.match(r"(\d+ +)?bpf\(", line)]
     found = [number for number, line in enumerate(calls, 1) if re.search(kind, line)]
     assert len(found) >= 6, calls
     return found
@@ -505,7 +509,7 @@ def watch_calls(wire, *words, kind=r'prog_name="shunt_w_|links/watch_|BPF_TRACE_
 
 def refused_watch(wire, path, first, last):
     """Attaches while the kernel refuses bpf() calls from the first to the last number."""
-    done = subprocess.run(["strace", "-o", "/dev/null", "-e", "trace=bpf", "-e",
+    done = subprocess.run([*STRACE, "-o", "/dev/null", "-e", "trace=bpf", "-e",
                            "inject=bpf:error=EPERM:when=%d..%d" % (first, last),
                            *command(wire, "attach", "b0", "-p", path)],
                           check=False, capture_output=True, text=True)
