@@ -14,11 +14,16 @@ SHUNT_INLINE int shunt_door_has_address(const volatile struct shunt_door *door,
 	if (!door->addresses)
 		return 1;
 	SHUNT_NO_UNROLL
-	for (i = 0; i < SHUNT_DOOR_ADDRESSES && i < door->addresses; i++)
+	for (i = 0; i < SHUNT_DOOR_ADDRESSES && i < door->addresses; i++) {
+		/* clang counts up from -128, before the door, which Linux 7.3 refuses */
+		SHUNT_OPAQUE(i);
+		if (i >= SHUNT_DOOR_ADDRESSES)
+			return 0;
 		if (door->l3[i] == l->l3 && door->address[i][0] == to[0] &&
 		    door->address[i][1] == to[1] && door->address[i][2] == to[2] &&
 		    door->address[i][3] == to[3])
 			return 1;
+	}
 	return 0;
 }
 
