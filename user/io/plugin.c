@@ -116,7 +116,7 @@ int shunt_plugin_open_port(const struct shunt_port_ops **ops, const char *name,
 			   const char *package, struct shunt_err *err)
 {
 	static const struct shunt_plugin_kind ports = SHUNT_PLUGIN_PORTS;
-	const void *vtable;
+	const void *vtable = NULL;
 	int ret = shunt_plugin_open(&vtable, &ports, name, package, err);
 
 	if (!ret)

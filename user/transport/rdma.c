@@ -9,7 +9,7 @@
 static int plugged(const struct shunt_transport_ops **ops, struct shunt_err *err)
 {
 	static const struct shunt_plugin_kind transports = SHUNT_PLUGIN_TRANSPORTS;
-	const void *vtable;
+	const void *vtable = NULL;
 	int ret = shunt_plugin_open(&vtable, &transports, "rdma",
 				    "librdmacm-dev and libibverbs-dev", err);
 

@@ -44,7 +44,7 @@ static int find_route(struct rdma_cm_id *id, const struct shunt_endpoint *local,
 {
 	struct shunt_endpoint any_port = *local;
 	struct sockaddr_storage from, to;
-	struct rdma_cm_event *event;
+	struct rdma_cm_event *event = NULL;
 	uint64_t now_ns = shunt_now_ns();
 	int wait_ms = now_ns < deadline_ns
 			      ? (int)((deadline_ns - now_ns) / NS_PER_MS) + 1
@@ -59,14 +59,15 @@ static int find_route(struct rdma_cm_id *id, const struct shunt_endpoint *local,
 		return shunt_fail_errno(err, -errno, "find its address");
 	ret = expect(id->channel, RDMA_CM_EVENT_ADDR_RESOLVED, deadline_ns, &event,
 		     err);
-	if (ret)
+	if (!event)
 		return ret;
 	rdma_ack_cm_event(event);
 	if (rdma_resolve_route(id, wait_ms))
 		return shunt_fail_errno(err, -errno, "find the way");
+	event = NULL;
 	ret = expect(id->channel, RDMA_CM_EVENT_ROUTE_RESOLVED, deadline_ns, &event,
 		     err);
-	if (!ret)
+	if (event)
 		rdma_ack_cm_event(event);
 	return ret;
 }
@@ -97,7 +98,7 @@ static int talk(struct shunt_rdma_meet *meet, struct rdma_cm_id *id,
 {
 	struct shunt_rdma_hello ours;
 	struct rdma_conn_param param;
-	struct rdma_cm_event *event;
+	struct rdma_cm_event *event = NULL;
 	int ret = find_route(id, local, &conn->remote, deadline_ns, err);
 
 	if (!ret && meet->mode != SHUNT_RDMA_UD) {
@@ -112,7 +113,7 @@ static int talk(struct shunt_rdma_meet *meet, struct rdma_cm_id *id,
 	if (rdma_connect(id, &param))
 		return shunt_fail_errno(err, -errno, "connect");
 	ret = expect(id->channel, RDMA_CM_EVENT_ESTABLISHED, deadline_ns, &event, err);
-	return ret ? ret : read_answer(meet, conn, event, err);
+	return event ? read_answer(meet, conn, event, err) : ret;
 }
 
 /* The id moves to the thread's channel, which tells when the connection is gone. */
@@ -157,15 +158,14 @@ int shunt_rdma_call(struct shunt_rdma_meet *meet, const struct shunt_endpoint *l
 	if (!conn || !channel ||
 	    rdma_create_id(channel, &id, NULL, shunt_rdma_meet_space(meet))) {
 		ret = shunt_fail_errno(err, -errno, "begin a connection");
-		id = NULL;
 	} else {
 		conn->remote = *remote;
 		ret = talk(meet, id, conn, local, deadline_ns, err);
+		if (ret)
+			end_call(id);
+		else
+			ret = keep(meet, conn, id, err);
 	}
-	if (!ret)
-		ret = keep(meet, conn, id, err);
-	else if (id)
-		end_call(id);
 	if (ret && counted && !(conn && conn->id))
 		atomic_fetch_sub_explicit(&meet->conns, 1, memory_order_relaxed);
 	if (ret)
