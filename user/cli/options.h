@@ -31,6 +31,9 @@
 #define INTERVAL { "interval", 'i', "TIME", "between reports; 1s is the default" }
 #define WORKERS { "workers", 0, "N", "share the ports out among so many threads; 1 is the default" }, \
 		{ "cores", 0, "CORE[,CORE]...", "pin each worker to a core" }
+#define CORE { "cores", 0, "CORE", "pin the worker to a core" }
+#define WRITE { "write", 'W', "FILE", \
+		"write a capture instead: pcapng if it is called so, else pcap; - is standard output" }
 #define END { 0 }
 /* clang-format on */
 

@@ -9,29 +9,11 @@ const struct shunt_option shunt_cli_count_options[] = {
 };
 
 const struct shunt_option shunt_cli_dump_options[] = {
-	JSON,
-	NETNS,
-	CONSUMER,
-	DURATION,
-	PACKETS,
-	{ "write", 'W', "FILE",
-	  "write a capture instead: pcapng if it is called so, else pcap; - is "
-	  "standard output" },
-	WAIT,
-	RING,
-	TAKE_OVER,
-	END,
+	JSON, NETNS, CONSUMER, DURATION, PACKETS, WRITE, WAIT, RING, TAKE_OVER, END,
 };
 
 const struct shunt_option shunt_cli_sample_options[] = {
-	JSON,
-	NETNS,
-	DURATION,
-	PACKETS,
-	{ "write", 'W', "FILE",
-	  "write a capture instead: pcapng if it is called so, else pcap; - is "
-	  "standard output" },
-	END,
+	JSON, NETNS, DURATION, PACKETS, WRITE, END,
 };
 
 const struct shunt_option shunt_cli_capture_options[] = {
@@ -105,7 +87,7 @@ const struct shunt_option shunt_cli_echo_options[] = {
 	{ "mac", 'm', "MAC", "answer from this address, not that of the interface" },
 	{ "udp-port", 'u', "PORTS",
 	  "send UDP back at these ports only, such as 7,9000-9010" },
-	{ "cores", 0, "CORE", "pin the worker to a core" },
+	CORE,
 	DURATION,
 	PACKETS,
 	INTERVAL,
@@ -150,7 +132,7 @@ const struct shunt_option shunt_cli_generate_options[] = {
 	{ "number", 0, NULL, "number the packets in their payload" },
 	{ "live", 0, NULL,
 	  "PORT is an interface: the kernel makes the frames itself, by a test run" },
-	{ "cores", 0, "CORE", "pin the worker to a core" },
+	CORE,
 	INTERVAL,
 	WAIT,
 	END,
@@ -178,7 +160,7 @@ const struct shunt_option shunt_cli_ship_options[] = {
 	PACKETS,
 	INTERVAL,
 	WAIT,
-	{ "cores", 0, "CORE", "pin the worker to a core" },
+	CORE,
 	GUARD,
 	END,
 };
