@@ -76,11 +76,13 @@ def read(path):
 CHECKS = ["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]
 
 
-def tshark(path, *fields, only=None, checks=False):
+def tshark(path, *fields, only=None, checks=False, data=None):
     """What Wireshark makes of it: a row of fields for each packet; no word of complaint.
-    checks: it looks at checksums, too."""
+    checks: it looks at checksums, too. data: a UDP port whose payload is bytes and no protocol,
+    where it would guess by how random ones look."""
     argv = ["tshark", "-r", path, "-T", "fields"]
     argv += CHECKS if checks else []
+    argv += ["-d", "udp.port==%d,data" % data] if data else []
     argv += ["-Y", only] if only else []
     for field in fields:
         argv += ["-e", field]

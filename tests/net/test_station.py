@@ -101,7 +101,8 @@ def clean(capture, count):
     capture.end(signal.SIGINT)
     rows = pcapng.tshark(capture.path, "udp.srcport", "udp.checksum.status", "ip.checksum.status",
                          "icmpv6.checksum.status", "icmp.type", "icmpv6.type", "_ws.malformed",
-                         "_ws.expert.severity", only="eth.src == 02:00:00:00:00:0b", checks=True)
+                         "_ws.expert.severity", only="eth.src == 02:00:00:00:00:0b", checks=True,
+                         data=PORT)
     rows = [row + [""] * (8 - len(row)) for row in rows]
     assert [row[1] for row in rows if row[0] == str(PORT)] == ["1"] * count, rows
     for port, udp, ip4, icmp6, icmp, icmp6_type, malformed, severity in rows:
