@@ -27,6 +27,28 @@ const char *shunt_rdma_absent(char *room, size_t bytes)
 	return room;
 }
 
+int shunt_rdma_listener(struct rdma_cm_id **id, struct rdma_event_channel *channel,
+			const struct shunt_endpoint *local, enum rdma_port_space space,
+			struct shunt_err *err)
+{
+	struct sockaddr_storage address;
+	char text[SHUNT_ENDPOINT_TEXT];
+
+	shunt_endpoint_text(local, text);
+	shunt_endpoint_to_socket(local, &address);
+	if (rdma_create_id(channel, id, NULL, space))
+		return shunt_fail_errno(err, -errno, "make a listener");
+	if (rdma_bind_addr(*id, (struct sockaddr *)&address))
+		return shunt_fail_errno(err, -errno,
+					"bind %s (it has to be an address of an "
+					"interface that has an RDMA device)",
+					text);
+	if (!(*id)->verbs)
+		return shunt_fail(err, -ENODEV, "no RDMA device has the address %s",
+				  text);
+	return 0;
+}
+
 /* --- queues -------------------------------------------------------------------------- */
 
 static uint32_t least(uint64_t a, uint64_t b)

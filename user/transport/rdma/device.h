@@ -10,6 +10,7 @@
  */
 #include <infiniband/verbs.h>
 #include <poll.h>
+#include <rdma/rdma_cma.h>
 
 #include "user/transport/backend.h"
 #include "user/transport/rdma/options.h"
@@ -34,6 +35,14 @@ struct shunt_rdma_device {
 
 /* Why this machine has none; NULL: it has. */
 const char *shunt_rdma_absent(char *room, size_t bytes);
+
+/* An id that is bound to `local`, and to the device that has that address. The caller
+ * destroys *id if it is not NULL any more, on failure too. */
+SHUNT_MUST_CHECK int shunt_rdma_listener(struct rdma_cm_id **id,
+					 struct rdma_event_channel *channel,
+					 const struct shunt_endpoint *local,
+					 enum rdma_port_space space,
+					 struct shunt_err *err);
 
 /* `device` is zeroed but for verbs and port. What it leaves open on failure, close deals
  * with. */

@@ -194,8 +194,8 @@ static int start_thread(struct shunt_rdma_meet *meet)
 int shunt_rdma_meet_bind(struct shunt_rdma_meet *meet, struct shunt_endpoint *local,
 			 struct shunt_err *err)
 {
-	struct sockaddr_storage address;
 	char text[SHUNT_ENDPOINT_TEXT];
+	int ret;
 
 	shunt_endpoint_text(local, text);
 	meet->wake = meet->stop = -1;
@@ -204,23 +204,15 @@ int shunt_rdma_meet_bind(struct shunt_rdma_meet *meet, struct shunt_endpoint *lo
 				  "%s is no address of one device: name that of the "
 				  "interface that the device is on",
 				  text);
-	shunt_endpoint_to_socket(local, &address);
 	meet->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	meet->stop = eventfd(0, EFD_CLOEXEC);
 	meet->channel = rdma_create_event_channel();
 	if (meet->wake < 0 || meet->stop < 0 || !meet->channel)
 		return shunt_fail_errno(err, -errno, "make a channel for connections");
-	if (rdma_create_id(meet->channel, &meet->listener, NULL,
-			   shunt_rdma_meet_space(meet)))
-		return shunt_fail_errno(err, -errno, "make a listener");
-	if (rdma_bind_addr(meet->listener, (struct sockaddr *)&address))
-		return shunt_fail_errno(err, -errno,
-					"bind %s (it has to be an address of an "
-					"interface that has an RDMA device)",
-					text);
-	if (!meet->listener->verbs)
-		return shunt_fail(err, -ENODEV, "no RDMA device has the address %s",
-				  text);
+	ret = shunt_rdma_listener(&meet->listener, meet->channel, local,
+				  shunt_rdma_meet_space(meet), err);
+	if (ret)
+		return ret;
 	local->port = be16toh(rdma_get_src_port(meet->listener));
 	meet->port = local->port;
 	return 0;

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "user/transport/rdma/device.h"
+
 #define WAIT_MS 2000 /* to resolve an address, and to find a way */
 #define RETRIES 7    /* the most: about four seconds with librdmacm's timeout */
 #define READS 4
@@ -52,28 +54,20 @@ static int make_channel(struct shunt_ship_wire *wire, struct shunt_err *err)
 
 int shunt_ship_listen(struct shunt_ship_wire *wire, struct shunt_err *err)
 {
-	struct sockaddr_storage address;
 	char text[SHUNT_ENDPOINT_TEXT];
 	int ret = make_channel(wire, err);
 
 	if (ret || wire->opts.remote.l3 != SHUNT_L3_NONE)
 		return ret;
-	shunt_endpoint_text(&wire->opts.local, text);
-	shunt_endpoint_to_socket(&wire->opts.local, &address);
-	if (rdma_create_id(wire->channel, &wire->listener, NULL, RDMA_PS_TCP))
-		return shunt_fail_errno(err, -errno, "make a listener");
-	if (rdma_bind_addr(wire->listener, (struct sockaddr *)&address))
-		return shunt_fail_errno(err, -errno,
-					"bind %s (it has to be an address of an "
-					"interface that has an RDMA device)",
-					text);
-	if (!wire->listener->verbs)
-		return shunt_fail(err, -ENODEV, "no RDMA device has the address %s",
-				  text);
+	ret = shunt_rdma_listener(&wire->listener, wire->channel, &wire->opts.local,
+				  RDMA_PS_TCP, err);
+	if (ret)
+		return ret;
 	ret = shunt_ship_device(wire, wire->listener->verbs, wire->listener->port_num,
 				err);
 	if (ret)
 		return ret;
+	shunt_endpoint_text(&wire->opts.local, text);
 	return rdma_listen(wire->listener, 1)
 		       ? shunt_fail_errno(err, -errno, "listen at %s", text)
 		       : 0;
