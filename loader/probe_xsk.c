@@ -11,8 +11,10 @@
 #include "loader/probe.h"
 #include "user/base/cleanup.h"
 
-#define XDP_USE_SG (1u << 4) /* Linux 6.6; not in Debian 12's headers */
-#define SLOTS 2		     /* of each ring, and buffers */
+#ifndef XDP_USE_SG /* Linux 6.6; not in Debian 12's headers */
+#define XDP_USE_SG (1u << 4)
+#endif
+#define SLOTS 2 /* of each ring, and buffers */
 #define BUFFER 4096u
 
 static int give_memory(int fd, void *area)
