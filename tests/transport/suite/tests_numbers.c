@@ -275,6 +275,9 @@ static void unsound_headers(struct rig *rig)
 	uint32_t i;
 
 	begin(rig, &plain, "");
+	/* what waits for the station's address can be overtaken by what is sent as it comes */
+	plain_say(rig, &plain, 0);
+	plain_heard(rig, 0, 1);
 	for (i = 0; i < n; i++) {
 		struct shunt_wire_piece piece = unsound[i];
 
