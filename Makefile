@@ -305,7 +305,8 @@ vm-kernels: ## fetch the kernels of the guests, and QEMU, from Debian packages (
 
 # Out of tree, by an unpacked kernel's headers; its sources are linked into build/, where kbuild
 # leaves what it makes. BTF would take pahole, and nothing here asks for it.
-KERNEL ?= $(or $(SHUNT_VM),/var/tmp/vm)/k6.12
+VM = $(or $(SHUNT_VM),/var/tmp/vm)
+KERNEL ?= $(VM)/k6.12
 KMOD = build/kmod/$(notdir $(KERNEL:%/=%))
 KMOD_TREE = $(firstword $(wildcard $(KERNEL)/headers/usr/src/linux-headers-*-amd64) $(KERNEL))
 # What the kernel was built with, if Debian's headers say so, and what this system lacks for it.
@@ -318,13 +319,17 @@ kmod: ## build the kernel module for KERNEL, a folder of vm-kernels: build/kmod/
 		-C $(KMOD_TREE) M=$(CURDIR)/$(KMOD) SHUNT_ROOT=$(CURDIR) CC=$(KMOD_CC) \
 		CONFIG_DEBUG_INFO_BTF_MODULES= CONFIG_PAHOLE_VERSION= PAHOLE_VERSION= modules
 
-test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; takes long)
+# Each kernel runs all of what test runs and modules are, and one share of the tests in namespaces
+# and of the transports; SHARES=1 has each run all of them, which takes hours.
+SHARES ?= 3
+VM_KERNELS ?= k6.1 k6.12 k7.2
+test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; SHARES=1: all of them)
 	$(Q)$(MAKE) --no-print-directory tests
-	$(Q)for kernel in k6.1 k6.12 k7.2; do \
-		$(MAKE) --no-print-directory kmod KERNEL=$(or $(SHUNT_VM),/var/tmp/vm)/$$kernel || exit 1; \
+	$(Q)for kernel in $(VM_KERNELS); do \
+		$(MAKE) --no-print-directory kmod KERNEL=$(VM)/$$kernel || exit 1; \
 	done
 	$(Q)tests/vm/selftest
-	$(Q)tests/vm/matrix -j $(shell nproc)
+	$(Q)tests/vm/matrix -j $$(($$(nproc) + 1)) -s $(SHARES) $(VM_KERNELS:%=-k $(VM)/%)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all
