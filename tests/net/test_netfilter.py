@@ -387,7 +387,10 @@ def test_a_namespace_that_nobody_has_any_more_is_stale(traces):
 def test_a_namespace_that_a_process_is_in_is_not_stale(wire):
     wire.attach({}, *NF)
     (name,) = wire.b.instances()
-    sleeper = wire.b.start("sleep", "60")
+    sleeper = wire.b.start("sleep", "600")
+    there = os.stat(wire.b.path).st_ino
+    sh.wait(lambda: os.stat("/proc/%d/ns/net" % sleeper.popen.pid).st_ino == there,
+            "the process to be in the namespace")
     subprocess.run(["ip", "netns", "del", wire.b.name], check=True)
     assert state_of(name) == "attached"
     assert name not in sh.shunt("detach", "--stale")["removed"]
