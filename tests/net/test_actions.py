@@ -119,7 +119,7 @@ def test_tshark_finds_all_checksums_right(wire6, hook):
         stream.setblocking(False)
         with pytest.raises(BlockingIOError):
             stream.connect((host, 80))
-    assert wire.a.ping(B6, 3) == 0
+    assert wire.a.ping(B6, 3, seconds=0.05) == 0
     sh.wait(lambda: len(fr.read_pcap(capture.path)) >= 13, "13 packets to come back")
     capture.end(signal.SIGINT)
     rows = checksums(capture.path)

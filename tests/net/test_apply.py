@@ -152,7 +152,7 @@ VAIN = {
 def test_an_apply_that_fails_changes_nothing(wire, fault):
     policy, words = VAIN[fault]
     wire.attach(OLD)
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     state = lambda: (sh.shunt("show", "b0", ns=wire.b), wire.stats(),  # noqa: E731
                      sh.shunt("set", "list", "b0", "old", ns=wire.b))
     before, traces = state(), sh.Traces()
@@ -209,7 +209,7 @@ def converges_to_attached(wire, path, *options):
         assert "is already attached there" in done.error, done
     else:
         assert done.reply["generation"] == 1, done
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     wire.stats().balances()
     assert wire.detach()["gone"]
 

@@ -53,8 +53,8 @@ def test_netfilter_judges_alone_and_beside_other_hooks(wire6, traces):
                            rule("large6", {"proto": "icmpv6", "length": "400-65535"}, "drop"),
                            rule("web", {"proto": "tcp", "dport": 80}, "count")]}, *NF)
     assert wire.a.ping(B4, 3) == 3 and wire.a.ping(B6, 3) == 3
-    assert wire.a.ping(B4, 2, "-s", "500", "-W", "0.05") == 0
-    assert wire.a.ping(B6, 4, "-s", "500", "-W", "0.05") == 0
+    assert wire.a.ping(B4, 2, size=500, seconds=0.05) == 0
+    assert wire.a.ping(B6, 4, size=500, seconds=0.05) == 0
     server = wire.b.socket(socket.AF_INET, socket.SOCK_STREAM)
     server.bind((B4, 80))
     server.listen()
@@ -89,7 +89,7 @@ def test_one_flip_changes_all_hooks(wire):
     assert stats.rule("all") == 9
     # whatever of it comes first drops now
     wire.apply({"default": "drop"})
-    assert wire.a.ping(B4, 2, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 2, seconds=0.05) == 0
     stats = wire.stats()
     assert [stats.hook(hook) for hook in ("xdp", "tc-ingress", "netfilter")] == [5, 3, 3]
 
@@ -99,7 +99,7 @@ def test_other_interfaces_of_the_namespace_are_not_judged(wire):
     wire.b.ip("addr add 198.51.100.1/24 dev b1")
     c.ip("addr add 198.51.100.2/24 dev c0")
     wire.attach({"default": "drop"}, *NF)
-    assert wire.a.ping(B4, 2, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 2, seconds=0.05) == 0
     assert c.ping("198.51.100.1", 3) == 3
     assert wire.b.ping("127.0.0.1", 3) == 3
     assert wire.stats().balances().hook("netfilter") == 2
@@ -116,7 +116,7 @@ def test_other_interfaces_of_the_namespace_are_not_judged(wire):
 def test_every_fragment_is_judged_as_it_came(wire):
     wire.attach({"rules": [rule("first", {"fragment": "first"}, "count"),
                            rule("later", {"fragment": "later"}, "count")]}, *NF)
-    assert wire.a.ping(B4, 2, "-s", "4000") == 2
+    assert wire.a.ping(B4, 2, size=4000) == 2
     stats = wire.seen(6, "netfilter")
     assert stats.rule("first") == 2 and stats.rule("later") == 4
 
@@ -227,7 +227,7 @@ def test_a_set_is_edited_and_a_limit_holds(wire):
         rule("slow", {"proto": "udp"}, limit={"packets": 1, "burst": 5})]}, *NF)
     assert wire.a.ping(B4, 2) == 2
     sh.shunt("set", "add", "b0", "s", A4, ns=wire.b)
-    assert wire.a.ping(B4, 2, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 2, seconds=0.05) == 0
     sh.shunt("set", "del", "b0", "s", A4, ns=wire.b)
     assert wire.a.ping(B4, 2) == 2
     assert wire.stats().rule("bad") == 2

@@ -253,7 +253,7 @@ def test_afxdp_passes_what_is_not_its_own(bare_wire):
         client.settimeout(5)
         client.sendto(b"ab", (sh.B4, 5000))
         assert client.recv(10) == b"ba"
-        assert bare_wire.a.ping(sh.B4) == 1 and bare_wire.a.ping(sh.B6, 1, "-6") == 1
+        assert bare_wire.a.ping(sh.B4) == 1 and bare_wire.a.ping(sh.B6, 1) == 1
 
 
 def test_afxdp_takes_on_what_a_kill_has_left(bare_wire):
