@@ -268,7 +268,7 @@ class Namespace:
         self._sockets.append(made)
         return made
 
-    def raw(self, interface, seconds=5):
+    def raw(self, interface, seconds=20):
         """An AF_PACKET socket that sends and receives whole frames."""
         made = self.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         made.bind((interface, 0))
@@ -342,7 +342,7 @@ def send(raw, *frames):
             raw.send(one)
 
 
-def receive(raw, wanted, seconds=5):
+def receive(raw, wanted, seconds=20):
     """The first frame from a raw socket for which wanted(frame) is true."""
     deadline = time.monotonic() + seconds * PATIENCE
     while True:

@@ -138,7 +138,7 @@ def test_a_tag_is_popped_on_the_way_in(wire, hook):
     wire.attach({"rules": [rule("in", {"vlan": 7}, rewrite={"vlan": "pop"})]}, "--hook", hook)
     server = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", 5000))
-    server.settimeout(5)
+    server.settimeout(30)
     sh.send(wire.a.raw("a0"), fr.eth(fr.ip4(fr.udp(b"tagged")), tags=[(0x8100, 7)]))
     assert server.recv(64) == b"tagged"
     assert wire.stats().rule("in") == 1
@@ -290,7 +290,7 @@ def test_a_mirror_sends_whole_packets_out_of_another_interface(wire):
     wire.attach(policy, "--hook", "tc-ingress")
     server = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", 5000))
-    server.settimeout(5)
+    server.settimeout(30)
     capture = wire.capture(c, "c0", "udp")
     frames = [fr.eth(fr.ip4(fr.udp(b"x" * size))) for size in (18, 1400)]
     sh.send(wire.a.raw("a0"), *frames)

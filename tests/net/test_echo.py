@@ -62,7 +62,7 @@ def port(request):
 
 def exchange(ns, family, address, payload, dport=7):
     client = ns.socket(family, socket.SOCK_DGRAM)
-    client.settimeout(5)
+    client.settimeout(30)
     client.sendto(payload, (address, dport))
     return client.recvfrom(65536)
 
@@ -158,7 +158,7 @@ def test_ports_that_are_not_served_are_silent(wire, port):
     process = echo(wire, port, "--udp-port", "7,9000-9001")
     wire.a.ip("neigh replace %s lladdr 02:00:00:00:00:0b dev a0 nud permanent" % US4)
     client = wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    client.settimeout(5)
+    client.settimeout(30)
     for dport in (8, 9002, 9001):
         client.sendto(b"%d" % dport, (US4, dport))
     assert client.recvfrom(100) == (b"9001", (US4, 9001))

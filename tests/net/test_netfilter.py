@@ -14,7 +14,7 @@ import kernel
 import shunt as sh
 import test_apply
 from shunt import A4, B4, B6
-from test_apply import NEW, OLD, RATE
+from test_apply import NEW, OLD, RATE, flows
 
 pytestmark = kernel.needs("netfilter", "6.4")
 NF = ("--hook", "netfilter")
@@ -212,7 +212,7 @@ def test_what_netfilter_cannot_do_is_said_and_passes(wire):
     assert "rule change: netfilter cannot rewrite: its packets pass unchanged there" in warnings[3]
     server = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((B4, 5000))
-    server.settimeout(5)
+    server.settimeout(30)
     for size in range(18, 25):
         datagrams(wire, 1, size=size)
     assert [len(server.recv(100)) for _ in range(5)] == [18, 19, 20, 21, 22]
@@ -292,19 +292,18 @@ def test_no_packet_is_lost_or_counted_twice_while_programs_take_over(wire, trace
     wire.attach(first, *NF)
     before = wire.a.sent("a0")[0]
     flowing = flow(wire)
-    sh.wait(lambda: wire.stats().hook("netfilter") >= 1000, "the first packets")
-    judged, programs = [], []
+    flows(wire, "netfilter", 1000)
+    programs = []
     for policy in others:
         reply = wire.apply(policy)
         assert not reply["warnings"]
         programs.append(reply["hooks"][0]["program"])
-        judged.append(wire.stats().hook("netfilter"))
+        flows(wire, "netfilter")  # under every one of the policies
         assert pins(wire, "links") == ["netfilter", "netfilter6"]
         assert pins(wire, "progs") == ["netfilter"]
     flowing.end(signal.SIGINT)
     sent = int(flowing.lines[-1])
     stats = wire.seen(sent, "netfilter")
-    assert judged == sorted(set(judged)), "traffic flowed under every one of the policies"
     # one that no program judged would be lost here, one that two judged be here twice
     assert sent == stats.hook("netfilter") == wire.a.sent("a0")[0] - before
     assert stats.reasons() == {"rule": sent}

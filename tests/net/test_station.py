@@ -72,7 +72,7 @@ def refused(wire, where):
 def exchange(ns, family, address, payload, client=None):
     if client is None:
         client = ns.socket(family, socket.SOCK_DGRAM)
-    client.settimeout(5)
+    client.settimeout(30)
     client.sendto(payload, (address, PORT))
     answer, sender = client.recvfrom(65536)
     assert sender[:2] == (address, PORT)
@@ -250,7 +250,7 @@ def test_afxdp_passes_what_is_not_its_own(bare_wire):
     with Station(bare_wire, "echo", uri("afxdp")):
         answer_on(bare_wire.b, socket.AF_INET, sh.B4)
         client = bare_wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.settimeout(5)
+        client.settimeout(30)
         client.sendto(b"ab", (sh.B4, 5000))
         assert client.recv(10) == b"ba"
         assert bare_wire.a.ping(sh.B4) == 1 and bare_wire.a.ping(sh.B6, 1) == 1

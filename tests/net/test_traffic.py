@@ -24,7 +24,7 @@ def rule(name, action, **match):
 def udp_server(ns, port, address="0.0.0.0"):
     made = ns.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     made.bind((address, port))
-    made.settimeout(5)
+    made.settimeout(30)
     return made
 
 
@@ -32,7 +32,7 @@ def nothing_arrives(made):
     made.setblocking(False)
     with pytest.raises(BlockingIOError):
         made.recv(1)
-    made.settimeout(5)
+    made.settimeout(30)
 
 
 # --- every match key, in every hook -------------------------------------------------------
@@ -188,7 +188,7 @@ def test_a_rule_for_syn_stops_connections_in_one_direction(wire, hook):
         servers[address].bind((address, 7000))
         servers[address].listen()
     out = wire.b.socket(socket.AF_INET, socket.SOCK_STREAM)
-    out.settimeout(5)
+    out.settimeout(30)
     out.connect((A4, 7000))
     into = wire.a.socket(socket.AF_INET, socket.SOCK_STREAM)
     into.settimeout(0.1)
@@ -202,7 +202,7 @@ def test_an_icmp_error_is_told_by_type_and_code(wire, hook):
     unreachable = rule("port", "drop", icmp={"type": "dest-unreachable", "code": 3}, proto="icmp")
     wire.attach({"rules": [unreachable]}, "--hook", hook)
     client = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    client.settimeout(5)
+    client.settimeout(30)
     client.connect((A4, 4242))
     client.send(b"nobody is there")
     assert wire.seen(1, hook).rule("port") == 1
