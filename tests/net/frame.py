@@ -79,6 +79,12 @@ def arp(sender="192.0.2.1", target="192.0.2.2", op=1):
         ipaddress.ip_address(sender).packed + b"\0" * 6 + ipaddress.ip_address(target).packed
 
 
+def is_udp_from(frame, port):
+    """Of IP without options or extensions."""
+    at, proto = (34, 23) if frame[12:14] == b"\x08\0" else (54, 20)
+    return len(frame) > at and frame[proto] == UDP and frame[at:at + 2] == port.to_bytes(2, "big")
+
+
 def is_arp_reply(frame, to):
     return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\2" and \
         frame[38:42] == ipaddress.ip_address(to).packed

@@ -517,6 +517,13 @@ class Wire:
         self.close()
 
 
+def captured(dump, count, wanted=lambda frame: True):
+    """Ends tcpdump once so many such frames are in its file: those that wait for it are lost."""
+    wait(lambda: sum(wanted(frame) for frame, _ in fr.read_pcap(dump.path)) >= count,
+         "%d frames in %s" % (count, dump.path))
+    assert dump.end(signal.SIGINT) == 0
+
+
 def datagrams(wire, count, port=5000, size=20):
     """From a to b, numbered, each of so many bytes."""
     client = wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)

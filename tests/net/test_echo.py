@@ -84,7 +84,7 @@ def test_plain_programs_are_answered(bare_wire, port):
         for family, address in ((socket.AF_INET, US4), (socket.AF_INET6, US6)):
             answer, sender = exchange(wire.a, family, address, payload)
             assert answer == payload and sender[:2] == (address, 7)
-    capture.end(signal.SIGINT)
+    sh.captured(capture, 16, lambda frame: fr.is_udp_from(frame, 7))
     answered, _ = stop(process)
     assert answered.pop("arp") >= 1 and answered.pop("ndp") >= 1
     udp = answered.pop("udp", 0) + answered.pop("udp-partial", 0)

@@ -29,7 +29,7 @@ class Server:
         self.notes = []
         while not self.notes or "answers\n" not in self.notes[-1]:
             self.notes.append(self.popen.stderr.readline())
-            assert self.notes[-1], self.popen.wait(10)
+            assert self.notes[-1], self.popen.wait(60)
         self.last = None
 
     def change(self, line):
@@ -48,7 +48,7 @@ class Server:
     def end(self):
         """The last report, once ^C has ended it."""
         self.popen.send_signal(signal.SIGINT)
-        out, _ = self.popen.communicate(timeout=10)
+        out, _ = self.popen.communicate(timeout=60)
         assert self.popen.returncode == 0
         self.last = sh.validate(json.loads(out.splitlines()[-1]))
         assert self.last["final"]
