@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <linux/bpf.h>
 
 #include "loader/claim.h"
 #include "maps/ring.h"
@@ -51,6 +53,38 @@ int shunt_ring_make(uint32_t bytes, struct shunt_err *err)
 	return fd < 0 ? shunt_fail_errno(err, fd, "make a ring buffer of %u bytes",
 					 bytes)
 		      : fd;
+}
+
+/* Two pages: how far the reader has read, and how far the programs have written. */
+static bool has_room(const uint8_t *positions, size_t page, uint32_t bytes)
+{
+	const size_t longest = BPF_RINGBUF_HDR_SZ + sizeof(struct shunt_ring_event) +
+			       SHUNT_RING_FRAME_MAX;
+	unsigned long read =
+		__atomic_load_n((const unsigned long *)positions, __ATOMIC_ACQUIRE);
+	unsigned long written =
+		__atomic_load_n((const unsigned long *)(positions + page),
+				__ATOMIC_ACQUIRE);
+
+	return written - read + longest < bytes;
+}
+
+bool shunt_ring_has_room(int ring_fd)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+	void *positions;
+	bool room;
+
+	if (bpf_obj_get_info_by_fd(ring_fd, &info, &len))
+		return false;
+	positions = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, ring_fd, 0);
+	if (positions == MAP_FAILED)
+		return false;
+	room = has_room(positions, page, info.max_entries);
+	munmap(positions, 2 * page);
+	return room;
 }
 
 int shunt_ring_feed(const struct shunt_maps *maps, uint32_t place, int ring_fd,

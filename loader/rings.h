@@ -22,7 +22,13 @@ SHUNT_MUST_CHECK int shunt_ring_claim(const struct shunt_maps *maps, uint32_t pl
 /* A new ring buffer, `bytes` a power of two from a page's size up; the caller's. */
 SHUNT_MUST_CHECK int shunt_ring_make(uint32_t bytes, struct shunt_err *err);
 
-/* Puts it into a place that the caller has claimed, in front of one that is there. */
+/* Does any frame fit, however long? false also where that cannot be known. */
+bool shunt_ring_has_room(int ring_fd);
+
+/*
+ * Puts it into a place that the caller has claimed, in front of one that is there. On
+ * return no program goes by the place as it was before.
+ */
 SHUNT_MUST_CHECK int shunt_ring_feed(const struct shunt_maps *maps, uint32_t place,
 				     int ring_fd, struct shunt_err *err);
 

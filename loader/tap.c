@@ -125,8 +125,16 @@ int shunt_tap_fd(const struct shunt_tap *tap)
 	return tap->ring_fd;
 }
 
+/*
+ * What comes when nobody reads is no loss of this reader's, and the counter says not why a
+ * copy was lost. So it is read on both sides of a change: of what was lost in between, all
+ * is nobody's where the ring had room throughout, which it had if there is some at the
+ * end, for nobody takes anything out meanwhile. Where it has none, all is the reader's:
+ * rather too much is told than too little.
+ */
 int shunt_tap_feed(struct shunt_tap *tap, struct shunt_err *err)
 {
+	uint64_t fed_by;
 	int ret = sum_lost(tap, &tap->lost, err);
 
 	if (!ret)
@@ -134,17 +142,25 @@ int shunt_tap_feed(struct shunt_tap *tap, struct shunt_err *err)
 				      err);
 	tap->fed = !ret;
 	tap->ended = false;
+	if (!ret)
+		ret = sum_lost(tap, &fed_by, err);
+	if (!ret && shunt_ring_has_room(tap->ring_fd))
+		tap->lost = fed_by;
 	return ret;
 }
 
 void shunt_tap_starve(struct shunt_tap *tap)
 {
+	uint64_t starved_by;
+
 	/* the place may be another's by now, where the consumer has left the policy */
 	if (tap->fed &&
 	    shunt_ring_is_fed(&tap->instance.maps, tap->place, tap->ring_fd)) {
-		/* what comes when nobody reads is no loss of this reader's */
 		tap->ended = !sum_lost(tap, &tap->lost_in_all, NULL);
 		shunt_ring_starve(&tap->instance.maps, tap->place);
+		if (!shunt_ring_has_room(tap->ring_fd) &&
+		    !sum_lost(tap, &starved_by, NULL))
+			tap->lost_in_all = starved_by;
 	}
 	tap->fed = false;
 }

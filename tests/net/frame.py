@@ -63,14 +63,36 @@ def sctp(sport=4000, dport=5000):
     return struct.pack("!HHII", sport, dport, 0, 0)
 
 
-def icmp(kind=8, code=0, payload=b"ping"):
-    head = struct.pack("!BBHHH", kind, code, 0, 1, 1) + payload
+def icmp(kind=8, code=0, payload=b"ping", number=1, turn=1):
+    head = struct.pack("!BBHHH", kind, code, 0, number, turn) + payload
     return head[:2] + struct.pack("!H", checksum(head)) + head[4:]
+
+
+def icmp_of(packet, v6=False):
+    """(type, code, checksum, number, turn) and payload of what a raw socket of ICMP has received."""
+    start = 0 if v6 else 4 * (packet[0] & 15)
+    return struct.unpack_from("!BBHHH", packet, start), packet[start + 8:]
 
 
 def arp(sender="192.0.2.1", target="192.0.2.2", op=1):
     return struct.pack("!HHBBH", 1, 0x0800, 6, 4, op) + MAC_A + \
         ipaddress.ip_address(sender).packed + b"\0" * 6 + ipaddress.ip_address(target).packed
+
+
+def is_udp_from(frame, port):
+    """Of IP without options or extensions."""
+    at, proto = (34, 23) if frame[12:14] == b"\x08\0" else (54, 20)
+    return len(frame) > at and frame[proto] == UDP and frame[at:at + 2] == port.to_bytes(2, "big")
+
+
+def is_arp_reply(frame, to):
+    return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\2" and \
+        frame[38:42] == ipaddress.ip_address(to).packed
+
+
+def is_echo_reply(frame):
+    """Of IPv4, without options or tags."""
+    return frame[12:15] == b"\x08\0\x45" and frame[23] == ICMP and frame[34] == 0
 
 
 def fragment6(payload, kind=UDP, offset=0, more=False):

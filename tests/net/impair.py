@@ -25,7 +25,7 @@ class Impair:
 
     def _answer(self):
         line = self._popen.stdout.readline()
-        assert line, ("impair ended", self._popen.wait(10))
+        assert line, ("impair ended", self._popen.wait(60))
         return json.loads(line)
 
     def _ask(self, *words):
@@ -43,7 +43,7 @@ class Impair:
     def close(self):
         self._popen.stdin.close()
         try:
-            self._popen.wait(10)
+            self._popen.wait(60)
         finally:
             self._popen.kill()
             self._popen.wait()

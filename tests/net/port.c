@@ -30,7 +30,7 @@
 
 #define PORTS 128
 #define HELD 16384
-#define DEADLINE_NS 5000000000u
+#define DEADLINE_NS 20000000000u
 #define FRAME_MAX 9000
 
 static struct shunt_port *port[PORTS];

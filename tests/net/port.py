@@ -41,7 +41,7 @@ class Ports:
 
     def answer(self):
         line = self.popen.stdout.readline()
-        assert line, ("the process ended", self.popen.wait(10), self.popen.stderr.read())
+        assert line, ("the process ended", self.popen.wait(60), self.popen.stderr.read())
         answer = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"], answer["code"])
@@ -63,7 +63,7 @@ class Ports:
 
     def kill(self):
         self.popen.send_signal(signal.SIGKILL)
-        self.popen.wait(10)
+        self.popen.wait(60)
 
     def close(self):
         """Ends it: what it has written on stderr."""

@@ -20,7 +20,7 @@
 #include "user/base/clock.h"
 #include "user/transport/transport.h"
 
-#define DEADLINE_NS UINT64_C(5000000000)
+#define DEADLINE_NS UINT64_C(20000000000)
 #define LINE 20000
 #define TURN_NS UINT64_C(20000000)
 

@@ -119,9 +119,8 @@ def test_tshark_finds_all_checksums_right(wire6, hook):
         stream.setblocking(False)
         with pytest.raises(BlockingIOError):
             stream.connect((host, 80))
-    assert wire.a.ping(B6, 3) == 0
-    sh.wait(lambda: len(fr.read_pcap(capture.path)) >= 13, "13 packets to come back")
-    capture.end(signal.SIGINT)
+    assert wire.a.ping(B6, 3, seconds=0.05) == 0
+    sh.captured(capture, 13)
     rows = checksums(capture.path)
     assert len(rows) >= 13
     for protocols, *status in rows:
@@ -138,7 +137,7 @@ def test_a_tag_is_popped_on_the_way_in(wire, hook):
     wire.attach({"rules": [rule("in", {"vlan": 7}, rewrite={"vlan": "pop"})]}, "--hook", hook)
     server = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", 5000))
-    server.settimeout(5)
+    server.settimeout(30)
     sh.send(wire.a.raw("a0"), fr.eth(fr.ip4(fr.udp(b"tagged")), tags=[(0x8100, 7)]))
     assert server.recv(64) == b"tagged"
     assert wire.stats().rule("in") == 1
@@ -151,8 +150,7 @@ def test_a_tag_is_pushed_and_changed_on_the_way_out(wire):
     client = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.sendto(b"plain", (A4, 5000))
     client.sendto(b"pushed", (A4, 5001))
-    sh.wait(lambda: len(fr.read_pcap(capture.path)) == 2, "two packets")
-    capture.end(signal.SIGINT)
+    sh.captured(capture, 2)
     (plain, _), (pushed, _) = fr.read_pcap(capture.path)
     assert plain[12:14] == b"\x08\x00" and pushed[12:18] == b"\x81\x00\x00\x09\x08\x00"
 
@@ -290,12 +288,11 @@ def test_a_mirror_sends_whole_packets_out_of_another_interface(wire):
     wire.attach(policy, "--hook", "tc-ingress")
     server = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", 5000))
-    server.settimeout(5)
+    server.settimeout(30)
     capture = wire.capture(c, "c0", "udp")
     frames = [fr.eth(fr.ip4(fr.udp(b"x" * size))) for size in (18, 1400)]
     sh.send(wire.a.raw("a0"), *frames)
-    sh.wait(lambda: len(fr.read_pcap(capture.path)) == 2, "two copies")
-    capture.end(signal.SIGINT)
+    sh.captured(capture, 2)
     assert [one for one, _ in fr.read_pcap(capture.path)] == frames
     assert [len(server.recv(2000)) for _ in range(2)] == [18, 1400]
     assert wire.seen(2, "tc-ingress")["copies"]["mirrored"]["packets"] == 2

@@ -11,6 +11,7 @@ import pytest
 import frame as fr
 import pcapng
 import shunt as sh
+from numbered import Numbered, Server, of
 from shunt import B4
 
 UDP = {"proto": "udp"}
@@ -325,6 +326,21 @@ def test_a_port_that_cannot_receive_is_said(wire):
                            (["--verdict", "drop"], "what comes by ringbuf:INTERFACE has"),
                            (["--copies"], "are for an interface")):
         assert words in sh.refused("run", "capture", "pcap:x", "-w", wire.file("x"), *options)
+
+
+def test_what_comes_while_it_begins_and_ends_is_not_lost(wire):
+    """It comes before or after the capture; what is in the file has no gap."""
+    wire.attach(mirror(rule("all", UDP)))
+    server = Server(wire)
+    with Numbered(wire) as flow:
+        for _ in range(5):
+            process = capturing(wire, "--copies")
+            flow.reaches(20)
+            last, file = stop(process)
+            came = [of(packet.bytes[42:]) for packet in file.packets]
+            assert last["lost"] == 0 and len(came) >= 20, last
+            assert came == list(range(came[0], came[-1] + 1))
+    sh.wait(lambda: len(server.numbers) == flow.sent, "the last of them")
 
 
 def test_it_says_on_the_way_and_at_the_end(wire):

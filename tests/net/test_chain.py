@@ -195,7 +195,7 @@ def test_two_owners_share_an_interface(wire, traces, priority, order, first, lea
         assert wire.seen(3).rule("pings") == 3 and other.passed() == 3
         # what we pass goes on to the next one, all else ends with us
         wire.apply(DROP)
-        assert wire.a.ping(B4, 2, "-W", "0.1") == 0
+        assert wire.a.ping(B4, 2, seconds=0.1) == 0
         assert wire.seen(5).rule("no-pings") == 2
         assert other.passed() == (3 if priority == 5 else 5)
         wire.apply(PASS)
@@ -213,7 +213,7 @@ def test_two_owners_share_an_interface(wire, traces, priority, order, first, lea
             assert wire.a.ping(B4, 2) == 2
             assert wire.seen(7).verdict("pass") == 5
             wire.apply(DROP)
-            assert wire.a.ping(B4, 1, "-W", "0.1") == 0
+            assert wire.a.ping(B4, 1, seconds=0.1) == 0
             assert wire.detach()["gone"]
             traces.nothing_new()
     assert "xdp" not in wire.b.link("b0")
@@ -383,12 +383,12 @@ def test_a_dispatcher_taken_off_by_force_is_told_and_healed(wire, traces, beside
         (warning,) = wire.attach(DROP, "--chain", "20")["warnings"]
         assert warning.startswith("removed what an earlier b0")
         assert names(wire) == ["shunt_xdp_chain"]
-        assert wire.a.ping(B4, 1, "-W", "0.1") == 0
+        assert wire.a.ping(B4, 1, seconds=0.1) == 0
         if beside:  # whose owner can begin anew as well
             wire.b.run("xdp-filter", "unload", "b0", ok=False)
             other = stack.enter_context(filtered(wire))
             assert names(wire) == ["xdpfilt_alw_ip", "shunt_xdp_chain"]
-            assert wire.a.ping(B4, 1, "-W", "0.1") == 0 and other.passed() == 1
+            assert wire.a.ping(B4, 1, seconds=0.1) == 0 and other.passed() == 1
         assert wire.detach()["gone"]
         assert wire.a.ping(B4) == 1
         traces.nothing_new()

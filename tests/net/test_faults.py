@@ -24,7 +24,6 @@ import subprocess
 import pytest
 
 import shunt as sh
-from shunt import B4
 from test_apply import other_needs
 from test_steer import cpus
 
@@ -189,9 +188,6 @@ class Bench:
         if self.scenario.interface != "b0":
             self.wire.b.ip("link set c0 down", "link set c0 name b0", "link set b0 up")
 
-    def answered(self):
-        return self.wire.a.ping(B4, 1, "-W", "0.05") == 1
-
     def objects(self):
         """What is pinned for the instance and what its programs use, by kind and name.
 
@@ -229,7 +225,7 @@ class Bench:
                                  interface).stdout.count("clsact")
         return {"pins": pins, "objects": self.objects(), "show": shown, "qdiscs": qdiscs,
                 "rps": cpus(self.wire.b, interface, "rps", 0),
-                "ping": self.answered()}
+                "ping": self.wire.answered()}
 
     def calls(self, *how):
         """[(system call, its words, who called)] of the command."""
@@ -242,9 +238,9 @@ class Bench:
         """The signature to reach, and where the command may be killed: see kills()."""
         if self.scenario.name not in _clean:
             self.prepare()
-            assert self.answered() == self.scenario.ping[0]
+            assert self.wire.answered() == self.scenario.ping[0]
             where = kills(self.calls())
-            assert self.answered() == self.scenario.ping[1]
+            assert self.wire.answered() == self.scenario.ping[1]
             self.next()
             _clean[self.scenario.name] = self.signature(), where
             self.leave()
@@ -337,7 +333,7 @@ def test_a_command_killed_at_any_system_call_is_made_good_by_the_next(bench):
         # closes and the like may come less often in another run
         missed += done.returncode == 0
         # meanwhile a packet meets the policy of before, or that of after
-        assert bench.answered() in bench.scenario.ping, where
+        assert bench.wire.answered() in bench.scenario.ping, where
         bench.check(clean, where)
     assert missed <= len(tried) // 4
     bench.traces.nothing_new()
@@ -375,11 +371,11 @@ def test_a_command_that_is_refused_any_system_call_changes_nothing_or_all(bench)
         assert done.returncode in (0, 1), (where, done)
         before, after = bench.scenario.ping
         if done.returncode == 0:
-            assert bench.answered() == after, where
+            assert bench.wire.answered() == after, where
         else:
             said = refusal(bench.scenario, done)
             changed = "could not be cleared away" in said
-            assert bench.answered() == (after if changed else before), (where, said)
+            assert bench.wire.answered() == (after if changed else before), (where, said)
         if LESSER.search(done.stdout):
             bench.next()
             bench.leave()

@@ -454,7 +454,7 @@ def test_a_pin_that_was_removed_is_made_anew_and_forwarding_goes_on(wire, traces
     os.unlink(os.path.join(folder(wire), leaf))
     heals(wire, what)
     assert pins(wire) == clean and sorted(sh.objects()) == ids
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     assert not fsck(wire)
     assert wire.stats().balances().hook() == 1
     # the next command does the same
@@ -527,7 +527,7 @@ def test_a_record_that_is_not_understood_is_left_alone(wire, traces, old, new, w
         assert snapshot(wire) == before
     assert sh.refused("attach", "b0", "-p", wire.policy(DROP), ns=wire.b)
     assert snapshot(wire) == before
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     assert wire.detach()["gone"]
     traces.nothing_new()
 
@@ -638,11 +638,11 @@ def test_a_filter_outlives_its_bpffs_and_is_found(wire, mounts, traces):
     program = reply["hooks"][0]["program"]
     mounts.umount()
     mounts.mount()
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     (one,) = [one for one in mounts.fsck("--repair", "--adopt") if "(id %d)" % program in one["where"]]
     assert one["what"] == "hidden-instance" and not one["repaired"]
     assert "its policy's text" in one["repair"]
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     mounts.fsck("--take-off")
     assert wire.a.ping(B4) == 1
     traces.nothing_new()

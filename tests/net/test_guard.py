@@ -421,8 +421,10 @@ def test_a_packet_must_make_sense(wire, traces, packet, words):
 
 # --- the real thing -----------------------------------------------------------------------
 
-def talks(client, server):
-    """A word and its echo over an open connection, within a moment."""
+def talks(client, server, seconds=10):
+    """A word and its echo over an open connection, each within so long."""
+    for end in (client, server):
+        end.settimeout(seconds * sh.PATIENCE)
     try:
         client.sendall(b"word")
         server.recv(4)
@@ -440,8 +442,6 @@ def test_a_connection_goes_on_over_a_refused_apply(wire, hook):
     client.connect((B4, 22))
     server, peer = listener.accept()
     with server:
-        for end in (client, server):
-            end.settimeout(0.2)
         session = "%s %d %s %d" % (*peer, *server.getsockname())
         wire.attach(OPEN, "--hook", hook)
         shut = NO_SSH if hook == "xdp" else NO_ANSWER
@@ -451,7 +451,7 @@ def test_a_connection_goes_on_over_a_refused_apply(wire, hook):
         assert talks(client, server)
         # and the guard was right
         apply(wire, shut, "--force", session=session)
-        assert not talks(client, server)
+        assert not talks(client, server, 0.2)
 
 
 def test_environments_of_other_processes_do_not_matter(wire):

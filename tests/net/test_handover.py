@@ -83,7 +83,7 @@ def test_what_waits_in_the_ring_is_handed_over_with_it(wire):
 @HANDED
 def test_every_queue_is_handed_over(wide_wire):
     wire = wide_wire
-    wire.attach(policy(heartbeat=None))
+    wire.attach(policy(heartbeat="1m"))
 
     def pids():
         (item,) = wire.stats()["consumers"]

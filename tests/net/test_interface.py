@@ -325,7 +325,7 @@ def test_jumbo_frames_pass_and_a_consumer_that_has_no_room_for_them_loses_them(w
         applies.more()
     applies.all_worked()
     assert sh.shunt("show", "b0", ns=wire.b)["hooks"][0]["mode"] == reply["hooks"][0]["mode"]
-    assert wire.a.ping(sh.B4, 3, "-s", "8000", "-M", "do") == 3
+    assert wire.a.ping(sh.B4, 3, size=8000, whole=True) == 3
     sh.send(wire.a.raw("a0"), *[fr.eth(fr.ip4(fr.udp(b"x" * 8000, 4000, 5000))) for _ in range(5)])
     served(wire, process)
     assert process.end(signal.SIGINT) == 0

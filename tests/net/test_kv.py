@@ -29,7 +29,7 @@ class Server:
         self.notes = []
         while not self.notes or "answers\n" not in self.notes[-1]:
             self.notes.append(self.popen.stderr.readline())
-            assert self.notes[-1], self.popen.wait(10)
+            assert self.notes[-1], self.popen.wait(60)
         self.last = None
 
     def change(self, line):
@@ -48,7 +48,7 @@ class Server:
     def end(self):
         """The last report, once ^C has ended it."""
         self.popen.send_signal(signal.SIGINT)
-        out, _ = self.popen.communicate(timeout=10)
+        out, _ = self.popen.communicate(timeout=60)
         assert self.popen.returncode == 0
         self.last = sh.validate(json.loads(out.splitlines()[-1]))
         assert self.last["final"]
@@ -73,7 +73,7 @@ def make_wire():
 def asker(wire, family=socket.AF_INET):
     client = wire.a.socket(family, socket.SOCK_DGRAM)
     client.connect((FAMILIES[family], PORT))
-    client.settimeout(5)
+    client.settimeout(30)
 
     def ask(question):
         client.send(question)
@@ -145,10 +145,10 @@ def test_a_file_is_read_and_what_is_wrong_in_it_told(wire):
 def test_what_it_leaves_goes_to_a_socket(wire):
     socket_b = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
     socket_b.bind((sh.B4, PORT))
-    socket_b.settimeout(5)
+    socket_b.settimeout(30)
     with Server(wire, "--pass-misses", "--set", "k=v") as server:
         client = wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.settimeout(5)
+        client.settimeout(30)
         for question in (b"get other", b"set k w", b"anything"):
             client.sendto(question, (sh.B4, PORT))
             got, sender = socket_b.recvfrom(4096)
@@ -165,7 +165,7 @@ def test_only_its_addresses_are_answered_for(wire):
     wire.b.ip("addr add 192.0.2.77/24 dev b0")
     with Server(wire, "--address", "192.0.2.77", "--address", sh.B6) as server:
         client = wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.settimeout(5)
+        client.settimeout(30)
         client.sendto(b"echo to another", (sh.B4, PORT))
         client.sendto(b"echo", ("192.0.2.77", PORT))
         assert client.recvfrom(100) == (b"said", ("192.0.2.77", PORT))

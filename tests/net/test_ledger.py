@@ -109,8 +109,9 @@ def test_datagrams_of_a_program_are_counted_one_by_one(wire):
     assert both(stats, "xdp", "hook") == (after[0] - before[0],
                                           after[1] - before[1] + 14 * 6000)
     assert stats.rule("even") == stats.rule("odd") == 3000
-    server.setblocking(False)
+    server.settimeout(30)
     assert sum(1 for _ in range(3000) if server.recv(2048) is not None) == 3000
+    server.setblocking(False)
     with pytest.raises(BlockingIOError):
         server.recv(1)
 

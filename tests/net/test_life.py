@@ -129,7 +129,7 @@ def test_the_policy_rules_without_any_process_of_shunt(wire):
     assert {kind for kind, _ in ours} == {"prog", "map", "link"}
     # nobody holds any of it, be it a child of ours or not, nor does it wait to be undone
     assert not holders(ours)
-    assert wire.a.ping(B4, 2, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 2, seconds=0.05) == 0
     assert wire.stats().rule("no-ping") == 2
     assert set(sh.objects()) >= ours
     # what changes it leaves nobody behind either
@@ -137,7 +137,7 @@ def test_the_policy_rules_without_any_process_of_shunt(wire):
                            "action": "drop"}]})
     ours = set(sh.objects()) - before
     assert not holders(ours)
-    assert wire.a.ping(B4, 2, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 2, seconds=0.05) == 0
     assert wire.stats().rule("no-ping") == 4
 
 
@@ -297,7 +297,7 @@ def test_a_mode_does_what_it_says_and_leaves_nothing(wire, traces, hook, asked, 
     if hook == "xdp":
         assert wire.b.link("b0")["xdp"]["mode"] == {"native": 1, "generic": 2}[mode]
     assert sh.qdiscs(wire.b) == (["clsact"] if mode == "clsact" else [])
-    assert wire.a.ping(B4, 2, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 2, seconds=0.05) == 0
     stats = wire.stats().balances()
     assert stats.rule("icmp") == stats.hook(hook) == 2
     assert wire.detach()["gone"]

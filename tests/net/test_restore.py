@@ -317,7 +317,7 @@ def test_a_restore_that_is_killed_converges_with_the_next(wire, file, traces):
         done = sh.run("restore", path)
         assert done.code == 0, (call, number, done)
         assert bytes_of(wire.b) == text, (call, number)
-        assert wire.a.ping(B4, 1, "-s", "200", "-W", "0.05") == 0
+        assert wire.a.ping(B4, 1, size=200, seconds=0.05) == 0
         nothing()
         traces.nothing_new()
 

@@ -161,13 +161,13 @@ def test_packets_are_judged_as_before(wire, file):
     edit(wire, "del", "live", A4)
     rule = file(bytes_of(wire.b), "rule.json")
     wire.detach()
-    assert wire.a.ping(B4, 1, "-s", "200") == 1
+    assert wire.a.ping(B4, 1, size=200) == 1
     restored(rule)
-    assert wire.a.ping(B4) == 1 and wire.a.ping(B4, 1, "-s", "200", "-W", "0.05") == 0
+    assert wire.a.ping(B4) == 1 and wire.a.ping(B4, 1, size=200, seconds=0.05) == 0
     # a member is another state, and is brought back as one
     item = restored(saved)["b0"]
     assert item["outcome"] == "applied" and item["generation"] == 2
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     stats = wire.stats().balances()
     assert stats.rule("no-echo") == 1 and stats.rule("sets") == 1
     assert restored(rule)["b0"]["outcome"] == "applied"

@@ -68,10 +68,10 @@ def test_a_file_is_added_deleted_and_put_in_the_place_of_all(edit, file):
 def test_packets_see_a_replaced_set(wire, edit):
     assert wire.a.ping(B4) == 1
     edit("replace", "nets", "192.0.2.0/24")
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     edit("add", "nets", "192.0.0.0/8")
     edit("del", "nets", "192.0.2.0/24")
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     edit("replace", "nets", "192.0.3.0/24")
     assert wire.a.ping(B4) == 1
 
@@ -162,7 +162,7 @@ def test_a_million_of_each_family_go_in_and_out(wire, tmp_path):
     show = sh.shunt("show", "b0", ns=wire.b)
     assert show["sets"][0]["members"] == 2000002
     sh.shunt("set", "add", "b0", "all", A4, ns=wire.b)
-    assert wire.a.ping(B4, 1, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 1, seconds=0.05) == 0
     assert sh.shunt("set", "del", "b0", "all", "--file", path, ns=wire.b,
                     seconds=120)["changed"] == 2000000
 

@@ -56,7 +56,7 @@ class Station:
 
     def __exit__(self, *why):
         self.popen.stdin.close()
-        code = self.popen.wait(10)
+        code = self.popen.wait(60)
         self.popen.stdout.close()
         assert why[0] or code == 0, code
 
@@ -72,7 +72,7 @@ def refused(wire, where):
 def exchange(ns, family, address, payload, client=None):
     if client is None:
         client = ns.socket(family, socket.SOCK_DGRAM)
-    client.settimeout(5)
+    client.settimeout(30)
     client.sendto(payload, (address, PORT))
     answer, sender = client.recvfrom(65536)
     assert sender[:2] == (address, PORT)
@@ -98,7 +98,7 @@ def answer_on(ns, family, address):
 
 def clean(capture, count):
     """Whatever came from b is sound, and b never called our port unreachable."""
-    capture.end(signal.SIGINT)
+    sh.captured(capture, count, lambda frame: fr.is_udp_from(frame, PORT))
     rows = pcapng.tshark(capture.path, "udp.srcport", "udp.checksum.status", "ip.checksum.status",
                          "icmpv6.checksum.status", "icmp.type", "icmpv6.type", "_ws.malformed",
                          "_ws.expert.severity", only="eth.src == 02:00:00:00:00:0b", checks=True,
@@ -250,16 +250,16 @@ def test_afxdp_passes_what_is_not_its_own(bare_wire):
     with Station(bare_wire, "echo", uri("afxdp")):
         answer_on(bare_wire.b, socket.AF_INET, sh.B4)
         client = bare_wire.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.settimeout(5)
+        client.settimeout(30)
         client.sendto(b"ab", (sh.B4, 5000))
         assert client.recv(10) == b"ba"
-        assert bare_wire.a.ping(sh.B4) == 1 and bare_wire.a.ping(sh.B6, 1, "-6") == 1
+        assert bare_wire.a.ping(sh.B4) == 1 and bare_wire.a.ping(sh.B6) == 1
 
 
 def test_afxdp_takes_on_what_a_kill_has_left(bare_wire):
     first = Station(bare_wire, "echo", uri("afxdp"))
     first.popen.kill()
-    first.popen.wait(10)
+    first.popen.wait(60)
     with Station(bare_wire, "echo", "afxdp://%s:7001?header=off" % sh.B4):
         pass
     assert not bare_wire.b.instances()

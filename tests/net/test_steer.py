@@ -410,7 +410,8 @@ def test_a_saved_policy_brings_its_queues_back(wide_wire):
 # --- a veth's queues --------------------------------------------------------------------------
 
 CONSUMED = {"default": "drop",
-            "consumers": {"second": {"kind": "xsk", "queues": [1], "steer": True}},
+            "consumers": {"second": {"kind": "xsk", "queues": [1], "steer": True,
+                                     "heartbeat": "1m"}},
             "rules": [rule("second", "second", proto="udp", dport=5000)]}
 
 

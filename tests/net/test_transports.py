@@ -102,9 +102,8 @@ def test_netcat_is_answered(wire, talk, scheme):
     lets_programs_send(wire)
     process = wire.b.start(talk, at(scheme, sh.B4, PORT, "header=off"))
     process.says(":%d\n" % PORT)
-    done = subprocess.run(wire.a.argv("nc", "-u", "-w", "1", sh.B4, PORT), input="hello, there\n",
-                          capture_output=True, text=True, timeout=20, check=False)
-    assert done.stdout == "hello, there\n", (done, process.err)
+    asks = wire.a.start("bash", "-c", 'exec nc -u "$@" <<<"hello, there"', "nc", sh.B4, PORT)
+    assert asks.says("there\n", 20).out == b"hello, there\n", (asks.err, process.err)
 
 
 @pytest.mark.parametrize("scheme", UDP)

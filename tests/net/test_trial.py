@@ -13,18 +13,14 @@ from test_apply import command, killed, points
 
 OPEN = {"rules": [{"name": "ping", "match": {"proto": "icmp"}, "action": "count"}]}
 SHUT = {"rules": [{"name": "no-ping", "match": {"proto": "icmp"}, "action": "drop"}]}
-LONG, SHORT = "60s", "400ms"
+SHORT_S = 2 * sh.PATIENCE  # a few commands long, also where a command waits for a CPU
+LONG, SHORT = "60s", "%dms" % (1000 * SHORT_S)
 
 
 @pytest.fixture
 def under_open(wire):
     wire.attach(OPEN, "--hook", "xdp", "--hook", "tc-ingress")
     return wire
-
-
-def answered(wire):
-    """Is a ping answered? The policy SHUT says no."""
-    return wire.a.ping(B4, 1, "-W", "0.05") == 1
 
 
 def trial(wire, policy, how_long):
@@ -48,14 +44,14 @@ def programs(wire):
 
 def test_a_policy_that_nobody_confirms_goes_by_itself(under_open):
     wire = under_open
-    reply = trial(wire, SHUT, SHORT)
     start = time.monotonic()
-    assert reply["confirm_ms"] == 400 and reply["generation"] == 2
-    assert not answered(wire)
+    reply = trial(wire, SHUT, SHORT)
+    assert reply["confirm_ms"] == 1000 * SHORT_S and reply["generation"] == 2
+    assert not wire.answered()
     assert show(wire)["trial"]["before"] == 1 and show(wire)["generation"] == 2
     # nothing of Shunt's runs meanwhile, and reading statistics changes nothing either
-    sh.wait(lambda: answered(wire), "the old policy to rule again")
-    assert time.monotonic() - start >= 0.35
+    sh.wait(wire.answered, "the old policy to rule again")
+    assert time.monotonic() - start >= SHORT_S
     assert show(wire)["trial"] is None and show(wire)["generation"] == 1
     stats = wire.stats()
     assert stats["generation"] == 1 and stats.rule("ping") > 0
@@ -72,9 +68,9 @@ def test_counters_survive_a_policy_that_was_taken_back(under_open):
     assert wire.a.ping(B4, 5) == 5
     before = wire.seen(5).rule("ping")
     trial(wire, SHUT, SHORT)
-    assert wire.a.ping(B4, 3, "-W", "0.05") == 0
+    assert wire.a.ping(B4, 3, seconds=0.05) == 0
     assert wire.stats()["retired"]["packets"] == 0  # its own rule only counts
-    sh.wait(lambda: answered(wire), "the old policy to rule again")
+    sh.wait(wire.answered, "the old policy to rule again")
     assert wire.stats().rule("ping") > before
     assert sh.refused("confirm", "b0", ns=wire.b).startswith("confirm b0: it is too late")
     stats = wire.stats().balances()
@@ -86,9 +82,9 @@ def test_a_policy_that_is_confirmed_stays(under_open):
     trial(wire, SHUT, SHORT)
     reply = sh.shunt("confirm", "b0", ns=wire.b)
     assert reply["generation"] == 2 and not reply["warnings"]
-    deadline = time.monotonic() + 0.6
+    deadline = time.monotonic() + SHORT_S
     sh.wait(lambda: time.monotonic() > deadline, "the deadline to pass")
-    assert not answered(wire)
+    assert not wire.answered()
     assert show(wire)["trial"] is None and show(wire)["generation"] == 2
     assert "no policy is on trial there: generation 2 rules for good" in sh.refused(
         "confirm", "b0", ns=wire.b)
@@ -108,20 +104,20 @@ def test_stepping_the_wall_clock_neither_hastens_nor_hinders(under_open):
     trial(wire, SHUT, LONG)
     try:
         step(90)
-        ahead = answered(wire)
+        ahead = wire.answered()
     finally:
         step(0)
     assert not ahead, "a minute and a half on the wall are no time at all"
     sh.shunt("rollback", "b0", ns=wire.b)
-    trial(wire, SHUT, SHORT)
     start = time.monotonic()
+    trial(wire, SHUT, SHORT)
     try:
         step(-90)
-        sh.wait(lambda: answered(wire), "the deadline, with the wall clock set back")
+        sh.wait(wire.answered, "the deadline, with the wall clock set back")
         took = time.monotonic() - start
     finally:
         step(0)
-    assert 0.3 < took < 5
+    assert took >= SHORT_S
 
 
 # --- what has to wait ---------------------------------------------------------------------
@@ -134,7 +130,7 @@ def test_one_policy_at_a_time_is_on_trial(under_open):
         said = sh.refused(*words, ns=wire.b)
         assert "generation 2 is on trial there for " in said, said
         assert "`shunt confirm b0` keeps it, `shunt rollback b0` goes back at once" in said
-    assert show(wire)["trial"] and not answered(wire)
+    assert show(wire)["trial"] and not wire.answered()
     assert wire.detach()["gone"]
 
 
@@ -155,10 +151,10 @@ def test_members_of_sets_come_back_with_their_policy(wire):
                 "rules": [{"name": "s", "match": {"src": "@s"}, "action": "drop"}]}
 
     wire.attach(policy(sh.A4, "pass"))
-    assert not answered(wire)
+    assert not wire.answered()
     trial(wire, policy("192.0.2.77", "pass"), SHORT)
-    assert answered(wire)
-    sh.wait(lambda: not answered(wire), "the set of the policy before")
+    assert wire.answered()
+    sh.wait(lambda: not wire.answered(), "the set of the policy before")
     assert sh.shunt("set", "list", "b0", "s", ns=wire.b)["elements"] == [sh.A4]
 
 
@@ -170,9 +166,9 @@ def test_rollback_goes_back_and_forth(under_open):
     reply = sh.shunt("rollback", "b0", ns=wire.b)
     assert (reply["previous_generation"], reply["generation"], reply["again"]) == (2, 3, 1)
     assert (reply["added"], reply["removed"]) == (["ping"], ["no-ping"])
-    assert answered(wire)
-    assert sh.shunt("rollback", "b0", ns=wire.b)["again"] == 2 and not answered(wire)
-    assert sh.shunt("rollback", "b0", "3", ns=wire.b)["again"] == 1 and answered(wire)
+    assert wire.answered()
+    assert sh.shunt("rollback", "b0", ns=wire.b)["again"] == 2 and not wire.answered()
+    assert sh.shunt("rollback", "b0", "3", ns=wire.b)["again"] == 1 and wire.answered()
 
 
 def test_rollback_from_a_trial_is_at_once(under_open):
@@ -181,7 +177,7 @@ def test_rollback_from_a_trial_is_at_once(under_open):
     trial(wire, SHUT, LONG)
     reply = sh.shunt("rollback", "b0", ns=wire.b)
     assert (reply["previous_generation"], reply["generation"], reply["again"]) == (2, 3, 1)
-    assert answered(wire)
+    assert wire.answered()
     after = show(wire)
     assert after["trial"] is None
     assert [after[key] for key in ("rules", "hash", "policy", "sets")] == [
@@ -221,9 +217,9 @@ def test_rollback_notices_that_a_file_has_changed(wire):
     said = sh.refused("rollback", "b0", ns=wire.b)
     assert "a file that its sets are filled from has changed since" in said
     assert "take it as it is with --changed-files" in said
-    assert show(wire)["generation"] == 2 and answered(wire)
+    assert show(wire)["generation"] == 2 and wire.answered()
     wire.policy("192.0.2.1\n", "members.txt")
-    assert sh.shunt("rollback", "b0", ns=wire.b)["again"] == 1 and not answered(wire)
+    assert sh.shunt("rollback", "b0", ns=wire.b)["again"] == 1 and not wire.answered()
     wire.apply(OPEN)
     wire.policy("192.0.2.99\n", "members.txt")
     sh.shunt("rollback", "b0", "--changed-files", ns=wire.b)
@@ -245,7 +241,7 @@ def test_text_tells_the_same(under_open):
     done = sh.run("apply", "b0", "-p", path, "--confirm", "30s", ns=wire.b, text=True)
     assert "on trial: `shunt confirm b0` within 30s keeps it; else generation 1 rules again" in done.out
     shown = sh.run("show", "b0", ns=wire.b, text=True).out
-    assert re.search(r"on trial for (30\.0|29\.\d) s more: then generation 1 rules", shown), shown
+    assert re.search(r"on trial for (30\.0|[12]\d\.\d) s more: then generation 1 rules", shown), shown
     done = sh.run("confirm", "b0", ns=wire.b, text=True)
     assert done.out == "confirmed: generation 2 of b0 rules for good\n"
     lines = sh.run("show", "b0", "--history", ns=wire.b, text=True).out.splitlines()
@@ -291,7 +287,7 @@ def test_a_confirm_killed_at_any_change_is_made_good(wire, traces):
     for call, number in every_point(wire, prepare, words):
         prepare()
         killed(wire, call, number, *words)
-        assert not answered(wire)
+        assert not wire.answered()
         # either it is still on trial, or it is confirmed; the next command says which
         if show(wire)["trial"]:
             assert sh.shunt(*words, ns=wire.b)["generation"]
@@ -317,7 +313,7 @@ def test_a_trial_killed_at_any_change_is_made_good(wire, traces):
         prepare()
         killed(wire, call, number, *words)
         on_trial = show(wire)["trial"] is not None
-        assert answered(wire) != on_trial, (call, number)
+        assert wire.answered() != on_trial, (call, number)
         if not on_trial:
             assert show(wire)["hash"] == first
             sh.shunt(*words, ns=wire.b)
@@ -345,12 +341,12 @@ def test_a_rollback_killed_at_any_change_is_made_good(wire, traces, from_trial):
         prepare()
         killed(wire, call, number, *words)
         back = show(wire)["hash"] == opened
-        assert answered(wire) == back, (call, number)
+        assert wire.answered() == back, (call, number)
         if not back:
             sh.shunt(*words, ns=wire.b)
         else:
             wire.apply(OPEN)
-        assert answered(wire) and show(wire)["trial"] is None
+        assert wire.answered() and show(wire)["trial"] is None
         settled(wire)
     wire.detach()
     traces.nothing_new()
@@ -365,8 +361,8 @@ def test_a_deadline_passes_while_the_command_that_set_it_is_dead(wire):
     sh.shunt("rollback", "b0", ns=wire.b)
     last = [place for place in calls if place[0] == "rename"][-1]
     killed(wire, *last, *words)
-    assert not answered(wire)
-    sh.wait(lambda: answered(wire), "the old policy to rule again")
+    assert not wire.answered()
+    sh.wait(wire.answered, "the old policy to rule again")
     assert json.loads(subprocess.run(command(wire, "show", "b0", "--json"), check=True,
                                      capture_output=True).stdout)["trial"] is None
     wire.apply(SHUT)
