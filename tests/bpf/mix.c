@@ -36,6 +36,7 @@
 #include "mix.skel.h"
 #include "tests/model/fixture.h"
 #include "tests/model/frame.h"
+#include "tests/model/random.h"
 #include "tests/model/text.h"
 #include "user/base/cleanup.h"
 #include "user/base/clock.h"
@@ -264,16 +265,16 @@ static uint64_t judged(const cJSON *stats, const char *hook)
 static void swap_under_load(struct shunt_policy *const policy[2])
 {
 	struct shunt_err err;
+	uint64_t swaps = shunt_random_cases(SWAPS), n;
 	uint32_t before = 0;
-	int n;
 
-	for (n = 0; n < SWAPS; n++) {
+	for (n = 0; n < swaps; n++) {
 		cJSON *reply;
 
 		must(shunt_apply(RECEIVER, policy[n % 2 ^ 1], NULL, &reply, &err),
 		     &err);
 		cJSON_Delete(reply);
-		if (n % 50 == 49) {
+		if (n % (swaps / 4) == swaps / 4 - 1) {
 			assert_true(ends->bss->mix_number > before);
 			before = ends->bss->mix_number;
 		}
@@ -315,11 +316,12 @@ static cJSON *run(struct shunt_policy *const policy[2], const char *const hooks[
 			break;
 		cJSON_Delete(stats);
 	}
-	printf("%llu frames in %.1f s (%.2f Mpps), %d swaps; the veth did not take "
+	printf("%llu frames in %.1f s (%.2f Mpps), %llu swaps; the veth did not take "
 	       "%llu, "
 	       "threw away %llu\n",
 	       (unsigned long long)*sent, (double)took / 1e9,
-	       (double)*sent * 1e3 / (double)took, SWAPS,
+	       (double)*sent * 1e3 / (double)took,
+	       (unsigned long long)shunt_random_cases(SWAPS),
 	       (unsigned long long)(not_taken() - before),
 	       (unsigned long long)thrown_away());
 	return stats;
