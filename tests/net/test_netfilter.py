@@ -34,9 +34,7 @@ def datagrams(wire, count, port=5000, size=20, to=B4):
 
 def links():
     """The netfilter links on this machine whose program is Shunt's, as the kernel has them."""
-    done = subprocess.run(["bpftool", "-j", "link", "show"], capture_output=True, text=True,
-                          check=True)
-    return [link for link in json.loads(done.stdout)
+    return [link for link in sh.listing("link")
             if link["type"] == "netfilter" or link["type"] == 10]
 
 
