@@ -135,6 +135,14 @@ def shunt(*args, **how):
     return done.reply
 
 
+def detach_stale(ns=None):
+    """`detach --stale`, which may wait for others, whose instances it looks at too: its reply."""
+    done = run("detach", "--stale", ns=ns)
+    assert done.code == 0, done
+    assert all(line.startswith("shunt: waiting for ") for line in done.err.splitlines()), done
+    return done.reply
+
+
 def refused(*args, code=1, **how):
     """A command that has to fail, with that exit status: its sentence."""
     done = run(*args, **how)
@@ -505,7 +513,7 @@ class Wire:
                 if os.path.exists(ns.path):
                     shunt("detach", decode(name), ns=ns)
                 else:  # a test that has removed the namespace has failed behind that
-                    shunt("detach", "--stale")
+                    detach_stale()
 
     def close(self):
         self._stack.close()

@@ -437,7 +437,7 @@ def test_a_filter_of_a_namespace_that_is_gone_is_stale(traces):
     sh.wait(lambda: of() == ["stale"], "the namespace to be gone")
     found = [one for one in sh.run("fsck").reply["findings"] if one["instance"] == name]
     assert [one["what"] for one in found] == ["namespace-gone"]
-    assert name in sh.shunt("detach", "--stale")["removed"]
+    assert name in sh.detach_stale()["removed"]
     traces.nothing_new()
 
 

@@ -391,7 +391,7 @@ def test_a_deleted_interface_is_stale_until_it_is_cleaned_up(wire, traces):
     wire.b.ip("link del b0")
     sh.wait(lambda: [item["state"] for item in listed(wire.b)] == ["stale"], "list to say stale")
     assert sh.shunt("show", "b0", ns=wire.b)["state"] == "stale"
-    assert name in sh.shunt("detach", "--stale")["removed"]
+    assert name in sh.detach_stale()["removed"]
     assert not listed(wire.b)
     traces.nothing_new()
 
@@ -411,7 +411,7 @@ def test_a_new_interface_of_the_same_name_is_attached_over_stale_traces(wire, tr
 
 def test_clean_up_leaves_alone_what_is_attached(wire):
     wire.attach({})
-    assert not [name for name in sh.shunt("detach", "--stale")["removed"]
+    assert not [name for name in sh.detach_stale()["removed"]
                 if name.startswith("ns%d:" % wire.b.cookie)]
     assert [item["state"] for item in listed(wire.b)] == ["attached"]
 
@@ -428,7 +428,7 @@ def test_a_namespace_that_is_gone_leaves_stale_traces(traces):
     name = "ns%d:b0" % cookie
     sh.wait(lambda: [item["state"] for item in sh.shunt("list")["instances"]
                      if item["instance"] == name] == ["stale"], "the namespace to be gone")
-    assert name in sh.shunt("detach", "--stale")["removed"]
+    assert name in sh.detach_stale()["removed"]
     traces.nothing_new()
 
 
