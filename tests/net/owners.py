@@ -148,10 +148,7 @@ WAYS = {"ip": "xdpdrv", "generic": "xdpgeneric", "xdp-loader": None, "bpf_link":
 
 def links(program):
     """The ids of all links of a program."""
-    done = subprocess.run(["bpftool", "-j", "link", "show"], check=True, capture_output=True,
-                          text=True)
-    return sorted(item["id"] for item in json.loads(done.stdout)
-                  if item.get("prog_id") == program)
+    return sorted(item["id"] for item in sh.listing("link") if item.get("prog_id") == program)
 
 
 def ids(ns, interface):

@@ -135,6 +135,14 @@ def shunt(*args, **how):
     return done.reply
 
 
+def detach_stale(ns=None):
+    """`detach --stale`, which may wait for others, whose instances it looks at too: its reply."""
+    done = run("detach", "--stale", ns=ns)
+    assert done.code == 0, done
+    assert all(line.startswith("shunt: waiting for ") for line in done.err.splitlines()), done
+    return done.reply
+
+
 def refused(*args, code=1, **how):
     """A command that has to fail, with that exit status: its sentence."""
     done = run(*args, **how)
@@ -505,7 +513,7 @@ class Wire:
                 if os.path.exists(ns.path):
                     shunt("detach", decode(name), ns=ns)
                 else:  # a test that has removed the namespace has failed behind that
-                    shunt("detach", "--stale")
+                    detach_stale()
 
     def close(self):
         self._stack.close()
@@ -599,7 +607,7 @@ def decode(instance):
     return re.sub(r"%(..)", lambda hit: chr(int(hit.group(1), 16)), instance.partition(":")[2])
 
 
-def _bpftool(kind):
+def listing(kind):
     def look():
         """An object that is being made or freed makes it fail."""
         done = subprocess.run(["bpftool", "-j", "-f", kind, "show"], capture_output=True,
@@ -612,12 +620,12 @@ def _bpftool(kind):
 def objects():
     """{(kind, id): what bpftool says} of every program, map and link that is Shunt's."""
     found = {}
-    progs = [prog for prog in _bpftool("prog") if prog.get("name", "").startswith("shunt")]
+    progs = [prog for prog in listing("prog") if prog.get("name", "").startswith("shunt")]
     found.update({("prog", prog["id"]): prog for prog in progs})
-    found.update({("map", item["id"]): item for item in _bpftool("map")
+    found.update({("map", item["id"]): item for item in listing("map")
                   if item.get("name", "").startswith("shunt")})
     ids = {prog["id"] for prog in progs}
-    found.update({("link", link["id"]): link for link in _bpftool("link")
+    found.update({("link", link["id"]): link for link in listing("link")
                   if link.get("prog_id") in ids})
     return found
 
@@ -672,9 +680,25 @@ def _without_others(every):
             if key not in theirs and not (inner and "_in" in item.get("name", ""))}
 
 
-def ours():
-    """Of objects(), without what others on this machine work with at the same time."""
-    return _without_others(objects())
+def belongings(ns, interface="b0"):
+    """{(kind, id): what bpftool says} of what an instance has: what is pinned for it, what its
+    programs use, and what stands in its maps of maps.
+
+    Not what others on this machine work with, nor what the kernel is about to free.
+    """
+    found, name = objects(), "ns%d:%s" % (ns.cookie, interface)
+    mine = {key for key, item in found.items() if any(
+        path.rpartition("/shunt/v1/")[2].partition("/")[0] == name
+        for path in item.get("pinned", []))}
+    for kind, number in list(mine):
+        mine.update(("map", used) for used in found[kind, number].get("map_ids", []))
+    for kind, number in list(mine):
+        if str(found.get((kind, number), {}).get("type")).endswith("_of_maps"):
+            done = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], check=True,
+                                  capture_output=True, text=True)
+            mine.update(("map", int.from_bytes(bytes(int(byte, 16) for byte in one["value"]),
+                                               "little")) for one in json.loads(done.stdout))
+    return {key: found[key] for key in mine if key in found}
 
 
 _BPF_SYSCALL = {"x86_64": 321, "aarch64": 280}[os.uname().machine]

@@ -278,8 +278,7 @@ def test_a_foreign_xdp_program_is_named_and_left_alone(wire, foreign, how):
 def test_a_program_that_came_in_our_place_is_not_taken_off(wire, foreign):
     """Somebody has torn our link off and attached another program: that one stays."""
     wire.attach({})
-    (link,) = [number for kind, number in sh.objects() if kind == "link" and any(
-        sh._ours(path) for path in sh.objects()[kind, number].get("pinned", []))]
+    (link,) = [number for kind, number in sh.belongings(wire.b) if kind == "link"]
     wire.b.run("bpftool", "link", "detach", "id", link)
     wire.b.run("ip", "link", "set", "dev", "b0", "xdp", "object", foreign, "section", "xdp")
     before = wire.b.link("b0")["xdp"]

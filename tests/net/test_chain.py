@@ -345,10 +345,10 @@ def test_an_interface_that_goes_leaves_nothing_for_long(wire, traces):
     wire.attach(PASS, "--chain", "20")
     (name,) = wire.b.instances()
     # from another namespace nobody can tell, and nothing is touched
-    assert name not in sh.shunt("detach", "--stale")["removed"]
+    assert name not in sh.detach_stale()["removed"]
     assert wire.a.ping(B4) == 1
     wire.b.ip("link del b0")
-    assert name in sh.shunt("detach", "--stale", ns=wire.b)["removed"]
+    assert name in sh.detach_stale(wire.b)["removed"]
     traces.nothing_new()
 
 

@@ -79,7 +79,7 @@ def test_no_command_touches_it(occupied):
     unharmed("a second hook")
     look("detach", "b0", "--hook", "tc-ingress")
     unharmed("one hook less")
-    sh.shunt("detach", "--stale")
+    sh.detach_stale()
     unharmed("stale")
     assert wire.detach()["gone"]
     unharmed("detach")

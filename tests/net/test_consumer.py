@@ -298,4 +298,4 @@ def test_a_consumer_goes_on_over_an_apply_and_ends_with_its_interface(wire):
     wire.b.ip("link del b0")
     assert process.end() == 1
     assert "b0" in process.err.decode()
-    assert sh.shunt("detach", "--stale")
+    assert sh.detach_stale()

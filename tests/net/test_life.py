@@ -120,34 +120,31 @@ def holders(kinds):
 
 
 def test_the_policy_rules_without_any_process_of_shunt(wire):
-    before = set(sh.objects())
     hooks = wire.attach({"rules": [
         {"name": "no-ping", "match": {"proto": "icmp"}, "action": "drop"}]},
         "--hook", "xdp", "--hook", "tc-ingress")["hooks"]
-    ours = set(sh.objects()) - before
+    ours = set(sh.belongings(wire.b))
     assert {("prog", hook["program"]) for hook in hooks} < ours
     assert {kind for kind, _ in ours} == {"prog", "map", "link"}
     # nobody holds any of it, be it a child of ours or not, nor does it wait to be undone
     assert not holders(ours)
     assert wire.a.ping(B4, 2, seconds=0.05) == 0
     assert wire.stats().rule("no-ping") == 2
-    assert set(sh.objects()) >= ours
+    assert set(sh.belongings(wire.b)) == ours
     # what changes it leaves nobody behind either
     wire.apply({"rules": [{"name": "no-ping", "match": {"proto": "icmp", "length": "0-9000"},
                            "action": "drop"}]})
-    ours = set(sh.objects()) - before
+    ours = set(sh.belongings(wire.b))
     assert not holders(ours)
     assert wire.a.ping(B4, 2, seconds=0.05) == 0
     assert wire.stats().rule("no-ping") == 4
 
 
-def charged(before):
-    """Bytes that the kernel charges for the maps that are new, by name."""
+def charged(wire):
+    """Bytes that the kernel charges for the maps of the instance, by name."""
     found = {}
-    new = {key: item for key, item in sh.objects().items() if key not in before}
-    held = sh._held_by_others()  # others may work on this machine at the same time
-    for key, item in new.items():
-        if key[0] == "map" and key not in held:
+    for (kind, _), item in sh.belongings(wire.b).items():
+        if kind == "map":
             found[item["name"]] = found.get(item["name"], 0) + item["bytes_memlock"]
     return found
 
@@ -161,9 +158,8 @@ def test_check_reckons_the_memory_that_is_charged(wire, members, rules):
         {"name": "r%d" % number, "match": {"src": "@s" if members else A4, "sport": number + 1},
          "action": "drop"} for number in range(rules)]}
     memory = sh.shunt("check", wire.policy(policy))["memory"]
-    before = sh.objects()
     wire.attach(policy)
-    maps = charged(before)
+    maps = charged(wire)
     assert abs(maps["shunt_image"] - memory["image"]) <= 8192
     assert abs(maps["shunt_counter"] - memory["counters"]) <= 1024
     own = sum(maps.values()) - maps["shunt_image"] - maps["shunt_counter"]
@@ -172,14 +168,13 @@ def test_check_reckons_the_memory_that_is_charged(wire, members, rules):
     assert (memory["sets"] > 8 * members) if members else memory["sets"] == 0
     # one that fits into what there is takes no more than that
     wire.apply({"rules": []})
-    assert charged(before)["shunt_image"] == maps["shunt_image"]
+    assert charged(wire)["shunt_image"] == maps["shunt_image"]
 
 
 def test_a_small_policy_takes_little_memory(wire):
-    before = sh.objects()
     wire.attach({})
     # the seats of 16 consumers, which the programs look at, are 130 KiB of it
-    assert sum(charged(before).values()) < 5 << 18
+    assert sum(charged(wire).values()) < 5 << 18
 
 
 def test_check_says_what_a_hook_cannot_do(wire):
@@ -396,7 +391,7 @@ def test_a_deleted_interface_is_stale_until_it_is_cleaned_up(wire, traces):
     wire.b.ip("link del b0")
     sh.wait(lambda: [item["state"] for item in listed(wire.b)] == ["stale"], "list to say stale")
     assert sh.shunt("show", "b0", ns=wire.b)["state"] == "stale"
-    assert name in sh.shunt("detach", "--stale")["removed"]
+    assert name in sh.detach_stale()["removed"]
     assert not listed(wire.b)
     traces.nothing_new()
 
@@ -416,7 +411,7 @@ def test_a_new_interface_of_the_same_name_is_attached_over_stale_traces(wire, tr
 
 def test_clean_up_leaves_alone_what_is_attached(wire):
     wire.attach({})
-    assert not [name for name in sh.shunt("detach", "--stale")["removed"]
+    assert not [name for name in sh.detach_stale()["removed"]
                 if name.startswith("ns%d:" % wire.b.cookie)]
     assert [item["state"] for item in listed(wire.b)] == ["attached"]
 
@@ -433,7 +428,7 @@ def test_a_namespace_that_is_gone_leaves_stale_traces(traces):
     name = "ns%d:b0" % cookie
     sh.wait(lambda: [item["state"] for item in sh.shunt("list")["instances"]
                      if item["instance"] == name] == ["stale"], "the namespace to be gone")
-    assert name in sh.shunt("detach", "--stale")["removed"]
+    assert name in sh.detach_stale()["removed"]
     traces.nothing_new()
 
 
@@ -453,7 +448,7 @@ def test_after_detach_nothing_is_left(wire, traces):
     wire.apply({"rules": POLICY["rules"][1:2]})
     wire.apply(POLICY)
     assert sh.qdiscs(wire.b) == ["clsact"]
-    kinds = {kind for kind, _ in sh.objects()}
+    kinds = {kind for kind, _ in sh.belongings(wire.b)}
     assert kinds == {"prog", "map", "link"}
     assert wire.detach()["gone"]
     traces.nothing_new()

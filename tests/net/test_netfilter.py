@@ -34,9 +34,7 @@ def datagrams(wire, count, port=5000, size=20, to=B4):
 
 def links():
     """The netfilter links on this machine whose program is Shunt's, as the kernel has them."""
-    done = subprocess.run(["bpftool", "-j", "link", "show"], capture_output=True, text=True,
-                          check=True)
-    return [link for link in json.loads(done.stdout)
+    return [link for link in sh.listing("link")
             if link["type"] == "netfilter" or link["type"] == 10]
 
 
@@ -377,9 +375,9 @@ def test_a_namespace_that_nobody_has_any_more_is_stale(traces):
         sh.shunt("attach", "b0", "-p", path, "--hook", "xdp", *NF, ns=ns)
         name = "ns%d:b0" % ns.cookie
         assert state_of(name) == "attached"
-        assert name not in sh.shunt("detach", "--stale")["removed"]
+        assert name not in sh.detach_stale()["removed"]
     sh.wait(lambda: state_of(name) == "stale", "the namespace to be nobody's")
-    assert name in sh.shunt("detach", "--stale")["removed"]
+    assert name in sh.detach_stale()["removed"]
     traces.nothing_new()
 
 
@@ -392,10 +390,10 @@ def test_a_namespace_that_a_process_is_in_is_not_stale(wire):
             "the process to be in the namespace")
     subprocess.run(["ip", "netns", "del", wire.b.name], check=True)
     assert state_of(name) == "attached"
-    assert name not in sh.shunt("detach", "--stale")["removed"]
+    assert name not in sh.detach_stale()["removed"]
     sleeper.end(signal.SIGKILL)
     sh.wait(lambda: state_of(name) == "stale", "the namespace to be nobody's")
-    assert name in sh.shunt("detach", "--stale")["removed"]
+    assert name in sh.detach_stale()["removed"]
 
 
 def state_of(name):

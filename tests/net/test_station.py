@@ -2,7 +2,6 @@
 """raw://, afxdp:// and dpdk://: ordinary UDP sockets are their peers, and the wire is clean."""
 import json
 import os
-import signal
 import socket
 import subprocess
 import threading
