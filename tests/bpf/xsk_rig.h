@@ -19,6 +19,7 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 
+#include "tests/patience.h"
 #include "user/base/clock.h"
 #include "user/io/af_xdp.h"
 #include "user/io/port.h"
@@ -26,7 +27,7 @@
 
 #include "xsk_feed.skel.h"
 
-#define WAIT_NS UINT64_C(5000000000)
+#define WAIT_NS (patience() * UINT64_C(5000000000))
 
 static struct xsk_feed_bpf *feed;
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -246,6 +247,28 @@ int net_tcp(enum net_side side, enum net_side to, uint16_t port)
 		fail_msg("connect to %s:%u: %s", net_address[to], port,
 			 strerror(errno));
 	return fd;
+}
+
+bool net_knows(enum net_side side)
+{
+	static const char row[] = "%63s %*s %x"; /* address, type of NIC, flags */
+	enum net_side before = here;
+	char line[256], address[64];
+	bool knows = false;
+	unsigned int flags;
+	FILE *table;
+
+	net_at(side);
+	table = fopen("/proc/thread-self/net/arp", "re");
+	if (!table)
+		give_up("/proc/thread-self/net/arp");
+	while (fgets(line, sizeof(line), table))
+		if (sscanf(line, row, address, &flags) == 2 && flags & ATF_COM &&
+		    !strcmp(address, net_address[side ^ 1]))
+			knows = true;
+	fclose(table);
+	net_at(before);
+	return knows;
 }
 
 void net_send(int fd, const void *bytes, uint32_t len, enum net_side to, uint16_t port)

@@ -58,6 +58,9 @@ int net_udp(enum net_side side, uint16_t port);
 int net_tcp(enum net_side side, enum net_side to, uint16_t port);
 int net_raw(enum net_side side);
 
+/* Does the kernel of that end have the other one's MAC address? */
+bool net_knows(enum net_side side);
+
 void net_send(int fd, const void *bytes, uint32_t len, enum net_side to, uint16_t port);
 
 /* A datagram; -1: none within the time. */

@@ -16,8 +16,6 @@
 
 #include "user/base/cleanup.h"
 
-#define NS_PER_MS UINT64_C(1000000)
-
 /* --- messages ----------------------------------------------------------------------------- */
 
 uint32_t rig_mixed(const struct rig *rig, uint32_t number)
@@ -262,7 +260,7 @@ static void show_stats(struct rig *rig)
 void rig_late(struct rig *rig, const char *what)
 {
 	show_stats(rig);
-	fail_msg("not within %u ms: %s", RIG_WAIT_MS, what);
+	fail_msg("not within %d ms: %s", RIG_WAIT_MS, what);
 }
 
 static unsigned int kick(struct rig *rig, enum net_side side, struct pollfd *fds)
@@ -316,7 +314,7 @@ int rig_offer(struct rig *rig, enum net_side side, uint32_t number)
 
 void rig_say(struct rig *rig, enum net_side side, uint32_t first, uint32_t n)
 {
-	uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * NS_PER_MS;
+	uint64_t deadline = shunt_now_ns() + (uint64_t)RIG_WAIT_MS * NS_PER_MS;
 	uint32_t number = first;
 
 	while (number < first + n) {

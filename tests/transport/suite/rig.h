@@ -14,12 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/patience.h"
 #include "tests/transport/suite/net.h"
 #include "user/transport/backend.h"
 #include "user/transport/transport.h"
 
+#define NS_PER_MS UINT64_C(1000000)
 #define RIG_PORT 7000u
-#define RIG_WAIT_MS 10000
+#define RIG_WAIT_MS (10000 * (int)patience()) /* for what is sure to come */
 
 struct rig;
 struct rig_test;
@@ -147,7 +149,7 @@ struct shunt_transport_stats rig_stats(struct rig *rig, enum net_side side);
 /* Turns until the condition holds; fails the test with these words after a deadline. */
 #define RIG_UNTIL(rig, condition, what)                                                \
 	do {                                                                           \
-		uint64_t until_ = shunt_now_ns() + RIG_WAIT_MS * UINT64_C(1000000);    \
+		uint64_t until_ = shunt_now_ns() + (uint64_t)RIG_WAIT_MS * NS_PER_MS;  \
 		while (!(condition)) {                                                 \
 			if (shunt_now_ns() > until_)                                   \
 				rig_late(rig, what);                                   \

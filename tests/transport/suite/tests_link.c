@@ -61,7 +61,7 @@ static void say_whatever(struct rig *rig, enum net_side side, uint32_t first,
 static void until_heard(struct rig *rig, enum net_side from)
 {
 	enum net_side to = from == NEAR ? FAR : NEAR;
-	uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * UINT64_C(1000000);
+	uint64_t deadline = shunt_now_ns() + (uint64_t)RIG_WAIT_MS * NS_PER_MS;
 
 	while (!drain(rig, to)) {
 		say_whatever(rig, from, 0, 1);

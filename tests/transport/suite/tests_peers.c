@@ -83,7 +83,7 @@ static void impossible_peers(struct rig *rig)
 /* Sends small messages until an answer has come; how many were sent. */
 static uint32_t until_answered(struct rig *rig)
 {
-	uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * UINT64_C(1000000);
+	uint64_t deadline = shunt_now_ns() + (uint64_t)RIG_WAIT_MS * NS_PER_MS;
 	struct shunt_message message;
 	uint32_t n = 0;
 

@@ -183,7 +183,7 @@ static void nobody_is_overrun(struct rig *rig)
 /* Receives at the far end alone: the near one does nothing meanwhile. */
 static void far_hears(struct rig *rig, uint32_t n)
 {
-	uint64_t until = shunt_now_ns() + RIG_WAIT_MS * UINT64_C(1000000);
+	uint64_t until = shunt_now_ns() + (uint64_t)RIG_WAIT_MS * NS_PER_MS;
 	struct shunt_message message;
 	uint32_t number = 0;
 
