@@ -323,13 +323,14 @@ kmod: ## build the kernel module for KERNEL, a folder of vm-kernels: build/kmod/
 # and of the transports; SHARES=1 has each run all of them, which takes hours.
 SHARES ?= 3
 VM_KERNELS ?= k6.1 k6.12 k7.2
+SUITES ?= # of tests/vm/suite; all
 test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with a table (as root; SHARES=1: all of them)
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)for kernel in $(VM_KERNELS); do \
 		$(MAKE) --no-print-directory kmod KERNEL=$(VM)/$$kernel || exit 1; \
 	done
 	$(Q)tests/vm/selftest
-	$(Q)tests/vm/matrix -j $$(($$(nproc) + 1)) -s $(SHARES) $(VM_KERNELS:%=-k $(VM)/%)
+	$(Q)tests/vm/matrix -j $$(($$(nproc) + 1)) -s $(SHARES) $(VM_KERNELS:%=-k $(VM)/%) $(SUITES)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all
