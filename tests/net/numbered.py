@@ -64,7 +64,8 @@ class Server:
 
     def __init__(self, wire, port=5000):
         self._socket = wire.b.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
+        # SO_RCVBUFFORCE: what comes while nobody reads, 4 KiB for each where XDP has looked at it
+        self._socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 26)
         self._socket.bind((sh.B4, port))
         self._socket.setblocking(False)
         self._got = []
