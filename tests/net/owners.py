@@ -30,7 +30,6 @@ char _license[] SEC("license") = "GPL";
 """
 XDP, TC = 0, 1  # keys of the map that they count in
 BPF_XDP, TCX_INGRESS, TCX_EGRESS = 37, 46, 47
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def build(folder):
@@ -64,19 +63,14 @@ def _maps(program):
 def packets(program, key=XDP):
     """How many packets the program with this id has counted."""
     (number,) = [number for number in _maps(program) if show("map", number).get("name") == "theirs"]
-    done = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], check=True,
-                          capture_output=True, text=True)
-    return [item["formatted"]["value"] for item in json.loads(done.stdout)
+    return [item["formatted"]["value"] for item in sh.dump(number)
             if item["formatted"]["key"] == key][0]
 
 
 def _bpf(command, attributes):
     attributes = bytes(attributes).ljust(128, b"\0")
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    done = _libc.syscall(321, command, buffer, len(attributes))
-    if done < 0:
-        raise OSError(ctypes.get_errno(), "bpf(%d)" % command)
-    return done
+    return sh.bpf(command, buffer)
 
 
 def _by_path(command, path, fd=0):
