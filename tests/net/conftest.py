@@ -8,6 +8,7 @@ SHUNT_SHARE=I/N leaves every N-th test, I of 0 to N - 1 says which: together all
 """
 import os
 import random
+import signal
 import subprocess
 import sys
 import zlib
@@ -15,11 +16,21 @@ import zlib
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-import kernel  # noqa: E402  (after the path is set)
+import census  # noqa: E402  (after the path is set)
+import kernel  # noqa: E402
 import shunt as sh  # noqa: E402
 
 _skips = []
 _before = None
+
+
+def _clean_up_on_signals():
+    """A session that is ended cleans up; also where its parent has it ignore ^C."""
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, stop)
 
 
 def pytest_sessionstart(session):
@@ -28,9 +39,9 @@ def pytest_sessionstart(session):
         pytest.exit("these tests make network namespaces: run them as root", 2)
     if not os.access(sh.BINARY, os.X_OK):
         pytest.exit("%s is not there: run make first" % sh.BINARY, 2)
-    sh.clean_up_on_signals()
+    _clean_up_on_signals()
     os.chdir(sh.ROOT)
-    _before = sh.Traces()
+    _before = census.Traces()
 
 
 @pytest.hookimpl(trylast=True)  # of what -k has left
@@ -60,7 +71,7 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    faults = ["left behind: %s" % (item,) for item in sh.remains()]
+    faults = ["left behind: %s" % (item,) for item in census.remains()]
     if _before:
         try:
             _before.nothing_new()
@@ -85,7 +96,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def _wire(**how):
     """A wire, and after it a look at what is left of it."""
-    traces = sh.Traces()
+    traces = census.Traces()
     with sh.Wire(**how) as made:
         yield made
     traces.nothing_new()
@@ -118,7 +129,7 @@ def wide_wire():
 @pytest.fixture
 def traces():
     """What Shunt had in the kernel before the test: `traces.nothing_new()` compares."""
-    return sh.Traces()
+    return census.Traces()
 
 
 # Where iproute2 would pin maps of the programs that it loads.

@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 
+import census
 import shunt as sh
 
 SOURCE = r"""
@@ -63,14 +64,14 @@ def _maps(program):
 def packets(program, key=XDP):
     """How many packets the program with this id has counted."""
     (number,) = [number for number in _maps(program) if show("map", number).get("name") == "theirs"]
-    return [item["formatted"]["value"] for item in sh.dump(number)
+    return [item["formatted"]["value"] for item in census.dump(number)
             if item["formatted"]["key"] == key][0]
 
 
 def _bpf(command, attributes):
     attributes = bytes(attributes).ljust(128, b"\0")
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return sh.bpf(command, buffer)
+    return census.bpf(command, buffer)
 
 
 def _by_path(command, path, fd=0):
@@ -142,7 +143,7 @@ WAYS = {"ip": "xdpdrv", "generic": "xdpgeneric", "xdp-loader": None, "bpf_link":
 
 def links(program):
     """The ids of all links of a program."""
-    return sorted(item["id"] for item in sh.listing("link") if item.get("prog_id") == program)
+    return sorted(item["id"] for item in census.listing("link") if item.get("prog_id") == program)
 
 
 def ids(ns, interface):

@@ -2,6 +2,7 @@
 """What the tests of save and of restore share: a policy with sets, and both commands."""
 import json
 
+import census
 import shunt as sh
 
 POLICY = """{ "schema": "shunt.policy/1", "default": "pass", // comments stay
@@ -56,8 +57,8 @@ def members(wire, name):
 
 def pinned():
     """Ids of what our instances have pinned: programs, maps and links."""
-    return {key for key, item in sh.objects().items()
-            if any(sh._ours(path) for path in item.get("pinned", []))}
+    return {key for key, item in census.objects().items()
+            if any(sh.ours(path) for path in item.get("pinned", []))}
 
 
 def listed(ns):

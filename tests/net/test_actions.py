@@ -11,7 +11,7 @@ import pytest
 import frame as fr
 import kernel
 import shunt as sh
-from shunt import A4, A6, B4, B6
+from shunt import A4, B4, B6
 
 FAR4, FAR6 = "198.51.100.9", "2001:db8:9::9"
 UDP4 = {"eth_type": "ipv4", "proto": "udp"}

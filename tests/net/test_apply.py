@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import census
 import kernel
 import shunt as sh
 from shunt import B4
@@ -163,7 +164,7 @@ def test_an_apply_that_fails_changes_nothing(wire, fault):
     assert wire.a.ping(B4, 1, seconds=0.05) == 0
     state = lambda: (sh.shunt("show", "b0", ns=wire.b), wire.stats(),  # noqa: E731
                      sh.shunt("set", "list", "b0", "old", ns=wire.b))
-    before, traces = state(), sh.Traces()
+    before, traces = state(), census.Traces()
     done = sh.run("apply", "b0", "-p", wire.policy(policy, "other.json"), ns=wire.b)
     assert done.code == 1 and words in done.error + done.out, done
     assert state() == before
@@ -296,7 +297,7 @@ def test_a_command_that_applies_nothing_makes_good_what_a_killed_apply_has_begun
         dump = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", tree + "/maps/set"],
                               check=True, capture_output=True, text=True)
         inner = [bytes(int(byte, 16) for byte in one["value"]) for one in json.loads(dump.stdout)]
-        maps = sh.objects()
+        maps = census.objects()
         return pins, sum(maps[("map", int.from_bytes(number, "little"))]["max_entries"] != 1
                          for number in inner)
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import census
 import frame as fr
 import shunt as sh
 from shunt import B4
@@ -14,7 +15,7 @@ from shunt import B4
 @pytest.fixture(autouse=True)
 def _nothing_is_left(request):
     """Each failure here leaves the kernel as it was."""
-    before = sh.Traces()
+    before = census.Traces()
     yield
     if "wire" not in request.fixturenames:
         before.nothing_new()
@@ -23,7 +24,7 @@ def _nothing_is_left(request):
 def faults(wire, text, code=1):
     """The (pointer, message) pairs that attaching under this policy reports."""
     path = wire.policy(text)
-    traces = sh.Traces()
+    traces = census.Traces()
     done = sh.run("attach", "b0", "-p", path, ns=wire.b)
     assert done.code == code, done
     traces.nothing_new()
@@ -143,14 +144,14 @@ def small(wire):
 ])
 def test_a_set_that_is_full_takes_nothing_of_what_it_was_given(wire, name, elements):
     refused = small(wire)
-    traces = sh.Traces()
+    traces = census.Traces()
     words = refused("add", "b0", name, *elements)
     assert words.startswith("set %s is full: it holds 2 IPv%d members; give it a larger "
                             '"size" in the policy' % (name, 6 if ":" in elements[0] else 4))
     assert sh.shunt("set", "list", "b0", name, ns=wire.b)["elements"] == []
     traces.nothing_new()
     sh.shunt("set", "add", "b0", name, *elements[:2], ns=wire.b)
-    traces = sh.Traces()
+    traces = census.Traces()
     refused("add", "b0", name, elements[2])
     assert len(sh.shunt("set", "list", "b0", name, ns=wire.b)["elements"]) == 2
     traces.nothing_new()
@@ -247,7 +248,7 @@ def test_a_foreign_xdp_program_is_named_and_left_alone(wire, foreign, how):
                    "object", foreign, "section", "xdp")
     try:
         before = wire.b.link("b0")["xdp"]
-        traces = sh.Traces()
+        traces = census.Traces()
         words = sh.refused("attach", "b0", "-p", wire.policy({}), ns=wire.b)
         assert words.startswith("b0 already has an XDP program (%s mode) that is not Shunt's: "
                                 % mode)
@@ -278,7 +279,7 @@ def test_a_foreign_xdp_program_is_named_and_left_alone(wire, foreign, how):
 def test_a_program_that_came_in_our_place_is_not_taken_off(wire, foreign):
     """Somebody has torn our link off and attached another program: that one stays."""
     wire.attach({})
-    (link,) = [number for kind, number in sh.belongings(wire.b) if kind == "link"]
+    (link,) = [number for kind, number in census.belongings(wire.b) if kind == "link"]
     wire.b.run("bpftool", "link", "detach", "id", link)
     wire.b.run("ip", "link", "set", "dev", "b0", "xdp", "object", foreign, "section", "xdp")
     before = wire.b.link("b0")["xdp"]

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import census
 import frame as fr
 import kernel
 import shunt as sh
@@ -465,7 +466,7 @@ def test_what_cannot_be_sent_back_is_told(wire):
 # --- the watch ----------------------------------------------------------------------------
 
 def test_two_interfaces_of_the_same_index_do_not_mix():
-    before = sh.Traces()
+    before = census.Traces()
     with sh.Wire() as one, sh.Wire() as two:
         for wire in (one, two):
             wire.further()

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+import census
 import kernel
 import owners
 import shunt as sh
@@ -39,7 +40,7 @@ def occupied(request, wire, theirs):
                                      ("--hook", "xdp", "--hook", "tc-ingress")])
 def test_attach_says_whose_it_is_and_leaves_it(occupied, options):
     wire, words, unharmed = occupied
-    traces = sh.Traces()
+    traces = census.Traces()
     refusal = sh.refused("attach", "b0", "-p", wire.policy(POLICY), *options, ns=wire.b)
     assert refusal.startswith("b0 already has an XDP program")
     for word in words:
@@ -101,7 +102,7 @@ def test_a_consumer_that_ends_leaves_it(occupied, sig):
 @pytest.mark.parametrize("occupied", ["ip", "bpf_link"], indirect=True)
 def test_a_kill_at_any_change_leaves_it(occupied):
     wire, _, unharmed = occupied
-    traces = sh.Traces()
+    traces = census.Traces()
     words = ("attach", "b0", "-p", wire.policy(POLICY), "--hook", "tc-ingress")
     where = points(wire, *words)
     assert len(where) >= 8
@@ -157,7 +158,7 @@ def test_foreign_filters_stay_and_see_what_we_let_pass(wire, theirs, mode):
 @kernel.needs("tcx", "6.6")
 def test_foreign_tcx_links_stay_and_see_what_we_let_pass(wire, theirs):
     pin = "/sys/fs/bpf/%s-tc" % wire.b.name
-    traces = sh.Traces()
+    traces = census.Traces()
     with owners.loaded(theirs, "classifier", pin), \
             owners.link(wire.b, "b0", owners.TCX_INGRESS, pin, pin + "-in") as first, \
             owners.link(wire.b, "b0", owners.TCX_EGRESS, pin, pin + "-out") as second:

@@ -23,6 +23,7 @@ import subprocess
 
 import pytest
 
+import census
 import shunt as sh
 from test_apply import other_needs
 from test_steer import cpus
@@ -194,7 +195,7 @@ class Bench:
         Others may work on this machine meanwhile: what nobody pins, attaches or holds, the
         kernel frees; that nothing is left is seen at the scenario's end.
         """
-        found, folder = sh.objects(), self.tree().removeprefix(sh.TREE) + "/"
+        found, folder = census.objects(), self.tree().removeprefix(sh.TREE) + "/"
         mine = {key for key, item in found.items()
                 if any(folder in pin for pin in item.get("pinned", []))}
         for kind, number in list(mine):

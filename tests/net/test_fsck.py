@@ -13,8 +13,9 @@ import subprocess
 
 import pytest
 
+import census
 import shunt as sh
-from shunt import A4, B4
+from shunt import B4
 from test_apply import NEW, OLD, killed, points
 
 DROP = {"default": "drop"}
@@ -44,7 +45,7 @@ def pins(wire, interface="b0", ns=None):
 
 
 def snapshot(wire):
-    return (sorted(sh.belongings(wire.b)), pins(wire), wire.b.link("b0").get("xdp"),
+    return (sorted(census.belongings(wire.b)), pins(wire), wire.b.link("b0").get("xdp"),
             wire.b.run("tc", "qdisc", "show", "dev", "b0").stdout)
 
 
@@ -449,10 +450,10 @@ def test_a_filter_of_a_namespace_that_is_gone_is_stale(traces):
 def test_a_pin_that_was_removed_is_made_anew_and_forwarding_goes_on(wire, traces, leaf, what):
     wire.attach(DROP, "--hook", "xdp")
     wire.attach(None, "--hook", "tc-ingress", "--mode", "clsact")
-    clean, ids = pins(wire), sorted(sh.belongings(wire.b))
+    clean, ids = pins(wire), sorted(census.belongings(wire.b))
     os.unlink(os.path.join(folder(wire), leaf))
     heals(wire, what)
-    assert pins(wire) == clean and sorted(sh.belongings(wire.b)) == ids
+    assert pins(wire) == clean and sorted(census.belongings(wire.b)) == ids
     assert wire.a.ping(B4, 1, seconds=0.05) == 0
     assert not fsck(wire)
     assert wire.stats().balances().hook() == 1

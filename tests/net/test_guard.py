@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import census
 import shunt as sh
 from shunt import A4, A6, B4, B6
 
@@ -62,7 +63,7 @@ def unchanged(wire):
         return [sh.shunt(*words, "b0", ns=wire.b)
                 for words in (["show"], ["stats"], ["show", "--history"])]
 
-    traces, before = sh.Traces(), look()
+    traces, before = census.Traces(), look()
     yield
     assert look() == before
     # waiting for programs puts an empty set where another one was

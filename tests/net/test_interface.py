@@ -7,8 +7,6 @@ import signal
 import subprocess
 import threading
 
-import pytest
-
 import frame as fr
 import shunt as sh
 from test_apply import command, points

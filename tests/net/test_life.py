@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+import census
 import kernel
 import shunt as sh
 from shunt import A4, B4
@@ -123,18 +124,18 @@ def test_the_policy_rules_without_any_process_of_shunt(wire):
     hooks = wire.attach({"rules": [
         {"name": "no-ping", "match": {"proto": "icmp"}, "action": "drop"}]},
         "--hook", "xdp", "--hook", "tc-ingress")["hooks"]
-    ours = set(sh.belongings(wire.b))
+    ours = set(census.belongings(wire.b))
     assert {("prog", hook["program"]) for hook in hooks} < ours
     assert {kind for kind, _ in ours} == {"prog", "map", "link"}
     # nobody holds any of it, be it a child of ours or not, nor does it wait to be undone
     assert not holders(ours)
     assert wire.a.ping(B4, 2, seconds=0.05) == 0
     assert wire.stats().rule("no-ping") == 2
-    assert set(sh.belongings(wire.b)) == ours
+    assert set(census.belongings(wire.b)) == ours
     # what changes it leaves nobody behind either
     wire.apply({"rules": [{"name": "no-ping", "match": {"proto": "icmp", "length": "0-9000"},
                            "action": "drop"}]})
-    ours = set(sh.belongings(wire.b))
+    ours = set(census.belongings(wire.b))
     assert not holders(ours)
     assert wire.a.ping(B4, 2, seconds=0.05) == 0
     assert wire.stats().rule("no-ping") == 4
@@ -143,7 +144,7 @@ def test_the_policy_rules_without_any_process_of_shunt(wire):
 def charged(wire):
     """Bytes that the kernel charges for the maps of the instance, by name."""
     found = {}
-    for (kind, _), item in sh.belongings(wire.b).items():
+    for (kind, _), item in census.belongings(wire.b).items():
         if kind == "map":
             found[item["name"]] = found.get(item["name"], 0) + item["bytes_memlock"]
     return found
@@ -448,7 +449,7 @@ def test_after_detach_nothing_is_left(wire, traces):
     wire.apply({"rules": POLICY["rules"][1:2]})
     wire.apply(POLICY)
     assert sh.qdiscs(wire.b) == ["clsact"]
-    kinds = {kind for kind, _ in sh.belongings(wire.b)}
+    kinds = {kind for kind, _ in census.belongings(wire.b)}
     assert kinds == {"prog", "map", "link"}
     assert wire.detach()["gone"]
     traces.nothing_new()

@@ -9,12 +9,13 @@ import subprocess
 
 import pytest
 
+import census
 import frame as fr
 import kernel
 import shunt as sh
 import test_apply
 from shunt import A4, B4, B6
-from test_apply import NEW, OLD, RATE, flows
+from test_apply import OLD, RATE, flows
 
 pytestmark = kernel.needs("netfilter", "6.4")
 NF = ("--hook", "netfilter")
@@ -34,7 +35,7 @@ def datagrams(wire, count, port=5000, size=20, to=B4):
 
 def links():
     """The netfilter links on this machine whose program is Shunt's, as the kernel has them."""
-    return [link for link in sh.listing("link")
+    return [link for link in census.listing("link")
             if link["type"] == "netfilter" or link["type"] == 10]
 
 

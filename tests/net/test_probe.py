@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import census
 import kernel
 import shunt as sh
 
@@ -85,7 +86,7 @@ def test_an_interface_is_asked_and_not_changed(pair):
         return [pair.run(*argv).stdout for argv in (
             ("ip", "-d", "link"), ("tc", "qdisc"), ("ethtool", "-k", "v0"), ("ip", "netns"))]
 
-    traces, before = sh.Traces(), look()
+    traces, before = census.Traces(), look()
     reply = sh.shunt("probe", "v0", ns=pair)["interface"]
     assert look() == before
     traces.nothing_new()

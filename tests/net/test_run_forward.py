@@ -11,7 +11,6 @@ import struct
 import pytest
 
 import frame as fr
-import ports
 import shunt as sh
 from ports import MAC_B0, MAC_B1, MAC_C, Chain, end, numbered, read_pcap, run, start, write_pcap
 from shunt import B4

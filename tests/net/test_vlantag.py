@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+import census
 import frame as fr
 import shunt as sh
 from shunt import B4
@@ -140,7 +141,7 @@ def test_an_interface_that_vanishes_takes_its_program_with_it(wire):
 @pytest.fixture
 def pair():
     """A namespace with both ends of a veth pair, v0 and v1; v2 takes no native program."""
-    traces = sh.Traces()
+    traces = census.Traces()
     with sh.Namespace() as ns:
         ns.ip("link add v0 type veth peer v1", "link set v0 up", "link set v1 up",
               "link add v2 numrxqueues 1 type veth peer v3 numtxqueues 2",
