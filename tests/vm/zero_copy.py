@@ -195,7 +195,11 @@ def numbered_frames_cross_both_ways(wire):
             (port,) = process.replies()[-1]["ports"]
             return port["rx_packets"] + port["rx_dropped"] + port["rx_ring_full"]
 
-        sh.wait(lambda: told() >= 4000, "4000 frames, or what became of them", SECONDS)
+        try:
+            sh.wait(lambda: told() >= 4000, "4000 frames, or what became of them", SECONDS)
+        except AssertionError:
+            print(drop.replies()[-1])
+            raise
         report = ended(drop)
         (rx,) = report["ports"]
         check(rx["describe"], wire.queues)
@@ -210,6 +214,14 @@ TESTS = (the_probe_says_what_the_driver_can, what_is_insisted_on_is_given_or_ref
          numbered_frames_cross_both_ways)
 
 
+def show_counters(wire):
+    """What both NICs and their drivers have counted."""
+    for ns, name in ((wire.a, "a0"), (wire.b, "b0")):
+        for words in (("ip", "-s", "link", "show", name), ("ethtool", "-S", name)):
+            lines = ns.run(*words).stdout.splitlines()
+            print("\n".join(line for line in lines if not line.endswith(": 0")))
+
+
 def main():
     if not TELLS:
         print("no xsk_diag in this kernel: what sockets are is the ports' word alone")
@@ -218,7 +230,11 @@ def main():
             if len(sys.argv) > 2 and sys.argv[2] not in test.__name__:
                 continue
             begin = time.monotonic()
-            test(wire)
+            try:
+                test(wire)
+            except AssertionError:
+                show_counters(wire)
+                raise
             print("ok %s: %s (%.1f s)" % (test.__name__, test.__doc__, time.monotonic() - begin),
                   flush=True)
 
