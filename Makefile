@@ -330,7 +330,7 @@ test-vm: deps vm-kernels ## run suites on other kernels, in guests, and end with
 		$(MAKE) --no-print-directory kmod KERNEL=$(VM)/$$kernel || exit 1; \
 	done
 	$(Q)tests/vm/selftest
-	$(Q)tests/vm/matrix -j $$(($$(nproc) + 1)) -s $(SHARES) $(VM_KERNELS:%=-k $(VM)/%) $(SUITES)
+	$(Q)tests/vm/matrix -j $$(($$(nproc) + 1)) -r 3 -s $(SHARES) $(VM_KERNELS:%=-k $(VM)/%) $(SUITES)
 
 demo: deps ## the main job on real traffic, in its own network namespaces (as root)
 	$(Q)$(MAKE) --no-print-directory all
