@@ -25,9 +25,15 @@ SECONDS = 30
 ECHO = "192.0.2.9"
 MODE = sys.argv[1]
 TELLS = os.path.exists("/sys/module/xsk_diag")  # Debian's 6.1 comes without it
-TAP = {"consumers": {"tap": {"kind": "xsk", "queues": "all"}},
-       "rules": [{"name": "tap", "match": {"proto": "udp", "dport": 9},
-                  "action": {"redirect": {"consumer": "tap"}}}]}
+
+
+def to_tap(**match):
+    """A policy. No heartbeat is asked for: an emulated CPU may stand still for longer."""
+    return {"consumers": {"tap": {"kind": "xsk", "queues": "all", "heartbeat": "off"}},
+            "rules": [{"name": "tap", "match": match, "action": {"redirect": {"consumer": "tap"}}}]}
+
+
+TAP = to_tap(proto="udp", dport=9)
 
 
 class Wire(sh.Wire):
@@ -119,8 +125,9 @@ def what_is_insisted_on_is_given_or_refused(wire):
 
 def answers_cross_every_queue(wire):
     """echoes of 64 flows by all queues; sums are whole both ways"""
+    wire.attach(to_tap())
     echo = ready(wire.b.start(
-        sh.BINARY, "run", "echo", "af_xdp:b0,queues=all", "--address", ECHO + "/24", "--netns",
+        sh.BINARY, "run", "echo", "af_xdp:b0,consumer=tap,queues=all", "--address", ECHO + "/24", "--netns",
         wire.b.name, "--json", "--interval", "100ms"))
     check_kernel(wire)
     for number, plain in enumerate(wire.flows(ECHO, 7)):
@@ -133,6 +140,7 @@ def answers_cross_every_queue(wire):
     assert app["answered"]["udp"] == FLOWS and app["answered"]["udp-partial"] == 0, app
     assert not any(count for name, count in app["unanswered"].items()
                    if name.startswith("checksum")), app
+    wire.detach()
 
 
 def flows_spread_over_the_queues(wire):
@@ -179,8 +187,9 @@ def numbered_frames_cross_both_ways(wire):
     """from Shunt's port to Shunt's port: each is received, or counted as lost"""
     for sender, receiver in ((("a", "a0"), ("b", "b0")), (("b", "b0"), ("a", "a0"))):
         there, here = getattr(wire, receiver[0]), getattr(wire, sender[0])
-        drop = ready(there.start(sh.BINARY, "run", "drop", "af_xdp:%s,queues=all" % receiver[1],
-                                 "--number", "--netns", there.name, "--json", "--interval",
+        sh.shunt("attach", receiver[1], "-p", wire.policy(to_tap()), ns=there)
+        drop = ready(there.start(sh.BINARY, "run", "drop",
+                                 "af_xdp:%s,consumer=tap,queues=all" % receiver[1], "--number", "--netns", there.name, "--json", "--interval",
                                  "100ms"))
         made = here.run(sh.BINARY, "run", "generate", "af_xdp:%s,rx=off" % sender[1], "--src",
                         sh.A4, "--dst", sh.B4, "--proto", "udp", "--dport", "9", "--number",
@@ -207,6 +216,7 @@ def numbered_frames_cross_both_ways(wire):
         assert report["missing"] == rx["rx_dropped"] + rx["rx_ring_full"], report
         print("   %s: %d of 4000 arrived, %d late" % (receiver[1], report["numbered"],
                                                       report["late"]))
+        sh.shunt("detach", receiver[1], ns=there)
 
 
 TESTS = (the_probe_says_what_the_driver_can, what_is_insisted_on_is_given_or_refused,
