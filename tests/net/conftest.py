@@ -132,8 +132,10 @@ def traces():
     return census.Traces()
 
 
-# Where iproute2 would pin maps of the programs that it loads.
-IPROUTE2 = [os.path.join("/sys/fs/bpf", name) for name in ("ip", "xdp", "tc/globals", "tc")]
+# Where iproute2 would pin maps of the programs that it loads. Its xdp is a link to tc, unless libxdp
+# has a folder there.
+IPROUTE2 = [os.path.join("/sys/fs/bpf", name)
+            for name in ("ip", "xdp/globals", "xdp", "tc/globals", "tc")]
 
 
 @pytest.fixture(scope="session")
