@@ -127,8 +127,8 @@ def answers_cross_every_queue(wire):
     """echoes of 64 flows by all queues; sums are whole both ways"""
     wire.attach(to_tap())
     echo = ready(wire.b.start(
-        sh.BINARY, "run", "echo", "af_xdp:b0,consumer=tap,queues=all", "--address", ECHO + "/24", "--netns",
-        wire.b.name, "--json", "--interval", "100ms"))
+        sh.BINARY, "run", "echo", "af_xdp:b0,consumer=tap,queues=all", "--address", ECHO + "/24",
+        "--netns", wire.b.name, "--json", "--interval", "100ms"))
     check_kernel(wire)
     for number, plain in enumerate(wire.flows(ECHO, 7)):
         message = b"%0*d" % (number * 20 + 1, number)
@@ -189,8 +189,8 @@ def numbered_frames_cross_both_ways(wire):
         there, here = getattr(wire, receiver[0]), getattr(wire, sender[0])
         sh.shunt("attach", receiver[1], "-p", wire.policy(to_tap()), ns=there)
         drop = ready(there.start(sh.BINARY, "run", "drop",
-                                 "af_xdp:%s,consumer=tap,queues=all" % receiver[1], "--number", "--netns", there.name, "--json", "--interval",
-                                 "100ms"))
+                                 "af_xdp:%s,consumer=tap,queues=all" % receiver[1], "--number",
+                                 "--netns", there.name, "--json", "--interval", "100ms"))
         made = here.run(sh.BINARY, "run", "generate", "af_xdp:%s,rx=off" % sender[1], "--src",
                         sh.A4, "--dst", sh.B4, "--proto", "udp", "--dport", "9", "--number",
                         "--packets", "4000", "--rate", "4000", "--netns", here.name, "--json",
