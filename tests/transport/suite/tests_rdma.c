@@ -3,8 +3,11 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -223,12 +226,55 @@ static void room_ends_a_sleep(struct rig *rig)
 	}
 }
 
+/* --- an event goes with its connection ------------------------------------------------------ */
+
+#define NAP_US 500000
+
+static _Atomic bool drowsy;
+static _Atomic uint32_t napping;
+
+/*
+ * libc's, which this one takes the place of, in plug-ins as well: threads of a transport fall
+ * asleep between being told that something is there and looking for it.
+ */
+SHUNT_API int poll(struct pollfd *fds, nfds_t n, int wait_ms)
+{
+	const struct timespec wait = { .tv_sec = wait_ms / 1000,
+				       .tv_nsec = wait_ms % 1000 * 1000000L };
+	int ret = ppoll(fds, n, wait_ms < 0 ? NULL : &wait, NULL);
+
+	if (ret > 0 && atomic_load(&drowsy) && gettid() != getpid()) {
+		atomic_fetch_add(&napping, 1);
+		usleep(NAP_US);
+	}
+	return ret;
+}
+
+/* The other end's goodbye is not read before the connection that it is of is gone. */
+static void a_late_goodbye_holds_nobody_up(struct rig *rig)
+{
+	uint32_t before;
+
+	rig_begin(rig, "");
+	rig_turn(rig);
+	before = atomic_load(&napping);
+	atomic_store(&drowsy, true);
+	net_at(FAR);
+	shunt_peer_close(rig->end[FAR].transport, rig->end[FAR].peer);
+	RIG_UNTIL(rig, atomic_load(&napping) != before, "the goodbye to come");
+	rig_close(rig, NEAR);
+	rig_close(rig, FAR);
+	atomic_store(&drowsy, false);
+}
+
 const struct rig_test rig_tests_rdma[] = {
 	{ "a run of messages needs few completions", completions_are_few },
 	{ "short messages are copied, and their buffers are back at once",
 	  short_ones_are_copied },
 	{ "no receiver is overrun", nobody_is_overrun, SHUNT_TRANSPORT_RELIABLE },
 	{ "room for another message ends a sleep", room_ends_a_sleep,
+	  SHUNT_TRANSPORT_RELIABLE },
+	{ "a goodbye that is read late holds nobody up", a_late_goodbye_holds_nobody_up,
 	  SHUNT_TRANSPORT_RELIABLE },
 	{ NULL },
 };

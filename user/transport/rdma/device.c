@@ -27,6 +27,14 @@ const char *shunt_rdma_absent(char *room, size_t bytes)
 	return room;
 }
 
+int shunt_rdma_channel(struct rdma_event_channel **channel, struct shunt_err *err)
+{
+	*channel = rdma_create_event_channel();
+	if (!*channel || fcntl((*channel)->fd, F_SETFL, O_NONBLOCK))
+		return shunt_fail_errno(err, -errno, "make a channel for connections");
+	return 0;
+}
+
 int shunt_rdma_listener(struct rdma_cm_id **id, struct rdma_event_channel *channel,
 			const struct shunt_endpoint *local, enum rdma_port_space space,
 			struct shunt_err *err)

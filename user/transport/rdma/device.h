@@ -36,6 +36,11 @@ struct shunt_rdma_device {
 /* Why this machine has none; NULL: it has. */
 const char *shunt_rdma_absent(char *room, size_t bytes);
 
+/* For events of connections. To read one never waits: what poll() has told of goes with its id,
+ * where that is freed first. The caller destroys *channel if it is not NULL, on failure too. */
+SHUNT_MUST_CHECK int shunt_rdma_channel(struct rdma_event_channel **channel,
+					struct shunt_err *err);
+
 /* An id that is bound to `local`, and to the device that has that address. The caller
  * destroys *id if it is not NULL any more, on failure too. */
 SHUNT_MUST_CHECK int shunt_rdma_listener(struct rdma_cm_id **id,

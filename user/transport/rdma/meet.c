@@ -206,9 +206,11 @@ int shunt_rdma_meet_bind(struct shunt_rdma_meet *meet, struct shunt_endpoint *lo
 				  text);
 	meet->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	meet->stop = eventfd(0, EFD_CLOEXEC);
-	meet->channel = rdma_create_event_channel();
-	if (meet->wake < 0 || meet->stop < 0 || !meet->channel)
+	if (meet->wake < 0 || meet->stop < 0)
 		return shunt_fail_errno(err, -errno, "make a channel for connections");
+	ret = shunt_rdma_channel(&meet->channel, err);
+	if (ret)
+		return ret;
 	ret = shunt_rdma_listener(&meet->listener, meet->channel, local,
 				  shunt_rdma_meet_space(meet), err);
 	if (ret)

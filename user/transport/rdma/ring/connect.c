@@ -3,7 +3,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "user/transport/rdma/device.h"
@@ -44,18 +43,10 @@ void shunt_ship_hang_up(struct shunt_ship_wire *wire)
 	end(wire, &wire->id);
 }
 
-static int make_channel(struct shunt_ship_wire *wire, struct shunt_err *err)
-{
-	wire->channel = rdma_create_event_channel();
-	if (!wire->channel || fcntl(wire->channel->fd, F_SETFL, O_NONBLOCK))
-		return shunt_fail_errno(err, -errno, "make a channel for connections");
-	return 0;
-}
-
 int shunt_ship_listen(struct shunt_ship_wire *wire, struct shunt_err *err)
 {
 	char text[SHUNT_ENDPOINT_TEXT];
-	int ret = make_channel(wire, err);
+	int ret = shunt_rdma_channel(&wire->channel, err);
 
 	if (ret || wire->opts.remote.l3 != SHUNT_L3_NONE)
 		return ret;
