@@ -153,7 +153,9 @@ def refused(*args, code=1, **how):
 # --- pins ---------------------------------------------------------------------------------
 
 def instances():
-    return sorted(os.listdir(TREE)) if os.path.isdir(TREE) else []
+    with contextlib.suppress(FileNotFoundError):  # others may take it away at any time
+        return sorted(os.listdir(TREE))
+    return []
 
 
 def decode(instance):
