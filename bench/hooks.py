@@ -3,7 +3,9 @@
 """What a datagram costs that is thrown away, by who throws it: the kernel module's hook, a BPF
 program in XDP, TC or netfilter, and the stack itself with a socket that nobody reads.
 
-    bench/hooks.py [MODULE.ko]         as root, in a guest of tests/vm/run: pktgen wants modules
+    bench/hooks.py         as root, in a guest of tests/vm/run: pktgen wants modules
+
+Where the kernel module is not loaded it is left out.
 
 The kernel's own generator (pktgen) sends datagrams of 18 bytes over a veth; the receiver's softirq
 runs inside the sender's loop on the same CPU, so its rate is that of sending and throwing away
@@ -18,7 +20,6 @@ import socket
 import statistics
 import struct
 import subprocess
-import sys
 import tempfile
 
 SHUNT = "build/shunt"
@@ -120,9 +121,6 @@ def rows():
 
 def main():
     os.sched_setaffinity(0, {0})
-    if len(sys.argv) > 1:
-        run("modprobe", "nf_defrag_ipv6")
-        run("insmod", sys.argv[1])
     run("modprobe", "-a", "pktgen", "veth")
     for name in ("bn", "bf"):
         run("ip", "netns", "add", name)
