@@ -2,11 +2,14 @@
 /* The transport over io_uring: options, opening, and what UDP and TCP have in common. */
 #include <errno.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "user/transport/backends.h"
 #include "user/transport/uring_impl.h"
 
 #define CLOSE_TRIES 100u /* waits of a millisecond for what was cancelled */
+#define BUSY_TRIES 200u	 /* of an address that is in use */
+#define BUSY_PAUSE_NS 5000000
 
 /* --- options -------------------------------------------------------------------------------- */
 
@@ -152,6 +155,22 @@ static void open_zc(struct uring *uring)
 
 /* --- opening and closing ---------------------------------------------------------------------- */
 
+/* The sockets of a process that was killed are io_uring's for some 50 ms more. */
+static int open_when_free(struct uring *uring, struct shunt_err *err)
+{
+	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	unsigned int i;
+	int ret;
+
+	for (i = 0;; i++) {
+		ret = uring->carrier->open(uring, err);
+		if (ret != -EADDRINUSE || i == BUSY_TRIES)
+			return ret;
+		uring->carrier->close(uring);
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int uring_open(struct shunt_transport *transport, const struct shunt_uri *uri,
 		      const void *options, struct shunt_err *err)
 {
@@ -163,7 +182,7 @@ static int uring_open(struct shunt_transport *transport, const struct shunt_uri 
 	uring->receive = (enum uring_receive)uring->options.receive;
 	uring->carrier =
 		uring->options.sock.proto == SHUNT_SOCK_TCP ? &uring_tcp : &uring_udp;
-	ret = uring->carrier->open(uring, err);
+	ret = open_when_free(uring, err);
 	if (!ret)
 		open_zc(uring);
 	return ret;

@@ -98,6 +98,7 @@ static void tcp_close(struct uring *uring)
 		close(tcp->fd);
 	free(tcp->free);
 	free(tcp);
+	uring->tcp = NULL;
 }
 
 /* --- peers --------------------------------------------------------------------------------- */

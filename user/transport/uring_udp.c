@@ -59,6 +59,7 @@ static void udp_close(struct uring *uring)
 	shunt_udp_burst_close(udp->burst);
 	shunt_udp_close(&udp->socket);
 	free(udp);
+	uring->udp = NULL;
 }
 
 /* --- the direct socket ---------------------------------------------------------------------- */

@@ -177,6 +177,7 @@ static void a_killed_stream_peer(struct rig *rig)
 	for (i = 0; i < 100; i++)
 		until_answered(rig);
 	rig_echo_kill(pid);
+	rig_open_at(rig, FAR, net_address[FAR], ECHO_PORT, "");
 }
 
 /* --- an end that moves ---------------------------------------------------------------------- */
