@@ -189,6 +189,14 @@ static int take_memory(struct shunt_af_xdp *af,
 	return 0;
 }
 
+/* Where frames are few, a queue that nothing comes by is not to have them all. */
+static uint32_t fair_posts(const struct shunt_af_xdp *af, uint64_t queues)
+{
+	uint32_t share = af->memory->frames / (uint32_t)__builtin_popcountll(queues);
+
+	return share ? share : 1;
+}
+
 static int open_lanes(struct shunt_af_xdp *af, const struct shunt_af_xdp_values *values,
 		      uint64_t queues, struct shunt_err *err)
 {
@@ -196,6 +204,7 @@ static int open_lanes(struct shunt_af_xdp *af, const struct shunt_af_xdp_values 
 		.sz = sizeof(opts),
 		.ring = (uint32_t)values->ring,
 		.tx_ring = (uint32_t)values->tx_ring,
+		.posts = fair_posts(af, queues),
 		.no_rx = !af->receives,
 		.no_tx = !values->tx,
 		.bind = bind_of(af, values->mode),

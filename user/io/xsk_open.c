@@ -183,7 +183,7 @@ static int try_rung(struct attempt *attempt)
 		ret = map_rings(xsk, attempt->opts);
 	if (!ret) {
 		/* a driver that fills frames itself wants some as soon as it is bound */
-		xsk->posts = xsk->has_rx ? attempt->opts->ring + SHUNT_BURST : 0;
+		xsk->posts = xsk->has_rx ? attempt->opts->posts : 0;
 		shunt_xsk_queue_aim(xsk->queue, (int32_t)xsk->posts);
 		ret = bind_socket(attempt);
 	}
@@ -399,6 +399,8 @@ int shunt_xsk_open(struct shunt_xsk **out, struct shunt_memory *memory,
 		given.ring = SHUNT_XSK_RING;
 	if (!given.tx_ring)
 		given.tx_ring = SHUNT_XSK_TX_RING;
+	if (!given.posts || given.posts > given.ring + SHUNT_BURST)
+		given.posts = given.ring + SHUNT_BURST;
 	ret = check_opts(&given, memory, err);
 	if (ret)
 		return ret;

@@ -15,7 +15,6 @@
 
 #include "user/base/clock.h"
 
-#define WAIT_MS 5000
 #define NS_PER_MS UINT64_C(1000000)
 
 /* --- frames ----------------------------------------------------------------------------- */
@@ -184,7 +183,7 @@ void rig_receive(struct rig *rig, uint32_t first, uint32_t n)
 	uint32_t number = first;
 
 	while (number < first + n) {
-		unsigned int got = rig_rx(rig, frames, SHUNT_BURST, WAIT_MS), i = 0;
+		unsigned int got = rig_rx(rig, frames, SHUNT_BURST, RIG_WAIT_MS), i = 0;
 
 		if (!got) {
 			show_stats(rig);
@@ -228,7 +227,7 @@ unsigned int rig_make(struct rig *rig, struct shunt_pool *pool, uint32_t number,
 /* All of them, however often that takes. */
 static void send_all(struct rig *rig, struct shunt_frame *frames, unsigned int n)
 {
-	uint64_t deadline = shunt_now_ns() + WAIT_MS * NS_PER_MS;
+	uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * NS_PER_MS;
 	unsigned int done = 0;
 
 	while (done < n) {
@@ -242,7 +241,7 @@ static void send_all(struct rig *rig, struct shunt_frame *frames, unsigned int n
 void rig_transmit(struct rig *rig, struct shunt_pool *pool, uint32_t first, uint32_t n)
 {
 	struct shunt_frame frames[SHUNT_BURST];
-	uint64_t deadline = shunt_now_ns() + WAIT_MS * NS_PER_MS;
+	uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * NS_PER_MS;
 	uint32_t number = first;
 
 	while (number < first + n) {
@@ -266,7 +265,7 @@ void rig_collect(struct rig *rig, uint32_t first, uint32_t n)
 	static uint8_t got[RIG_LONGEST], want[RIG_LONGEST];
 
 	for (uint32_t i = first; i < first + n; i++) {
-		uint64_t deadline = shunt_now_ns() + WAIT_MS * NS_PER_MS;
+		uint64_t deadline = shunt_now_ns() + RIG_WAIT_MS * NS_PER_MS;
 		uint32_t bytes;
 
 		do {

@@ -17,6 +17,7 @@
 #include "user/io/port.h"
 
 #define RIG_LONGEST 70000u
+#define RIG_WAIT_MS 5000 /* for what has to come */
 
 struct rig;
 
