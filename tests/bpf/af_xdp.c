@@ -270,6 +270,24 @@ static void a_port_serves_all_the_queues(void **ctx)
 	shunt_port_close(to);
 }
 
+/* One that nothing comes by has its share of them, and no more. */
+static void the_queues_share_few_frames(void **ctx)
+{
+	struct shunt_port *first = port_on(NULL, "af_xdp:a0,rx=off,queues=0");
+	struct shunt_port *second = port_on(NULL, "af_xdp:a0,rx=off,queues=1");
+	struct shunt_port *to =
+		fed_port(NULL, "af_xdp:b0,rx=on,queues=all,tx=off,frames=64", 0);
+
+	(void)ctx;
+	send_packets(second, second->pool, 0, 16, 80, 0);
+	expect_packets(to, 0, 16, 80, 0);
+	send_packets(first, first->pool, 16, 16, 80, 0);
+	expect_packets(to, 16, 16, 80, 0);
+	shunt_port_close(first);
+	shunt_port_close(second);
+	shunt_port_close(to);
+}
+
 static void sockets_of_one_queue_share_it(void **ctx)
 {
 	struct shunt_memory *memory = memory_of(4096, 0);
@@ -488,6 +506,7 @@ int main(void)
 		PORT_TEST(a_slow_reader_finds_a_full_ring),
 		PORT_TEST(opening_and_closing_loses_no_frame),
 		PORT_TEST(a_port_serves_all_the_queues),
+		PORT_TEST(the_queues_share_few_frames),
 		PORT_TEST(sockets_of_one_queue_share_it),
 		PORT_TEST(sockets_of_one_queue_may_be_in_several_threads),
 		PORT_TEST(a_queue_has_one_memory),
