@@ -204,7 +204,6 @@ static int open_lanes(struct shunt_af_xdp *af, const struct shunt_af_xdp_values 
 		.sz = sizeof(opts),
 		.ring = (uint32_t)values->ring,
 		.tx_ring = (uint32_t)values->tx_ring,
-		.posts = fair_posts(af, queues),
 		.no_rx = !af->receives,
 		.no_tx = !values->tx,
 		.bind = bind_of(af, values->mode),
@@ -213,6 +212,7 @@ static int open_lanes(struct shunt_af_xdp *af, const struct shunt_af_xdp_values 
 		.busy_poll_us = (uint32_t)values->busy_poll_us,
 		.busy_poll_budget = (uint32_t)values->busy_poll_budget,
 		.tx_budget = (uint32_t)values->tx_budget,
+		.posts = fair_posts(af, queues),
 	};
 	unsigned int queue;
 	int ret;

@@ -67,9 +67,6 @@ struct shunt_xsk_opts {
 	size_t sz;
 	uint32_t ring;	  /* places in the rx ring, a power of two; 0: SHUNT_XSK_RING */
 	uint32_t tx_ring; /* the same; 0: SHUNT_XSK_TX_RING */
-	/* Frames that the kernel may have to receive into; 0: what the rx ring holds, and a
-	 * burst. For who opens several queues on a memory of few. */
-	uint32_t posts;
 	bool no_rx, no_tx;
 	enum shunt_xsk_bind bind;
 	enum shunt_xsk_multi multi;
@@ -79,6 +76,9 @@ struct shunt_xsk_opts {
 	/* Packets a system call sends at most: XDP_MAX_TX_SKB_BUDGET (Linux 6.17), from 32
 	 * to tx_ring. 0: all that the ring holds, where the kernel can. */
 	uint32_t tx_budget;
+	/* Frames that the kernel may have to receive into; 0: what the rx ring holds, and a
+	 * burst. For who opens several queues on a memory of few. */
+	uint32_t posts;
 };
 
 /*

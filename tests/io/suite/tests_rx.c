@@ -143,11 +143,12 @@ static uint64_t lost(struct rig *rig)
 static uint32_t hoard_rest(struct rig *rig, struct shunt_frame *frames, uint32_t max,
 			   uint64_t rest)
 {
-	uint32_t n = 0;
-	int i;
+	uint32_t n;
+	int i = 0;
 
-	for (i = 0; i < SILENCES && !n && lost(rig) < rest; i++)
+	do /* once where nothing is to come, too: nothing does */
 		n = hoard(rig, frames, max, SILENT_MS);
+	while (!n && ++i < SILENCES && lost(rig) < rest);
 	return n;
 }
 
@@ -183,7 +184,7 @@ static void what_is_kept_is_missing(struct rig *rig)
 	if (rig->row->offer_first)
 		return;
 	rig_offer(rig, 0, rig->row->burst / 4);
-	n = hoard(rig, frames, rig->row->burst / 4, RIG_WAIT_MS);
+	n = hoard(rig, frames, HELD, SILENT_MS);
 	assert_int_equal(n, rig->row->burst / 4);
 	check_all(rig, frames, n, 0);
 	shunt_frames_put(frames, n);
