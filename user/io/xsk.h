@@ -84,7 +84,7 @@ struct shunt_xsk_opts {
 /*
  * Opens a socket on a queue, its fill ring full. It counts in *count, which must stay and
  * may be shared by sockets of one thread. A queue stays bound for a moment after the last
- * socket's close, hence a busy one is tried again for a second before -EBUSY. Needs
+ * socket's close, hence a busy one is tried again for 3 s before -EBUSY. Needs
  * CAP_NET_RAW, in the calling thread's network namespace.
  */
 SHUNT_MUST_CHECK int shunt_xsk_open(struct shunt_xsk **xsk, struct shunt_memory *memory,

@@ -11,7 +11,7 @@
 #include "loader/queues.h"
 #include "user/io/xsk_impl.h"
 
-#define BUSY_TRIES 50
+#define BUSY_TRIES 150
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
 #define FRAME_BYTES_MIN 2048u /* XDP_UMEM_MIN_CHUNK_SIZE of the kernel */
 #define LINK_BYTES 18u	      /* Ethernet and one VLAN tag: what MTU does not count */

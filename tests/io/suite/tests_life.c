@@ -209,8 +209,8 @@ static int fails(struct rig *rig, struct shunt_err *err)
 
 static void an_interface_that_goes_down_is_told(struct rig *rig)
 {
-	uint64_t deadline = shunt_now_ns() + DEADLINE_NS;
 	struct shunt_err err = { "" };
+	uint64_t deadline;
 
 	rig_open(rig, both(rig), "", NULL);
 	if (rig->row->can & SHUNT_PORT_RX) {
@@ -222,6 +222,7 @@ static void an_interface_that_goes_down_is_told(struct rig *rig)
 	assert_non_null(strstr(err.message, WIRE_NEAR));
 	/* and up again, it goes on */
 	wire_set_up(WIRE_NEAR, 1);
+	deadline = shunt_now_ns() + DEADLINE_NS;
 	while (shunt_port_kick(rig->port, &err) && shunt_now_ns() < deadline)
 		;
 	if (rig->row->can & SHUNT_PORT_RX) {

@@ -12,7 +12,7 @@
 
 #define MANY 4096u
 #define HELD 4096u /* frames that a test keeps at a time */
-#define SILENT_MS 100
+#define SILENT_MS 300
 #define SILENCES (RIG_WAIT_MS / SILENT_MS)
 
 static void bursts_arrive(struct rig *rig)

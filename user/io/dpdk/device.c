@@ -38,7 +38,7 @@ static pthread_mutex_t coming = PTHREAD_MUTEX_INITIALIZER;
 #define XDP_HEADROOM 256u
 
 /* A queue stays bound for a moment after its last socket's close. */
-#define BUSY_TRIES 50
+#define BUSY_TRIES 150
 #define BUSY_PAUSE_NS (20 * 1000 * 1000)
 
 /* --- what it is called ------------------------------------------------------------------ */
