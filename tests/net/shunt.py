@@ -184,6 +184,7 @@ class Process:
         self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, cwd=ROOT, **how)
         self.out, self.err = b"", b""
+        self._replies = []
         self._threads = [threading.Thread(target=self._collect, args=(name, pipe), daemon=True)
                          for name, pipe in (("out", self.popen.stdout), ("err", self.popen.stderr))]
         for thread in self._threads:
@@ -215,7 +216,10 @@ class Process:
         return code
 
     def replies(self):
-        return [validate(json.loads(line)) for line in self.lines]
+        """All so far; each is validated once, for that takes longer than to make the next one."""
+        for line in self.lines[len(self._replies):]:
+            self._replies.append(validate(json.loads(line)))
+        return list(self._replies)
 
     def close(self):
         if self.popen.poll() is None:
