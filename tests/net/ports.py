@@ -97,18 +97,6 @@ def balances(last):
     return last
 
 
-def accounted(reply, wire):
-    """Of the numbered frames that left wire's a0 towards a run at b0: how many are told of.
-
-    On a machine that is short of CPUs not all of them arrive: a0 itself drops what its peer is
-    too slow for, and of a run that missed its heartbeat the kernel gets them.
-    """
-    lost = sum(port["rx_ring_full"] + port["rx_dropped"] for port in reply["ports"])
-    dropped = wire.a.link("a0")["stats64"]["tx"]["dropped"]
-    passed = wire.stats().reason("consumer-stalled") if wire.b.instances() else 0
-    return reply["numbered"] + lost + dropped + passed
-
-
 def end(process, sig=signal.SIGINT):
     """Ends it by ^C: its last reply."""
     code = process.end(sig)
@@ -116,6 +104,29 @@ def end(process, sig=signal.SIGINT):
     replies = process.replies()
     assert [reply["final"] for reply in replies] == [False] * (len(replies) - 1) + [True]
     return balances(replies[-1])
+
+
+def end_accounted(process, wire, count):
+    """Ends a run at b0 that numbers frames, once all of the `count` that were sent at wire's a0
+    are accounted for: its last reply, by which they still are.
+
+    On a machine that is short of CPUs not all of them arrive: a0 itself drops what its peer is
+    too slow for, and of a run that missed its heartbeat the kernel gets them.
+    """
+    def told(reply):
+        return reply["numbered"] + sum(port["rx_ring_full"] + port["rx_dropped"]
+                                       for port in reply["ports"])
+
+    def elsewhere():
+        dropped = wire.a.link("a0")["stats64"]["tx"]["dropped"]
+        return dropped + (wire.stats().reason("consumer-stalled") if wire.b.instances() else 0)
+
+    sh.wait(lambda: told(process.replies()[-1]) + elsewhere() == count,
+            "%d frames to be accounted for" % count)
+    gone = elsewhere()  # the ledger ends with the run
+    last = end(process)
+    assert told(last) + gone == count
+    return last
 
 
 def run(app, *args, ns=None):

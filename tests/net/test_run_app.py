@@ -9,7 +9,7 @@ import pytest
 
 import ports
 import shunt as sh
-from ports import accounted, end, numbered, read_pcap, run, seen, start, write_pcap
+from ports import end, end_accounted, numbered, read_pcap, run, seen, start, write_pcap
 
 EXAMPLES = os.path.join(sh.SCHEMAS, "examples/runtime")
 VALID = sorted(glob.glob(EXAMPLES + "/valid/*.json"))
@@ -134,9 +134,7 @@ def test_a_worker_a_queue(tmp_path):
             "--number", ns=wire.a)
         reply = seen(process, "numbered", 1000)
         assert sum(port["rx_packets"] for port in reply["ports"]) == reply["received"]
-        sh.wait(lambda: accounted(process.replies()[-1], wire) == 2000,
-                "all to be received or counted")
-        last = end(process)
+        last = end_accounted(process, wire, 2000)
         assert last["received"] == last["consumed"]
         assert not wire.b.instances()
 

@@ -8,7 +8,7 @@ import pytest
 import frame as fr
 import ports
 import shunt as sh
-from ports import accounted, end, read_pcap, run, seen, start, write_pcap
+from ports import end, end_accounted, read_pcap, run, seen, start, write_pcap
 
 
 def generate(tmp_path, *options, name="out.pcap"):
@@ -113,9 +113,7 @@ def test_what_is_sent_is_received_or_counted(kind):
         sent = run("generate", kind + ":a0", "--packets", "5000", "--rate", "50k", "--number",
                    "--flows", "100", ns=wire.a)
         assert sent["sent"] == 5000 and sent["ports"][0]["tx_packets"] == 5000
-        sh.wait(lambda: accounted(sink.replies()[-1], wire) == 5000,
-                "all numbers to be accounted for")
-        last = end(sink)
+        last = end_accounted(sink, wire, 5000)
         assert last["missing"] <= 5000 - last["numbered"] and last["late"] == 0
         assert not wire.b.instances()
 
@@ -138,9 +136,7 @@ def test_live_frames_are_sound_and_counted(options):
         sink = start(wire.b, "drop", "af_xdp:b0", "--number")
         sent = run("generate", *live, "--packets", "100000", ns=wire.a)
         assert sent["sent"] == 100000 and not sent["ports"]
-        sh.wait(lambda: accounted(sink.replies()[-1], wire) == 100000,
-                "all frames to be accounted for")
-        end(sink)
+        end_accounted(sink, wire, 100000)
 
 
 # --- pace -------------------------------------------------------------------------------------

@@ -15,16 +15,18 @@
 #define CONSUMER "t"
 
 /* A stall is not what these tests are about: a machine that is busy has time. */
-#define HEARTBEAT ", \"heartbeat\": \"10s\" } }, "
+#define HEARTBEAT "\"heartbeat\": \"10s\""
 #define HEAD "{ \"schema\": \"shunt.policy/1\", \"default\": \"drop\", "
 #define REDIRECT                                                                       \
 	"\"rules\": [{ \"name\": \"all\", \"match\": { \"eth_type\": \"0x88b5\" }, "   \
 	"\"action\": { \"redirect\": { \"consumer\": \"" CONSUMER "\" } } }] }"
 #define SOCKETS                                                                        \
-	HEAD "\"consumers\": { \"" CONSUMER "\": { \"kind\": \"xsk\"" HEARTBEAT REDIRECT
+	HEAD "\"consumers\": { \"" CONSUMER "\": { \"kind\": \"xsk\", " HEARTBEAT      \
+	     " } }, " REDIRECT
 #define RING                                                                           \
 	HEAD "\"consumers\": { \"" CONSUMER                                            \
-	     "\": { \"kind\": \"ring\", \"bytes\": 262144" HEARTBEAT REDIRECT
+	     "\": { \"kind\": \"ring\", \"bytes\": 262144, " HEARTBEAT                 \
+	     " } }, " REDIRECT
 #define COPIES                                                                         \
 	HEAD "\"ring\": { \"bytes\": 262144 }, \"rules\": [{ \"name\": \"all\", "      \
 	     "\"match\": { \"eth_type\": \"0x88b5\" }, \"action\": \"drop\", "         \

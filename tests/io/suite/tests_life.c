@@ -95,7 +95,7 @@ static void closed_with_frames_outstanding(struct rig *rig)
 		if (rig->row->can & SHUNT_PORT_RX) {
 			if (!rig->row->offer_first)
 				rig_offer(rig, 0, 64);
-			assert_in_range(rig_rx(rig, frames, 32, 5000), 1, 32);
+			assert_in_range(rig_rx(rig, frames, 32, RIG_WAIT_MS), 1, 32);
 		}
 		if (rig->port->caps & SHUNT_PORT_TX) {
 			unsigned int n = 0;

@@ -163,7 +163,7 @@ static void assert_balance(struct rig *rig, uint64_t offered, uint64_t received)
 static void what_is_kept_is_missing(struct rig *rig)
 {
 	static struct shunt_frame frames[HELD];
-	uint32_t offered = HELD, n, more = 0;
+	uint32_t offered = HELD, n;
 
 	rig->length = rig_equal;
 	rig->base = rig->row->longest;
@@ -177,10 +177,8 @@ static void what_is_kept_is_missing(struct rig *rig)
 	check_all(rig, frames, n, 0);
 	assert_int_equal(shunt_port_rx(rig->port, frames + n, 1), 0);
 	shunt_frames_put(frames, n);
-	while ((n = hoard(rig, frames, HELD, SILENT_MS))) {
-		more += n;
+	while ((n = hoard(rig, frames, HELD, SILENT_MS)))
 		shunt_frames_put(frames, n);
-	}
 	if (rig->row->offer_first)
 		return;
 	rig_offer(rig, 0, rig->row->burst / 4);
@@ -255,7 +253,7 @@ static void poll_is_silent_until_frames_come(struct rig *rig)
 	for (uint32_t round = 0; round < 20; round++) {
 		assert_int_equal(ready(rig, 0), 0);
 		rig_offer(rig, round, 1);
-		assert_int_equal(ready(rig, 5000), 1);
+		assert_int_equal(ready(rig, RIG_WAIT_MS), 1);
 		rig_receive(rig, round, 1);
 	}
 	assert_int_equal(ready(rig, 0), 0);
@@ -271,8 +269,8 @@ static void poll_is_ready_while_frames_wait(struct rig *rig)
 	if (!rig->row->offer_first)
 		rig_offer(rig, 0, 64);
 	for (uint32_t i = 0; i < 64; i++) {
-		assert_int_equal(ready(rig, 5000), 1);
-		assert_int_equal(rig_rx(rig, &frame, 1, 5000), 1);
+		assert_int_equal(ready(rig, RIG_WAIT_MS), 1);
+		assert_int_equal(rig_rx(rig, &frame, 1, RIG_WAIT_MS), 1);
 		rig_check(rig, &frame, 1, i);
 		shunt_frames_put(&frame, 1);
 	}
